@@ -1,0 +1,48 @@
+"""Starts a Dagger module written in Python: serves its functions, registers its types, or installs its dependencies."""
+
+import importlib.metadata
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path("/src")
+METADATA = Path("/tmp/metadata")  # noqa: S108 - a container of its own
+CLIENT = "dagger-io==0.19.10"
+
+
+def install(pyproject: Path) -> None:
+    """Installs what pyproject.toml asks for, with the client that matches the engine."""
+    wanted = tomllib.loads(pyproject.read_text())["project"].get("dependencies", [])
+    subprocess.run([sys.executable, "-m", "pip", "install", CLIENT, *wanted], check=True)
+
+
+def publish_metadata(project: dict[str, Any]) -> None:
+    """Makes the module look installed: Dagger finds the main object by its entry point."""
+    info = METADATA / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    groups = project.get("entry-points", {})
+    lines = [line for group, points in groups.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    importlib.metadata.MetadataPathFinder.invalidate_caches()
+
+
+def serve(register: bool) -> int | None:
+    project = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]
+    publish_metadata(project)
+    sys.path[:0] = [str(SOURCE), str(SOURCE / "src"), str(METADATA)]
+    from dagger.mod.cli import app
+
+    return app(None, register)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["--install", pyproject]:
+            install(Path(pyproject))
+        case ["--register"]:
+            sys.exit(serve(register=True))
+        case _:
+            sys.exit(serve(register=False))
