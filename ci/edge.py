@@ -1,0 +1,94 @@
+"""Between the caller and the pure core: reads files and index pages, and turns a user's mistake into one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import dagger
+
+from ci.errors import UserError, choose, one_line, shown
+from ci.indexes import Page, read_page
+from ci.lock import read_lock
+from ci.matrix import Cell, Matrix, default_matrix, read_matrix
+from ci.plan import Options, Plan, Shop, checked_archs, make_plan, needed_pages, parse_ray_mode
+from ci.sources import read_sources
+from ci.stages.site import Site
+
+try:
+    # Private in the SDK, and the only way to end a call with a message and no traceback.
+    from dagger.mod._exceptions import FunctionError
+except ImportError:  # pragma: no cover - another SDK
+    FunctionError = ValueError  # type: ignore[assignment,misc]
+
+
+@contextmanager
+def mistakes() -> Iterator[None]:
+    """Let a user's mistake leave the module as one line; a bug of ours keeps its traceback."""
+    try:
+        yield
+    except UserError as error:
+        raise FunctionError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a call of the module works with: the matrix, the sources, the options, and the surroundings."""
+
+    shop: Shop
+    site: Site
+    options: Options
+
+    @property
+    def matrix(self) -> Matrix:
+        """Return the matrix in use."""
+        return self.shop.matrix
+
+    async def plan(self, cell: Cell) -> Plan:
+        """Plan a cell, with the index pages that it needs."""
+        make_plan(
+            cell, self.shop, {}, self.options
+        )  # every mistake comes before the first look at the network
+        pages = {address: await self._page(address) for address in needed_pages(cell, self.shop)}
+        return make_plan(cell, self.shop, pages, self.options)
+
+    async def _page(self, address: str) -> Page:
+        try:
+            return read_page(address, await self.site.download(address).contents())
+        except dagger.QueryError as error:
+            return Page(address=address, problem=shown(one_line(str(error)), 200))
+
+
+async def open_desk(
+    *,
+    sources: str,
+    mirrors: dagger.File | None,
+    mirror_service: dagger.Service | None,
+    matrix_file: dagger.File | None,
+    archs: str | None,
+    jobs: int | None,
+    ray: str,
+    strip: bool,
+) -> Desk:
+    """Read and check everything that a call was given, before anything is built.
+
+    Raises:
+        UserError: any of it is wrong.
+    """
+    if jobs is not None and not 1 <= jobs <= 1024:
+        raise UserError(f"bad number of jobs {jobs}; accepted: 1 to 1024")
+    options = Options(
+        archs=checked_archs(archs) if archs is not None else None,
+        jobs=jobs,
+        ray=parse_ray_mode(ray),
+        strip=strip,
+    )
+    matrix = default_matrix()
+    if matrix_file:
+        matrix = read_matrix(await matrix_file.contents(), await matrix_file.name())
+    if mirrors:
+        chosen = read_sources(sources, await mirrors.contents(), await mirrors.name())
+    else:
+        chosen = read_sources(sources)
+    choose("sources profile with torch pins in the matrix", sources, matrix.torch)
+    shop = Shop(matrix=matrix, profile=sources, sources=chosen, lock=read_lock())
+    return Desk(shop=shop, site=Site(mirror_service), options=options)

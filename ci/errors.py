@@ -1,0 +1,40 @@
+"""A user's mistake, told in one line with what is accepted and the closest match."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """The caller asked for something that cannot be; the message is one line and needs no traceback."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """Fold any text to a single printable line, so that hostile input cannot forge log lines."""
+    folded = " ".join(text.split())
+    return "".join(char if char.isprintable() else "?" for char in folded)
+
+
+def shown(value: str, limit: int = 60) -> str:
+    """Quote a user's value for a message: escaped and cut.
+
+    >>> shown("12.8.2")
+    "'12.8.2'"
+    """
+    return repr(value if len(value) <= limit else value[:limit] + "…")
+
+
+def choose(kind: str, value: str, accepted: Iterable[str]) -> str:
+    """Return `value` if it is accepted, else raise a UserError naming the accepted ones and the closest.
+
+    >>> choose("target", "devel", ["devel", "runtime"])
+    'devel'
+    """
+    names = list(accepted)
+    if value in names:
+        return value
+    close = get_close_matches(value[:200], names, n=1, cutoff=0.5)
+    hint = f" (did you mean {shown(close[0])}?)" if close else ""
+    raise UserError(f"unknown {kind} {shown(value)}{hint}; accepted: {', '.join(names)}")

@@ -1,0 +1,44 @@
+"""Exact versions and hashes of what an environment installs: requirement files with hashes, and no addresses."""
+
+from collections.abc import Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+
+class Lock:
+    """The lock files of the module: `locks/tools.txt` and `locks/<sources>/<pair>/<stage>.txt`."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._files = dict(files)
+
+    def tools(self) -> str:
+        """Return the requirements of the tools that build an environment (py-rattler, conda-pack, uv)."""
+        return self._files["tools.txt"]
+
+    def sdists(self) -> str:
+        """Return the requirements of the PyG extensions' sources, for where no wheel exists."""
+        return self._files["sdists.txt"]
+
+    def channel(self) -> str:
+        """Return the recipe (JSON) of the conda channel that the `registries` sources make."""
+        return self._files["channel.json"]
+
+    def requirements(self, profile: str, pair_id: str, stage: str) -> str | None:
+        """Return the locked requirements of a stage, None where the pair has no lock (only pins)."""
+        return self._files.get(f"{profile}/{pair_id}/{stage}.txt")
+
+
+def read_lock() -> Lock:
+    """Read the lock files that come with the module."""
+    root = resources.files("ci").joinpath("locks")
+    return Lock(dict(_walk(root, "")))
+
+
+def _walk(folder: Traversable, prefix: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
+        if entry.is_dir():
+            found += _walk(entry, f"{prefix}{entry.name}/")
+        else:
+            found.append((prefix + entry.name, entry.read_text("utf-8")))
+    return found

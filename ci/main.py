@@ -1,0 +1,202 @@
+"""The public functions: each parses, delegates and returns."""
+
+import dagger
+from dagger import object_type
+
+from ci import args, verify
+from ci.caching import cached
+from ci.edge import Desk, mistakes, open_desk
+from ci.errors import UserError
+from ci.explain import explain
+from ci.stages import runtime, strip
+from ci.stages.compose import Build
+
+# Every function that plans may read index pages, and stands on base images and packages that change upstream:
+# its result is kept for a session. The layers below it have caches of their own.
+
+
+@object_type
+class CslrImages:
+    """A matrix of container images for sign-language-recognition research: CUDA x Python x target."""
+
+    sources: args.SourcesName = "upstream"
+    mirrors: args.Mirrors = None
+    mirror_service: args.MirrorService = None
+    matrix_file: args.MatrixFile = None
+    archs: args.Archs = None
+    jobs: args.Jobs = None
+    ray_mode: args.RayMode = "stable"
+    strip_libraries: args.Strip = False
+
+    # -- what there is -----------------------------------------------------------------------------------
+
+    @cached("session")
+    async def cells(
+        self,
+        cuda: args.Cudas = None,
+        python: args.Pythons = None,
+        target: args.Targets = None,
+        phase: args.Phases = None,
+        only: args.Only = None,
+    ) -> list[str]:
+        """List the ids of the cells that the filters select: `cells --cuda 12.8.1 --only '*-ray-*'`."""
+        with mistakes():
+            desk = await self._desk()
+            chosen = desk.matrix.select(
+                cuda=cuda or (), python=python or (), target=target or (), phase=phase or (), only=only or ()
+            )
+            return [cell.id for cell in chosen]
+
+    @cached("session")
+    async def plan(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> str:
+        """Tell what `build` would do and why, without building: `plan --cuda 12.8.1 --python 3.13 --target devel`."""
+        return explain((await self._build(cuda, python, target)).plan)
+
+    # -- images ------------------------------------------------------------------------------------------
+
+    @cached("session")
+    async def build(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
+        """Build one image: `build --cuda 12.8.1 --python 3.13 --target ray-runtime`."""
+        return (await self._build(cuda, python, target)).image()
+
+    @cached("session")
+    async def devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Build the devel image: CUDA toolkit, compilers, conda tooling, PyTorch and PyG."""
+        return (await self._build(cuda, python, "devel")).image()
+
+    @cached("session")
+    async def runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Build the runtime image: the environment of devel, able to compile extensions."""
+        return (await self._build(cuda, python, "runtime")).image()
+
+    @cached("session")
+    async def ray_devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Build devel with Ray."""
+        return (await self._build(cuda, python, "ray-devel")).image()
+
+    @cached("session")
+    async def ray_runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Build the runtime with Ray; it shares all but a layer with `runtime`."""
+        return (await self._build(cuda, python, "ray-runtime")).image()
+
+    @cached("session")
+    async def marimo_devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Build devel with Ray and marimo."""
+        return (await self._build(cuda, python, "marimo-devel")).image()
+
+    @cached("session")
+    async def marimo_runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Build the runtime with Ray and marimo; `marimo-runtime … up` serves notebooks on port 8080."""
+        return (await self._build(cuda, python, "marimo-runtime")).image()
+
+    # -- stages ------------------------------------------------------------------------------------------
+
+    @cached("session")
+    async def toolkit(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
+        """Make the CUDA toolkit: nvcc, headers and the CUDA runtime library."""
+        with mistakes():
+            found = (await self._build(cuda, python, "devel")).toolkit()
+            if found is None:
+                raise UserError("the cpu variant has no CUDA toolkit")
+            return found
+
+    @cached("session")
+    async def channel(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
+        """Make the conda channel that the `registries` sources use."""
+        with mistakes():
+            found = (await self._build(cuda, python, "devel")).channel()
+            if found is None:
+                raise UserError(f"the {self.sources} sources name conda channels: none is made")
+            return found
+
+    @cached("session")
+    async def base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Make the devel base: compilers, toolkit, and the tools for environments."""
+        return (await self._build(cuda, python, "devel")).base()
+
+    @cached("session")
+    async def conda(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Add the conda environment at /opt/env."""
+        return (await self._build(cuda, python, "devel")).conda()
+
+    @cached("session")
+    async def torch(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Add PyTorch, torchvision and torchaudio."""
+        return (await self._build(cuda, python, "devel")).torch()
+
+    @cached("session")
+    async def wheels(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
+        """Compile the PyG extensions that have no wheel; report.json holds the times."""
+        with mistakes():
+            found = (await self._build(cuda, python, "devel")).wheels()
+            if found is None:
+                raise UserError("every PyG extension has a wheel: nothing is compiled")
+            return found
+
+    @cached("session")
+    async def pyg(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Add PyTorch Geometric with its extensions."""
+        return (await self._build(cuda, python, "devel")).pyg()
+
+    @cached("session")
+    async def ray(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Add Ray."""
+        return (await self._build(cuda, python, "ray-devel")).ray()
+
+    @cached("session")
+    async def marimo(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Add marimo."""
+        return (await self._build(cuda, python, "marimo-devel")).marimo()
+
+    @cached("session")
+    async def runtime_base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
+        """Make the runtime base: compilers and toolkit for JIT, no environment yet."""
+        return (await self._build(cuda, python, "runtime")).runtime_base()
+
+    @cached("session")
+    async def pack(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.File:
+        """Export the environment with conda-pack, for machines without containers: `pack … -o env.tar.zst`."""
+        return (await self._build(cuda, python, target)).archive()
+
+    @cached("session")
+    async def packed(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Directory:
+        """Export the environment with conda-pack as a tree for /opt/env, as image layers hold it."""
+        return (await self._build(cuda, python, target)).packed()
+
+    @cached("session")
+    async def unpack(self, cuda: args.Cuda, python: args.Python, packed: args.Packed) -> dagger.Container:
+        """Lay a packed environment over the runtime base: the other end of `packed`."""
+        return runtime.unpack((await self._build(cuda, python, "runtime")).runtime_base(), [packed])
+
+    @cached("session")
+    async def strip(self, cuda: args.Cuda, python: args.Python, image: args.AnyImage) -> dagger.Container:
+        """Strip symbols from the libraries of an image's environment; a file that would break stays whole."""
+        return strip.image((await self._build(cuda, python, "devel")).base(), image)
+
+    # -- trust -------------------------------------------------------------------------------------------
+
+    @cached("never")
+    async def verify(
+        self, cuda: args.Cuda, python: args.Python, target: args.Target, image: args.Verified = None
+    ) -> str:
+        """Run in the image what its target promises; fails naming each promise that is not kept."""
+        build = await self._build(cuda, python, target)
+        with mistakes():
+            return await verify.verify(build.plan, image or build.image())
+
+    async def _desk(self) -> Desk:
+        return await open_desk(
+            sources=self.sources,
+            mirrors=self.mirrors,
+            mirror_service=self.mirror_service,
+            matrix_file=self.matrix_file,
+            archs=self.archs,
+            jobs=self.jobs,
+            ray=self.ray_mode,
+            strip=self.strip_libraries,
+        )
+
+    async def _build(self, cuda: str, python: str, target: str) -> Build:
+        with mistakes():
+            desk = await self._desk()
+            return Build(await desk.plan(desk.matrix.cell(cuda, python, target)), desk.site)

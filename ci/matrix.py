@@ -1,0 +1,300 @@
+"""What can be built: the matrix of CUDA x Python x target as data, its cells, and their selection."""
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from functools import cached_property
+from importlib import resources
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from ci.documents import Document, load, parse_toml
+from ci.errors import UserError, choose, shown
+
+# What may stand in a version, a package name or a path that ends up in a command line or an address.
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+_-]{0,40}$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
+DebianName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]{0,60}$")]
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
+Requirement = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?[0-9A-Za-z.,<>=!~+*_ -]*$")
+]
+ArchList = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]+\.[0-9][a-z]?(\+PTX)?([ ;][0-9]+\.[0-9][a-z]?(\+PTX)?)*$")
+]
+CudaVersion = Annotated[str, StringConstraints(pattern=r"^(cpu|[0-9]+\.[0-9]+\.[0-9]+)$")]
+PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
+Kind = Literal["devel", "runtime"]
+Layer = Literal["ray", "marimo"]
+
+
+class Cell(Document):
+    """One image of the matrix.
+
+    >>> Cell(cuda="12.8.1", python="3.13", target="ray-runtime").id
+    'cu12.8.1-py3.13-ray-runtime'
+    """
+
+    cuda: CudaVersion
+    python: PythonVersion
+    target: Word
+
+    @property
+    def id(self) -> str:
+        """Return the stable name, as it appears in spans, records and globs."""
+        return f"{self.pair_id}-{self.target}"
+
+    @property
+    def pair_id(self) -> str:
+        """Return the name of the CUDA x Python pair: `cu12.8.1-py3.13` or `cpu-py3.13`."""
+        return f"{'cpu' if self.cuda == 'cpu' else f'cu{self.cuda}'}-py{self.python}"
+
+    @property
+    def abi(self) -> str:
+        """Return the wheel tag of the interpreter: `cp313` for Python 3.13 (PEP 425)."""
+        return f"cp{self.python.replace('.', '')}"
+
+
+class Image(Document):
+    """Names and configuration that all images share."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")]
+    source: str
+    user: Word
+    uid: Annotated[int, Field(ge=1, lt=60000)]
+    workdir: AbsolutePath
+
+
+class Phases(Document):
+    """When the users want a pair: the build phase of its runtimes and of its devels."""
+
+    runtime: int
+    devel: int
+
+
+class Pair(Document):
+    """A CUDA version with a Python version."""
+
+    cuda: CudaVersion
+    python: PythonVersion
+    phases: Phases | None = None
+    default: bool = True
+
+
+class Target(Document):
+    """What an image is for: devel or runtime, and the layers on top of the PyTorch environment."""
+
+    kind: Kind
+    layers: tuple[Layer, ...] = ()
+
+    @model_validator(mode="after")
+    def marimo_stands_on_ray(self) -> Self:
+        """Refuse a marimo target without Ray: the runtime layers are deltas in that order."""
+        if self.layers not in ((), ("ray",), ("ray", "marimo")):
+            raise ValueError("layers are [], ['ray'] or ['ray', 'marimo']")
+        return self
+
+
+class CudaLine(Document):
+    """Facts of one CUDA version: the tag of the wheels that go with it."""
+
+    wheel_tag: Annotated[str, StringConstraints(pattern=r"^(cpu|cu[0-9]{3})$")]
+    note: str = ""
+
+
+class TorchPins(Document):
+    """torch and the two packages that are released with it."""
+
+    torch: Version
+    torchvision: Version
+    torchaudio: Version
+    note: str = ""
+
+
+class ExtensionPin(Document):
+    """A PyG extension: its version, and whether its source is on the package index."""
+
+    version: Version
+    sdist: bool
+
+
+class Pyg(Document):
+    """PyTorch Geometric and its compiled extensions."""
+
+    torch_geometric: Version = Field(alias="torch-geometric")
+    extensions: dict[Word, ExtensionPin]
+
+
+class Ray(Document):
+    """The Ray pins: a stable release, its extras, and the version that the nightly wheels carry."""
+
+    version: Version
+    extras: tuple[Word, ...]
+    nightly: Version
+
+
+class Marimo(Document):
+    """The marimo pin and the port its server listens on."""
+
+    version: Version
+    port: Annotated[int, Field(ge=1, lt=65536)]
+
+
+class Environment(Document):
+    """Packages of the environment that the pins do not pull in."""
+
+    packages: tuple[Requirement, ...]
+
+
+class Apt(Document):
+    """Debian or Ubuntu packages by kind of image."""
+
+    devel: tuple[DebianName, ...]
+    runtime: tuple[DebianName, ...]
+
+
+class Limits(Document):
+    """Memory of one compile job and size of the uv cache volume, in GB (10^9 bytes)."""
+
+    job_gb: Annotated[float, Field(gt=0)]
+    uv_cache_gb: Annotated[float, Field(gt=0)]
+
+
+class Matrix(Document):
+    """The whole of `matrix.toml`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    image: Image
+    pairs: Annotated[tuple[Pair, ...], Field(min_length=1)]
+    targets: Annotated[dict[Word, Target], Field(min_length=1)]
+    cuda: dict[CudaVersion, CudaLine]
+    torch: dict[Word, dict[CudaVersion, TorchPins]]
+    pyg: Pyg
+    ray: Ray
+    marimo: Marimo
+    archs: dict[Word, dict[CudaVersion, ArchList]]
+    environment: Environment
+    apt: Apt
+    limits: Limits
+
+    @model_validator(mode="after")
+    def pairs_are_known(self) -> Self:
+        """Refuse a pair twice, and a pair whose CUDA version has no row in [cuda]."""
+        seen: set[tuple[str, str]] = set()
+        for pair in self.pairs:
+            if pair.cuda not in self.cuda:
+                raise ValueError(
+                    f"pairs: CUDA {pair.cuda} has no row in [cuda]; rows: {', '.join(self.cuda)}"
+                )
+            if (pair.cuda, pair.python) in seen:
+                raise ValueError(f"pairs: {pair.cuda} with Python {pair.python} stands twice")
+            seen.add((pair.cuda, pair.python))
+        return self
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """List every cell, pair by pair, in the order of the document."""
+        return tuple(
+            Cell(cuda=pair.cuda, python=pair.python, target=target)
+            for pair in self.pairs
+            for target in self.targets
+        )
+
+    def cell(self, cuda: str, python: str, target: str) -> Cell:
+        """Find one cell by what the user typed.
+
+        Raises:
+            UserError: a value, or the pair of two valid ones, is not in the matrix.
+        """
+        choose("CUDA version", cuda, dict.fromkeys(pair.cuda for pair in self.pairs))
+        choose("Python version", python, dict.fromkeys(pair.python for pair in self.pairs))
+        choose("target", target, self.targets)
+        if not any((pair.cuda, pair.python) == (cuda, python) for pair in self.pairs):
+            have = ", ".join(f"{pair.cuda} with {pair.python}" for pair in self.pairs)
+            raise UserError(f"the matrix has no pair of CUDA {cuda} with Python {python}; pairs: {have}")
+        return Cell(cuda=cuda, python=python, target=target)
+
+    def phase(self, cell: Cell) -> int | None:
+        """Return the build phase of a cell, None when its pair has none.
+
+        The phases are the users' order of need; all six cells of a pair whose two phases are equal share it.
+        """
+        pair = next(pair for pair in self.pairs if (pair.cuda, pair.python) == (cell.cuda, cell.python))
+        return getattr(pair.phases, self.targets[cell.target].kind) if pair.phases else None
+
+    def select(
+        self,
+        *,
+        cuda: Sequence[str] = (),
+        python: Sequence[str] = (),
+        target: Sequence[str] = (),
+        phase: Sequence[int] = (),
+        only: Sequence[str] = (),
+    ) -> tuple[Cell, ...]:
+        """Select cells; every filter that is given must match, globs match the cell's id.
+
+        A pair with `default = false` is taken only when `cuda` or `only` is given.
+
+        >>> [cell.id for cell in default_matrix().select(only=["cu12*-py3.13-ray-*"])]
+        ['cu12.8.1-py3.13-ray-devel', 'cu12.8.1-py3.13-ray-runtime']
+
+        Raises:
+            UserError: a filter holds an unknown value, or nothing is left.
+        """
+        for value in cuda:
+            choose("CUDA version", value, dict.fromkeys(pair.cuda for pair in self.pairs))
+        for value in python:
+            choose("Python version", value, dict.fromkeys(pair.python for pair in self.pairs))
+        for value in target:
+            choose("target", value, self.targets)
+        known_phases = sorted(
+            {
+                number
+                for pair in self.pairs
+                if pair.phases
+                for number in (pair.phases.runtime, pair.phases.devel)
+            }
+        )
+        for number in phase:
+            choose("phase", str(number), map(str, known_phases))
+        hidden = {(pair.cuda, pair.python) for pair in self.pairs if not pair.default}
+        patterns = [checked_glob(pattern) for pattern in only]
+        chosen = tuple(
+            cell
+            for cell in self.cells
+            if (not cuda or cell.cuda in cuda)
+            and (not python or cell.python in python)
+            and (not target or cell.target in target)
+            and (not phase or self.phase(cell) in phase)
+            and (not patterns or any(fnmatchcase(cell.id, pattern) for pattern in patterns))
+            and (cuda or patterns or (cell.cuda, cell.python) not in hidden)
+        )
+        if not chosen:
+            raise UserError(
+                "the selection is empty: no cell matches all filters; `dagger call cells` lists them"
+            )
+        return chosen
+
+
+def checked_glob(pattern: str) -> str:
+    """Accept a glob over cell ids; anything that can match no id is refused."""
+    if not re.fullmatch(r"[A-Za-z0-9.*?\[\]!_-]{1,80}", pattern):
+        raise UserError(
+            f"bad glob {shown(pattern)}; accepted: letters, digits, '.', '-', '_', '*', '?', '[…]', at most 80 characters"
+        )
+    return pattern
+
+
+def read_matrix(text: str, name: str = "matrix.toml") -> Matrix:
+    """Read a matrix document.
+
+    Raises:
+        UserError: the document is not TOML or does not follow the model; one line with line or key.
+    """
+    return load(parse_toml(text, name), Matrix, name)
+
+
+def default_matrix() -> Matrix:
+    """Read the matrix that comes with the module."""
+    return read_matrix(resources.files("ci").joinpath("matrix.toml").read_text("utf-8"))

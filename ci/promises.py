@@ -1,0 +1,50 @@
+"""What an image promises by its target, and what the checks are told: pure data."""
+
+import json
+
+from ci.documents import Document
+from ci.plan import LABEL, Plan
+from ci.specs import ImageSpec, WheelsSpec
+
+
+class Promise(Document):
+    """One check: the program in `ci/programs/promises` and its arguments."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+
+
+def promises(plan: Plan) -> tuple[Promise, ...]:
+    """List the promises of a plan's image in the order in which they are checked."""
+    labels = dict(plan.spec("image", ImageSpec).labels)
+    compiled = plan.spec("wheels", WheelsSpec) if plan.has("wheels") else None
+    found = [Promise(name="versions", arguments=("--expect", json.dumps(expected(plan), sort_keys=True)))]
+    found += [Promise(name=name) for name in ("imports", "pip_check", "train_step", "extension_ops")]
+    if plan.spec("image", ImageSpec).kind == "runtime":
+        found.append(Promise(name="no_root_needed"))
+    found += [Promise(name="cpp_extension_cpu"), Promise(name="torch_compile_cpu")]
+    if plan.cell.cuda != "cpu":
+        archs = labels[f"{LABEL}.archs"]
+        found.append(Promise(name="cpp_extension_cuda", arguments=("--arch-list", archs)))
+        if compiled:
+            found.append(Promise(name="extension_archs", arguments=("--expect", archs)))
+    if plan.has("ray"):
+        found.append(Promise(name="ray_task"))
+    if plan.has("marimo"):
+        found.append(Promise(name="marimo_page"))
+    return tuple(found)
+
+
+def expected(plan: Plan) -> dict[str, str]:
+    """Return the versions that must be found in the image."""
+    labels = dict(plan.spec("image", ImageSpec).labels)
+    names = {
+        "python": "python",
+        "torch": "torch",
+        "torchvision": "torchvision",
+        "torchaudio": "torchaudio",
+        "torch_geometric": "torch-geometric",
+        "ray": "ray",
+        "marimo": "marimo",
+    }
+    return {name: labels[f"{LABEL}.{label}"] for name, label in names.items() if f"{LABEL}.{label}" in labels}

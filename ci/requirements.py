@@ -1,0 +1,58 @@
+"""Requirement lines of each stage of an environment, as pip and uv read them."""
+
+from collections.abc import Sequence
+
+from ci.errors import UserError
+from ci.matrix import Matrix, TorchPins
+
+STAGES = ("torch", "pyg", "ray", "marimo")
+
+
+def wanted(stage: str, matrix: Matrix, pins: TorchPins, local: str | None = None) -> str:
+    """Return what a stage asks for by version; `local` is the label of torch's own index (`cu128`).
+
+    >>> from ci.matrix import default_matrix
+    >>> matrix = default_matrix()
+    >>> wanted("marimo", matrix, matrix.torch["upstream"]["cpu"]).startswith("marimo==")
+    True
+    """
+    label = f"+{local}" if local else ""
+    ray = f"ray[{','.join(matrix.ray.extras)}]=={matrix.ray.version}"
+    asked: dict[str, Sequence[str]] = {
+        "torch": [
+            f"torch=={pins.torch}{label}",
+            f"torchvision=={pins.torchvision}{label}",
+            f"torchaudio=={pins.torchaudio}{label}",
+            *matrix.environment.packages,
+        ],
+        "pyg": [f"torch-geometric=={matrix.pyg.torch_geometric}"],
+        "ray": [ray],
+        "marimo": [f"marimo=={matrix.marimo.version}"],
+    }
+    return "".join(f"{line}\n" for line in asked[stage])
+
+
+def picked(locked: str, wanted_pins: Sequence[str]) -> str:
+    """Take some pins, with their hashes, out of a locked requirements text."""
+    blocks: dict[str, str] = {}
+    pin = ""
+    for line in locked.splitlines():
+        if line and not line[0].isspace() and not line.startswith("#"):
+            pin = line.split(" ")[0].rstrip("\\")
+        if pin:
+            blocks[pin] = blocks.get(pin, "") + line + "\n"
+    missing = [name for name in wanted_pins if name not in blocks]
+    if missing:
+        raise UserError(
+            f"locks/sdists.txt has no hashes for {', '.join(missing)}; it has: {', '.join(blocks)}"
+        )
+    return "".join(blocks[name] for name in wanted_pins)
+
+
+def ray_nightly_wheel(version: str, abi: str) -> str:
+    """Name Ray's nightly wheel for an interpreter; the tag comes from the cell, never from a constant.
+
+    >>> ray_nightly_wheel("3.0.0.dev0", "cp313")
+    'ray-3.0.0.dev0-cp313-cp313-manylinux2014_x86_64.whl'
+    """
+    return f"ray-{version}-{abi}-{abi}-manylinux2014_x86_64.whl"

@@ -1,0 +1,137 @@
+"""What each stage is told: every input resolved, so that a stage has nothing left to decide."""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Literal
+
+from ci.documents import Document
+from ci.indexes import Wheel
+from ci.sources import Deb
+
+
+class Spec(Document):
+    """The inputs of one stage."""
+
+
+class ChannelSpec(Spec):
+    """A conda channel made from CPython's Maven artefacts, Debian's libraries and PyPI's wheels."""
+
+    image: str
+    recipe: str
+
+
+class ToolkitSpec(Spec):
+    """A trimmed CUDA toolkit: compiler, headers and the CUDA runtime library."""
+
+    provider: Literal["image", "wheels", "hybrid"]
+    cuda: str
+    compiler: str
+    image: str
+    wheels: tuple[str, ...]
+    deb: Deb | None
+
+
+class BaseSpec(Spec):
+    """The devel base: compilers, CUDA toolkit, and the tools that make environments."""
+
+    image: str
+    apt: tuple[str, ...]
+    tools: str
+
+
+class CondaSpec(Spec):
+    """A conda environment at its final prefix. No channel address means the channel made by the module."""
+
+    prefix: str
+    channels: tuple[str, ...]
+    packages: tuple[str, ...]
+    glibc: str
+    cuda: str | None
+
+
+class InstallSpec(Spec):
+    """Python packages for the environment: requirement lines, with hashes where a lock exists."""
+
+    requirements: str
+    hashed: bool
+    index: str | None = None
+    extra_index: str | None = None
+    frozen: bool = False
+    cache_gb: float
+
+
+class WheelsSpec(Spec):
+    """PyG extensions compiled from source."""
+
+    requirements: str
+    arch_list: str | None
+    jobs: int | None
+    job_gb: float
+
+
+class PygSpec(Spec):
+    """PyTorch Geometric with its extensions: some from an index, some compiled, some that cannot be had."""
+
+    install: InstallSpec
+    wheels: tuple[Wheel, ...]
+    compiled: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+class RaySpec(Spec):
+    """Ray on top of the PyTorch environment: a release, a nightly wheel, or its source."""
+
+    mode: Literal["stable", "nightly", "source"]
+    install: InstallSpec
+    wheel: str | None = None
+    repository: str | None = None
+    ref: str | None = None
+
+
+class RuntimeBaseSpec(Spec):
+    """The runtime base: what JIT compiling needs, and no second copy of the CUDA libraries."""
+
+    image: str
+    apt: tuple[str, ...]
+
+
+class PackSpec(Spec):
+    """The environment's files as conda-pack exports them, ready to be a layer at the prefix."""
+
+    prefix: str
+    strip: bool
+
+
+class ImageSpec(Spec):
+    """The configuration of a finished image; it adds no layer but the user."""
+
+    kind: Literal["devel", "runtime"]
+    user: str
+    uid: int
+    workdir: str
+    env: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    entrypoint: tuple[str, ...]
+    args: tuple[str, ...]
+    port: int | None
+
+
+class Stage(Document):
+    """One step of a plan. Two stages with the same digest are the same step, and are built once."""
+
+    name: str
+    spec: Spec
+    parents: tuple["Stage", ...]
+    reason: str
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that the stage is made from: its spec and its parents' digests."""
+        content = {
+            "name": self.name,
+            "spec": self.spec.model_dump(mode="json"),
+            "parents": [parent.digest for parent in self.parents],
+        }
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()

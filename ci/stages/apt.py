@@ -1,0 +1,34 @@
+"""Debian and Ubuntu packages, with apt's folders in cache volumes."""
+
+from collections.abc import Sequence
+
+import dagger
+
+from ci.stages.caches import Cache, with_cache, without_cache
+from ci.stages.site import Site
+
+# Package names come as arguments, never inside the script. Logs hold dates: they would make each layer new.
+_INSTALL = """
+set -eu
+rm -f /etc/apt/apt.conf.d/docker-clean
+apt-get update -qq -o Acquire::Retries=3
+DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \\
+    -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@" >/dev/null
+rm -rf /var/log/apt /var/log/dpkg.log /var/log/alternatives.log /var/cache/ldconfig/aux-cache \\
+    /var/cache/debconf/*-old /var/lib/dpkg/*-old
+"""
+
+
+def install(
+    container: dagger.Container, site: Site, packages: Sequence[str], variant: str
+) -> dagger.Container:
+    """Install packages; `variant` names the distribution, whose package lists differ."""
+    container = with_cache(with_cache(container, Cache.APT_ARCHIVES, variant), Cache.APT_LISTS, variant)
+    container = site.online(container).with_exec(["sh", "-c", _INSTALL, "apt", *packages])
+    return site.offline(without_cache(without_cache(container, Cache.APT_LISTS), Cache.APT_ARCHIVES))
+
+
+def variant(image: str) -> str:
+    """Name the cache of a base image: `debian-bookworm-slim`."""
+    name = image.rsplit("/", 1)[-1]
+    return "".join(char if char.isalnum() or char in ".-" else "-" for char in name)

@@ -1,0 +1,39 @@
+"""The devel base: compilers, the CUDA toolkit, and the tools that make environments at /opt/tools."""
+
+import dagger
+from dagger import dag
+
+from ci.plan import CUDA_HOME
+from ci.specs import BaseSpec
+from ci.stages import apt
+from ci.stages.site import Site
+
+TOOLS = "/opt/tools"
+
+
+def build(site: Site, spec: BaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
+    """Compose the devel base."""
+    container = dag.container().from_(spec.image)
+    container = apt.install(container, site, spec.apt, apt.variant(spec.image))
+    container = with_tools(container, site, spec.tools)
+    return container.with_directory(CUDA_HOME, toolkit) if toolkit else container
+
+
+def with_tools(container: dagger.Container, site: Site, requirements: str) -> dagger.Container:
+    """Install py-rattler, conda-pack and uv from their lock, apart from any environment."""
+    lock = dag.directory().with_new_file("tools.txt", requirements).file("tools.txt")
+    container = site.online(container).with_mounted_file("/run/tools.txt", lock)
+    container = container.with_exec(["python3", "-m", "venv", TOOLS]).with_exec(
+        [
+            f"{TOOLS}/bin/pip",
+            "install",
+            "--quiet",
+            "--no-cache-dir",
+            "--disable-pip-version-check",
+            "--no-compile",
+            "--require-hashes",
+            "-r",
+            "/run/tools.txt",
+        ]
+    )
+    return site.offline(container.without_mount("/run/tools.txt"))

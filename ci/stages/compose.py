@@ -1,0 +1,135 @@
+"""Puts the stages together as a plan says; every step is lazy, and equal steps of two cells are one in the engine."""
+
+from itertools import pairwise
+
+import dagger
+
+from ci.plan import Plan
+from ci.specs import (
+    BaseSpec,
+    ChannelSpec,
+    CondaSpec,
+    ImageSpec,
+    InstallSpec,
+    PackSpec,
+    PygSpec,
+    RaySpec,
+    RuntimeBaseSpec,
+    ToolkitSpec,
+    WheelsSpec,
+)
+from ci.stages import (
+    base,
+    channel,
+    conda,
+    delta,
+    image,
+    marimo,
+    pack,
+    pyg,
+    ray,
+    runtime,
+    strip,
+    toolkit,
+    torch,
+    wheels,
+)
+from ci.stages.site import Site
+
+
+class Build:
+    """The stages of one plan, by name."""
+
+    def __init__(self, plan: Plan, site: Site) -> None:
+        self.plan = plan
+        self.site = site
+
+    def channel(self) -> dagger.Directory | None:
+        """Return the conda channel that is made here, None where the sources name channels."""
+        if not self.plan.has("channel"):
+            return None
+        return channel.build(self.site, self.plan.spec("channel", ChannelSpec), self._tools)
+
+    def toolkit(self) -> dagger.Directory | None:
+        """Return the CUDA toolkit, None for the CPU."""
+        if not self.plan.has("toolkit"):
+            return None
+        return toolkit.build(self.site, self.plan.spec("toolkit", ToolkitSpec), self._tools)
+
+    def base(self) -> dagger.Container:
+        """Return the devel base."""
+        return base.build(self.site, self.plan.spec("base", BaseSpec), self.toolkit())
+
+    def conda(self) -> dagger.Container:
+        """Return the base with the conda environment."""
+        return conda.build(self.site, self._conda, self.base(), self.channel())
+
+    def torch(self) -> dagger.Container:
+        """Return the environment with PyTorch."""
+        return torch.build(self.site, self.plan.spec("torch", InstallSpec), self.conda())
+
+    def wheels(self) -> dagger.Directory | None:
+        """Return the compiled PyG extensions, None where wheels exist for all of them."""
+        if not self.plan.has("wheels"):
+            return None
+        return wheels.build(self.site, self.plan.spec("wheels", WheelsSpec), self.torch())
+
+    def pyg(self) -> dagger.Container:
+        """Return the environment with PyTorch Geometric."""
+        return pyg.build(self.site, self.plan.spec("pyg", PygSpec), self.torch(), self.wheels())
+
+    def ray(self) -> dagger.Container:
+        """Return the environment with Ray."""
+        return ray.build(self.site, self.plan.spec("ray", RaySpec), self.pyg())
+
+    def marimo(self) -> dagger.Container:
+        """Return the environment with marimo."""
+        return marimo.build(self.site, self.plan.spec("marimo", InstallSpec), self.ray())
+
+    def environment(self) -> dagger.Container:
+        """Return the whole environment of the cell, in the devel base."""
+        if self.plan.has("marimo"):
+            return self.marimo()
+        return self.ray() if self.plan.has("ray") else self.pyg()
+
+    def runtime_base(self) -> dagger.Container:
+        """Return the runtime base, with the user."""
+        spec = self.plan.spec("runtime-base", RuntimeBaseSpec)
+        return image.with_user(runtime.base(self.site, spec, self.toolkit()), self._image)
+
+    def layers(self) -> list[dagger.Directory]:
+        """Return the layers of a runtime: the packed environment, then what Ray and marimo add."""
+        steps = [self.pyg()]
+        steps += [self.ray()] if self.plan.has("ray") else []
+        steps += [self.marimo()] if self.plan.has("marimo") else []
+        packed = pack.tree(self.site, self._conda, steps[0], self.channel())
+        found = [packed, *(delta.added(below, above) for below, above in pairwise(steps))]
+        if self.plan.spec("pack", PackSpec).strip:
+            return [strip.build(self.base(), layer) for layer in found]
+        return found
+
+    def image(self) -> dagger.Container:
+        """Return the finished image."""
+        if self._image.kind == "devel":
+            return image.configure(image.with_user(self.environment(), self._image), self._image)
+        return image.configure(runtime.unpack(self.runtime_base(), self.layers()), self._image)
+
+    def archive(self) -> dagger.File:
+        """Return the environment as a relocatable archive."""
+        return pack.archive(self.site, self._conda, self.environment(), self.channel())
+
+    def packed(self) -> dagger.Directory:
+        """Return the environment as a tree for its own prefix."""
+        return pack.tree(self.site, self._conda, self.environment(), self.channel())
+
+    @property
+    def _conda(self) -> CondaSpec:
+        return self.plan.spec("conda", CondaSpec)
+
+    @property
+    def _image(self) -> ImageSpec:
+        return self.plan.spec("image", ImageSpec)
+
+    @property
+    def _tools(self) -> str:
+        return self.plan.spec("base", BaseSpec).tools

@@ -1,0 +1,44 @@
+"""conda-pack's export of the environment: as a tree for image layers, and as an archive for anywhere else."""
+
+import dagger
+
+from ci.plan import PREFIX
+from ci.specs import CondaSpec
+from ci.stages.base import TOOLS
+from ci.stages.caches import Cache, with_cache
+from ci.stages.conda import channels, with_channel
+from ci.stages.site import PROGRAMS, Site, with_program
+
+_TREE = "/opt/packed"
+_ARCHIVE = "/opt/environment.tar.zst"
+
+
+def tree(
+    site: Site, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
+) -> dagger.Directory:
+    """Export the environment for its own prefix: a layer as it is, with no conda-unpack to run."""
+    container = _packer(site, spec, env, local)
+    command = [*_PACK, PREFIX, "--dest-prefix", PREFIX, "--to-dir", _TREE]
+    return container.with_exec(command).directory(_TREE)
+
+
+def archive(
+    site: Site, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
+) -> dagger.File:
+    """Export the environment as a tarball that is unpacked anywhere and ends with `conda-unpack`."""
+    container = _packer(site, spec, env, local)
+    return container.with_exec([*_PACK, PREFIX, "--archive", _ARCHIVE]).file(_ARCHIVE)
+
+
+_PACK = [f"{TOOLS}/bin/python", f"{PROGRAMS}/pack_env.py"]
+
+
+def _packer(
+    site: Site, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
+) -> dagger.Container:
+    # conda-pack takes files with a prefix in them from the package cache. The cache volume may have been emptied
+    # since the environment was made, so it is filled again in the same container.
+    container = with_program(with_program(env, "make_env.py"), "pack_env.py")
+    container = with_cache(with_channel(site.online(container), local), Cache.CONDA)
+    fill = [f"{TOOLS}/bin/python", f"{PROGRAMS}/make_env.py", "fill-cache", "--prefix", spec.prefix]
+    return container.with_exec([*fill, "--pkgs-cache", Cache.CONDA.path, "--channel", *channels(spec)])

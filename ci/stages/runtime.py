@@ -1,0 +1,26 @@
+"""The runtime: a small base that can compile, and the environment's layers on top."""
+
+from collections.abc import Sequence
+
+import dagger
+from dagger import dag
+
+from ci.plan import CUDA_HOME, PREFIX
+from ci.specs import RuntimeBaseSpec
+from ci.stages import apt
+from ci.stages.site import Site
+
+
+def base(site: Site, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
+    """Compose the runtime base; the CUDA libraries come with torch's wheels, so it has none of its own."""
+    container = dag.container().from_(spec.image)
+    container = apt.install(container, site, spec.apt, apt.variant(spec.image))
+    return container.with_directory(CUDA_HOME, toolkit) if toolkit else container
+
+
+def unpack(runtime_base: dagger.Container, layers: Sequence[dagger.Directory]) -> dagger.Container:
+    """Lay the packed environment and what others add to it over the base, a layer each."""
+    container = runtime_base
+    for layer in layers:
+        container = container.with_directory(PREFIX, layer)
+    return container

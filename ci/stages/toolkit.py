@@ -1,0 +1,29 @@
+"""The CUDA toolkit, trimmed to what compiles extensions: nvcc, headers, the CUDA runtime library."""
+
+import dagger
+from dagger import dag
+
+from ci.plan import CUDA_HOME
+from ci.specs import ToolkitSpec
+from ci.stages import apt
+from ci.stages.base import TOOLS, with_tools
+from ci.stages.site import PROGRAMS, Site, with_program
+
+_APT = ("build-essential", "ca-certificates", "dpkg-dev", "python3", "python3-venv")
+_OUT = "/opt/toolkit"
+
+
+def build(site: Site, spec: ToolkitSpec, tools: str) -> dagger.Directory:
+    """Make the toolkit's tree, the same for devel and runtime images."""
+    container = dag.container().from_(spec.image)
+    container = apt.install(container, site, _APT, apt.variant(spec.image))
+    container = with_program(with_tools(container, site, tools), "cuda_home.py")
+    command = [f"{TOOLS}/bin/python", f"{PROGRAMS}/cuda_home.py", _OUT, "--check"]
+    if spec.provider == "image":
+        command += ["--installed", CUDA_HOME]
+    for requirement in spec.wheels:
+        command += ["--requirement", requirement]
+    if spec.deb:
+        command += ["--compiler", f"{spec.deb.package}={spec.deb.version}", "--sha256", spec.deb.sha256]
+        command += ["--suite", spec.deb.suite, "--components", spec.deb.component]
+    return site.online(container).with_exec(command).directory(_OUT)

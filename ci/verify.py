@@ -1,0 +1,65 @@
+"""Runs the promises of an image inside it and tells which are kept."""
+
+import time
+
+import dagger
+from dagger import ReturnType
+from dagger.telemetry import get_tracer
+from opentelemetry.trace import Status, StatusCode
+
+from ci.documents import Document
+from ci.errors import UserError
+from ci.plan import PREFIX, Plan
+from ci.promises import Promise, promises
+from ci.stages.site import PROGRAMS, with_program
+
+
+class Outcome(Document):
+    """One promise after its check: kept or not, the time it took in seconds, and its last line."""
+
+    name: str
+    kept: bool
+    seconds: float
+    last_line: str
+
+
+async def verify(plan: Plan, image: dagger.Container) -> str:
+    """Check every promise of the plan's target in the image, and return a table.
+
+    Raises:
+        UserError: promises were not kept; the message names each with its last line.
+    """
+    image = await image.sync()
+    outcomes = [await check(image, promise) for promise in promises(plan)]
+    broken = [f"{outcome.name} ({outcome.last_line})" for outcome in outcomes if not outcome.kept]
+    if broken:
+        raise UserError(
+            f"{plan.cell.id}: {len(broken)} of {len(outcomes)} promises not kept: {'; '.join(broken)}"
+        )
+    return table(plan, outcomes)
+
+
+async def check(image: dagger.Container, promise: Promise) -> Outcome:
+    """Run one check in the image, as its own user."""
+    started = time.monotonic()
+    with get_tracer().start_as_current_span(f"promise {promise.name}") as span:
+        command = [f"{PREFIX}/bin/python", f"{PROGRAMS}/promises/{promise.name}.py", *promise.arguments]
+        # A failed check is an answer, and an answer may be cached: the same image gives it again.
+        ran = with_program(image, "promises").with_exec(command, expect=ReturnType.ANY)
+        code = await ran.exit_code()
+        text = await (ran.stdout() if code == 0 else ran.stderr())
+        last_line = next(
+            (line for line in reversed(text.splitlines()) if line.strip()), f"exit status {code}"
+        )
+        if code:
+            span.set_status(Status(StatusCode.ERROR, last_line))
+    seconds = round(time.monotonic() - started, 1)
+    return Outcome(name=promise.name, kept=code == 0, seconds=seconds, last_line=last_line[:300])
+
+
+def table(plan: Plan, outcomes: list[Outcome]) -> str:
+    """Return the outcomes as text, a line each."""
+    width = max(len(outcome.name) for outcome in outcomes)
+    lines = [f"{plan.cell.id}: all {len(outcomes)} promises kept"]
+    lines += [f"  {item.name:{width}}  {item.seconds:6.1f} s  {item.last_line}" for item in outcomes]
+    return "\n".join(lines) + "\n"
