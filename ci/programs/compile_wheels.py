@@ -1,0 +1,621 @@
+"""Compile wheels of torch extensions (PyTorch Geometric's) from their source archives, many modules at once.
+
+The archives' own setup.py files compile one object after another, so the unit of work here is one extension
+module: torch is imported once, a process is forked for each module, and as many run at once as cores and memory
+allow. When a package's modules are there, its own setup.py finds them up to date and packs the wheel.
+
+With ccache on PATH (and CCACHE_DIR set by the caller) every object goes through it, in one way for every torch:
+scripts named as the compilers come first on PATH, and the CUDA_HOME that torch sees is an overlay whose nvcc calls
+`ccache nvcc`. Sources lie at a fixed place (--work), so that another container hits the same entries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import importlib
+import json
+import os
+import re
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+CUDA_JOB, HOST_JOB = 3.5e9, 2.0e9  # measured peaks: 3.2 GB for one .cu, 1.6 GB for one .cpp
+ZIP_EPOCH = "315532800"  # 1980-01-01, the first day that a zip archive can name
+HITS, MISSES = ("direct_cache_hit", "preprocessed_cache_hit"), ("cache_miss",)
+
+
+class WheelsError(Exception):
+    """What the user is told, in one line."""
+
+
+# ---- how much at once ----------------------------------------------------------------------------------------------
+
+
+def available_memory(meminfo: str, limit: str = "", current: str = "", stat: str = "") -> int:
+    """Bytes that may be used: the machine's MemAvailable, or what the control group (v2) has left where that is less.
+
+    Pages of files that the group could drop do not count as used.
+    """
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
+    memory = int(found.group(1)) * 1024 if found else 0
+    if limit.strip().isdigit() and current.strip().isdigit():
+        pages = sum(int(n) for n in re.findall(r"^(?:inactive_file|active_file) (\d+)", stat, re.MULTILINE))
+        memory = min(memory, int(limit) - max(int(current) - pages, 0))
+    return max(memory, 0)
+
+
+def cores(affinity: int, cpu_max: str = "") -> int:
+    """Processors that this process may use; `cpu_max` is the control group's "quota period"."""
+    quota, _, period = cpu_max.strip().partition(" ")
+    if quota.isdigit() and period.isdigit() and int(period):
+        return max(1, min(affinity, round(int(quota) / int(period))))
+    return affinity
+
+
+def slots(processors: int, memory: int, one_job: float) -> int:
+    return max(1, min(processors, int(memory // one_job)))
+
+
+def this_machine(one_job: float) -> int:
+    def text(path: str) -> str:
+        try:
+            return Path(path).read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+    group = "/sys/fs/cgroup/"
+    memory = available_memory(
+        text("/proc/meminfo"),
+        text(group + "memory.max"),
+        text(group + "memory.current"),
+        text(group + "memory.stat"),
+    )
+    return slots(cores(len(os.sched_getaffinity(0)), text(group + "cpu.max")), memory, one_job)
+
+
+# ---- compilers -----------------------------------------------------------------------------------------------------
+
+
+def script(path: Path, *lines: str) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text("\n".join(("#!/bin/sh", *lines, "")), encoding="utf-8")
+    path.chmod(0o755)
+
+
+def compiler_names() -> list[str]:
+    """The names by which a build may call the host compiler: the usual ones, and the one this Python was built with."""
+    names = {"gcc", "g++", "cc", "c++"}
+    for variable in ("CC", "CXX", "LDSHARED", "LDCXXSHARED"):
+        words = str(sysconfig.get_config_var(variable) or "").split()
+        names.update(Path(word).name for word in words[:1])
+    return sorted(names)
+
+
+def compilers_digest(cuda_home: Path | None) -> str:
+    """What ccache takes as the compiler's identity: the programs that do the work, not only their drivers."""
+    programs = [shutil.which("gcc"), shutil.which("g++")]
+    if shutil.which("g++"):
+        asked = subprocess.run(
+            ["g++", "-print-prog-name=cc1plus"], capture_output=True, text=True, check=False
+        )
+        programs.append(asked.stdout.strip())
+    if cuda_home:
+        programs += [str(cuda_home / "bin" / name) for name in ("nvcc", "cudafe++", "ptxas", "fatbinary")]
+        programs += [str(cuda_home / "nvvm/bin/cicc"), str(cuda_home / "nvvm/libdevice/libdevice.10.bc")]
+    digest = hashlib.sha256()
+    for program in programs:
+        if program and Path(program).is_file():
+            digest.update(hashlib.sha256(Path(program).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def host_wrappers(folder: Path, names: Iterable[str], ccache: str, path: str) -> None:
+    """Scripts named as the host compilers that call the real one through ccache."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        real = shutil.which(name, path=path)
+        if real:
+            script(folder / name, f'exec "{ccache}" "{real}" "$@"')
+
+
+def cuda_overlay(folder: Path, cuda_home: Path, ccache: str, path: str) -> None:
+    """A CUDA_HOME whose nvcc goes through ccache; everything else is a link to the real one.
+
+    nvcc gets the PATH without the host wrappers, or its own calls of gcc would be cached a second time. ccache does
+    not know nvcc's long names for -MD and -MF (it gives up on the file), so they are rewritten.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    (folder / "bin").mkdir(parents=True)
+    for entry in cuda_home.iterdir():
+        if entry.name != "bin":
+            (folder / entry.name).symlink_to(entry)
+    for entry in (cuda_home / "bin").iterdir():
+        (folder / "bin" / entry.name).symlink_to(entry)
+    script(
+        folder / "bin/nvcc",
+        f'PATH="{path}"',
+        "export PATH",
+        "for word do",
+        "    shift",
+        '    case "$word" in',
+        "        --generate-dependencies-with-compile) word=-MD ;;",
+        "        --dependency-output) word=-MF ;;",
+        "    esac",
+        '    set -- "$@" "$word"',
+        "done",
+        f'exec "{ccache}" "{cuda_home}/bin/nvcc" "$@"',
+    )
+
+
+def environment(options: argparse.Namespace, base: Mapping[str, str]) -> dict[str, str]:
+    """The variables that every build runs with."""
+    env = {
+        name: value for name, value in base.items() if name not in ("CC", "CXX", "CUDA_PATH", "NVCC_FLAGS")
+    }
+    path, work = base.get("PATH", os.defpath), options.work
+    env.setdefault("SOURCE_DATE_EPOCH", ZIP_EPOCH)
+    env.update(MAX_JOBS="1", TORCH_NO_COMPILER_WRAPPER="1", PYTHONDONTWRITEBYTECODE="1", PATH=path)
+    env.pop("FORCE_ONLY_CPU", None)
+    env.pop("FORCE_ONLY_CUDA", None)
+    if options.cuda_home:
+        # The CUDA flavour of a module has the CPU operators too, and is the one that is loaded where both are there.
+        env.update(FORCE_CUDA="1", FORCE_ONLY_CUDA="1", TORCH_CUDA_ARCH_LIST=options.arch_list)
+        env["CUDA_HOME"] = str(options.cuda_home)
+    else:
+        env.update(FORCE_CUDA="0", FORCE_ONLY_CPU="1")
+        env.pop("CUDA_HOME", None)
+    ccache = shutil.which("ccache", path=path)
+    if ccache and not options.no_ccache:
+        host_wrappers(work / "wrappers", compiler_names(), ccache, path)
+        env["PATH"] = f"{work}/wrappers{os.pathsep}{path}"
+        # Python's own flags contain -g, which makes ccache hash the working folder if it is let.
+        env.update(CCACHE_NOHASHDIR="1", CCACHE_COMPILERCHECK=f"string:{compilers_digest(options.cuda_home)}")
+        if options.cuda_home:
+            cuda_overlay(work / "cuda", options.cuda_home, ccache, path)
+            env["CUDA_HOME"] = str(work / "cuda")
+    return env
+
+
+# ---- sources -------------------------------------------------------------------------------------------------------
+
+
+def download(options: argparse.Namespace, folder: Path) -> None:
+    """The source archives, by pip; hashes are required as soon as a requirements file gives one."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+    command += ["--no-build-isolation", "--no-cache-dir", "--dest", str(folder), *options.packages]
+    for file in options.requirements:
+        command += ["--requirement", str(file)]
+    env = {**os.environ, "FORCE_CUDA": "0", "FORCE_ONLY_CPU": "1"}  # pip asks each setup.py for its name
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        print(done.stdout[-3000:], file=sys.stderr)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+        raise WheelsError(f"pip download: {lines[-1] if lines else f'exit status {done.returncode}'}")
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack name-version.tar.gz; its single folder."""
+    with tarfile.open(archive) as tar:
+        tops = {name.split("/")[0] for name in tar.getnames()}
+        if len(tops) != 1:
+            raise WheelsError(f"{archive.name}: not a source archive, it has {len(tops)} folders")
+    subprocess.run(
+        ["tar", "-xzf", archive, "-C", folder, "--no-same-owner"], check=True
+    )  # 3.11.2 has no extractall filter
+    source = folder / tops.pop()
+    if not (source / "setup.py").is_file():
+        raise WheelsError(f"{archive.name}: no setup.py")
+    return source
+
+
+# ---- packages ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Module:
+    """One extension module: the unit of work."""
+
+    name: str
+    sources: list[str]
+
+    @property
+    def weight(self) -> int:
+        return sum(5 if source.endswith(".cu") else 2 for source in self.sources)
+
+
+@dataclass
+class Package:
+    """A source archive on its way to a wheel."""
+
+    name: str
+    version: str
+    source: Path
+    build: Path
+    modules: list[Module] = field(default_factory=list)
+    done: list[Module] = field(default_factory=list)
+    seconds: float = 0.0
+    began: float = 0.0
+    wheel: Path | None = None
+
+    @property
+    def weight(self) -> int:
+        return sum(module.weight for module in self.modules)
+
+    def stats(self) -> dict[str, int] | None:
+        """What ccache said about each object."""
+        logs = sorted(self.build.glob("*.ccache"))
+        words = [word for log in logs for word in log.read_text(encoding="utf-8").split()]
+        return {
+            "hits": sum(words.count(word) for word in HITS),
+            "misses": sum(words.count(word) for word in MISSES),
+        }
+
+
+def setup_py(source: Path, words: Sequence[str], change: Callable[[dict[str, Any]], None]) -> None:
+    """Run a package's setup.py in this process, with its call of setup() changed on the way."""
+    setuptools: Any = importlib.import_module("setuptools")
+    real = setuptools.setup
+
+    def setup(**arguments: Any) -> Any:
+        command: Any = arguments["cmdclass"]["build_ext"]
+
+        class OneByOne(command):  # type: ignore[misc]
+            """torch's build_ext without ninja, which would write one build.ninja for all modules."""
+
+            def __init__(self, *positional: Any, **named: Any) -> None:
+                super().__init__(*positional, **named)
+                self.use_ninja = False
+
+        arguments["cmdclass"]["build_ext"] = OneByOne
+        change(arguments)
+        return real(**arguments)
+
+    os.chdir(source)
+    sys.path.insert(0, str(source))
+    sys.argv = ["setup.py", *words]
+    setuptools.setup = setup
+    runpy.run_path("setup.py", run_name="__main__")
+
+
+def list_modules(package: Package) -> None:
+    """Write the names and sources of a package's modules to build/modules.json."""
+
+    def change(arguments: dict[str, Any]) -> None:
+        found = [
+            {"name": module.name, "sources": list(module.sources)} for module in arguments["ext_modules"]
+        ]
+        (package.build / "modules.json").write_text(json.dumps(found), encoding="utf-8")
+
+    setup_py(package.source, ["--quiet", "--name"], change)
+
+
+def folders(package: Package, temporary: str) -> dict[str, dict[str, str]]:
+    lib = str(package.build / "lib")
+    return {
+        "build": {
+            "build_base": str(package.build),
+            "build_lib": lib,
+            "build_platlib": lib,
+            "build_purelib": lib,
+        },
+        "build_ext": {"build_lib": lib, "build_temp": str(package.build / temporary)},
+    }
+
+
+def build_module(package: Package, module: Module) -> None:
+    os.environ["CCACHE_STATSLOG"] = str(package.build / f"{module.name}.ccache")
+
+    def change(arguments: dict[str, Any]) -> None:
+        arguments["ext_modules"] = [one for one in arguments["ext_modules"] if one.name == module.name]
+        arguments["options"] = folders(package, f"temp.{module.name}")
+
+    setup_py(package.source, ["build_ext"], change)
+
+
+def build_wheel(package: Package) -> None:
+    """Pack the wheel: every module is newer than its sources, so setup.py compiles nothing."""
+    wheel_folder = str(package.build / "wheel")
+
+    def change(arguments: dict[str, Any]) -> None:
+        arguments["options"] = folders(package, "temp")
+
+    setup_py(package.source, ["bdist_wheel", "--dist-dir", wheel_folder], change)
+    if (package.build / "temp").exists():
+        raise WheelsError("setup.py compiled its modules a second time")
+
+
+# ---- processes -----------------------------------------------------------------------------------------------------
+
+
+def forked(work: Callable[[], None], log: Path) -> int:
+    """Start a function in a process group of its own, its output in a file; the process's id."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        work()
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1 if error.code else 0
+        if isinstance(error.code, str):
+            print(error.code)
+    except BaseException:  # noqa: BLE001 - whatever ends a child is told in its log
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+@dataclass
+class Task:
+    package: Package
+    what: str
+    work: Callable[[], None]
+    module: Module | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.package.build / f"{self.what}.log"
+
+
+class Pool:
+    """Runs tasks, `size` at once; the first failure ends all of them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.running: dict[int, Task] = {}
+
+    def run(self, tasks: Iterable[Task], finished: Callable[[Task], Task | None]) -> None:
+        """`finished` is told of each task and may return one that goes first."""
+        waiting = list(tasks)
+        try:
+            while waiting or self.running:
+                while waiting and len(self.running) < self.size:
+                    task = waiting.pop(0)
+                    task.package.began = task.package.began or time.monotonic()
+                    self.running[forked(task.work, task.log)] = task
+                pid, status = os.wait()
+                done = self.running.pop(pid, None)
+                if done is None:
+                    continue
+                if status:
+                    raise WheelsError(explain(done, os.waitstatus_to_exitcode(status)))
+                following = finished(done)
+                if following:
+                    waiting.insert(0, following)
+        finally:
+            for pid in self.running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            self.running.clear()
+
+
+def explain(task: Task, status: int) -> str:
+    """The end of a failed task's log on stderr; one line for the error."""
+    text = task.log.read_text(encoding="utf-8", errors="replace") if task.log.exists() else ""
+    print("\n".join(line[:2000] for line in text.splitlines()[-40:]), file=sys.stderr)
+    reason = f"exit status {status}"
+    if status == -9 or re.search(r"\bKilled\b", text):
+        reason = "a compiler was killed, most likely for memory: give a smaller --jobs"
+    return f"{task.package.name} {task.package.version}: {task.what}: {reason}"
+
+
+def say(text: str) -> None:
+    print(f"compile_wheels: {text}", flush=True)
+
+
+def compile_all(packages: Sequence[Package], jobs: int) -> None:
+    """Longest package first, and its longest module first."""
+
+    def listed(task: Task) -> None:
+        found = json.loads((task.package.build / "modules.json").read_text(encoding="utf-8"))
+        task.package.modules = [Module(one["name"], one["sources"]) for one in found]
+
+    def one(package: Package, module: Module) -> Task:
+        return Task(package, module.name, lambda: build_module(package, module), module)
+
+    def finished(task: Task) -> Task | None:
+        package = task.package
+        label = f"{package.name} {package.version}"
+        if task.module is None:
+            package.wheel = next((package.build / "wheel").glob("*.whl"))
+            package.seconds = time.monotonic() - package.began
+            say(
+                f"{label}: {package.wheel.name}, {package.wheel.stat().st_size} bytes, {package.seconds:.0f} s"
+            )
+            return None
+        package.done.append(task.module)
+        objects = sum(len(module.sources) for module in package.done)
+        total = sum(len(module.sources) for module in package.modules)
+        seconds = time.monotonic() - package.began
+        say(f"{label}: {objects}/{total} objects after {seconds:.0f} s ({task.module.name})")
+        if len(package.done) < len(package.modules):
+            return None
+        return Task(package, "wheel", lambda: build_wheel(package))
+
+    pool = Pool(jobs)
+    pool.run(
+        [Task(package, "list", lambda package=package: list_modules(package)) for package in packages],  # type: ignore[misc]
+        lambda task: listed(task),
+    )
+    for package in packages:
+        package.began = 0.0
+        if not package.modules:
+            raise WheelsError(f"{package.name}: no extension module in its setup.py")
+    tasks = []
+    for package in sorted(packages, key=lambda package: -package.weight):
+        total = sum(len(module.sources) for module in package.modules)
+        say(f"{package.name} {package.version}: {len(package.modules)} modules, {total} objects")
+        tasks += [
+            one(package, module) for module in sorted(package.modules, key=lambda module: -module.weight)
+        ]
+    pool.run(tasks, finished)
+
+
+# ---- the program ---------------------------------------------------------------------------------------------------
+
+
+def nvcc_version(cuda_home: Path | None) -> str:
+    if cuda_home is None:
+        return ""
+    nvcc = cuda_home / "bin/nvcc"
+    if not nvcc.exists():
+        raise WheelsError(f"{nvcc}: no such compiler (give --cuda-home, or --cpu)")
+    text = subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout
+    found = re.search(r"\bV(\d+\.\d+\.\d+)", text)
+    if not found:
+        raise WheelsError(f"{nvcc} --version: no version in what it says")
+    return found.group(1)
+
+
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("packages", nargs="*", metavar="NAME==VERSION", help="what to compile")
+    parser.add_argument(
+        "--requirements", type=Path, action="append", default=[], help="the same in a file, with hashes"
+    )
+    parser.add_argument(
+        "--sdists", type=Path, help="a folder with the source archives: nothing is downloaded"
+    )
+    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="the Python that has torch")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the wheels and report.json")
+    parser.add_argument(
+        "--cuda-home", type=Path, default=Path("/usr/local/cuda"), help="default: %(default)s"
+    )
+    parser.add_argument("--cpu", action="store_true", help="without CUDA")
+    parser.add_argument("--arch-list", default="", help="TORCH_CUDA_ARCH_LIST, e.g. '8.0;9.0+PTX'")
+    parser.add_argument(
+        "--job-gb", type=float, default=0, help="memory of one compiler, GB (default: 3.5, CPU 2)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=0, help="compilers at once (default: by cores and memory)"
+    )
+    parser.add_argument("--work", type=Path, default=Path("/opt/compile-wheels"), help="default: %(default)s")
+    parser.add_argument("--no-ccache", action="store_true", help="do not use ccache even if there is one")
+    options = parser.parse_args(words)
+    if not (options.packages or options.requirements or options.sdists):
+        parser.error("nothing to compile: give NAME==VERSION, --requirements or --sdists")
+    if options.cpu:
+        options.cuda_home = None
+    elif not options.arch_list:
+        parser.error("--arch-list is needed with CUDA")
+    if options.jobs < 0 or options.job_gb < 0:
+        parser.error("--jobs and --job-gb are positive numbers")
+    return options
+
+
+def build(options: argparse.Namespace) -> None:
+    nvcc = nvcc_version(options.cuda_home)
+    options.work, options.out = options.work.resolve(), options.out.resolve()
+    if options.cuda_home:
+        options.cuda_home = options.cuda_home.resolve()
+    one_job = options.job_gb * 1e9 or (CUDA_JOB if options.cuda_home else HOST_JOB)
+    jobs = options.jobs or this_machine(one_job)
+    for name in ("sdists", "source", "build"):
+        shutil.rmtree(options.work / name, ignore_errors=True)
+        (options.work / name).mkdir(parents=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    archives = options.sdists
+    if archives is None:
+        archives = options.work / "sdists"
+        download(options, archives)
+    packages = []
+    for archive in sorted(archives.glob("*.tar.gz")):
+        source = unpack(archive, options.work / "source")
+        name, _, version = source.name.rpartition("-")
+        folder = options.work / "build" / name
+        folder.mkdir()
+        packages.append(Package(name.replace("_", "-"), version, source, folder))
+    if not packages:
+        raise WheelsError(f"{archives}: no source archive (*.tar.gz)")
+    os.environ.update(env := environment(options, os.environ))
+    for name in set(os.environ) - set(env):
+        del os.environ[name]
+    began = time.monotonic()
+    torch: Any = importlib.import_module("torch")
+    importlib.import_module("torch.utils.cpp_extension")
+    importlib.import_module("setuptools")
+    target = f"nvcc {nvcc} for {options.arch_list}" if options.cuda_home else "CPU"
+    cached = "CCACHE_NOHASHDIR" in env
+    caching = "ccache on" if cached else "no ccache"
+    say(f"{len(packages)} packages, torch {torch.__version__}, {target}, {jobs} at once, {caching}")
+    compile_all(packages, jobs)
+    report: dict[str, Any] = {
+        "torch": str(torch.__version__),
+        "torch_cuda": torch.version.cuda,
+        "python": sys.version.split()[0],
+        "nvcc": nvcc,
+        "arch_list": options.arch_list if options.cuda_home else "",
+        "jobs": jobs,
+        "seconds": round(time.monotonic() - began, 1),
+        "packages": {},
+    }
+    for package in packages:
+        assert package.wheel is not None
+        wheel = options.out / package.wheel.name
+        shutil.copyfile(package.wheel, wheel)
+        report["packages"][package.name] = {
+            "version": package.version,
+            "wheel": wheel.name,
+            "bytes": wheel.stat().st_size,
+            "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
+            "seconds": round(package.seconds, 1),
+            "objects": sum(len(module.sources) for module in package.modules),
+            "ccache": package.stats() if cached else None,
+        }
+    (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    stats = [entry["ccache"] for entry in report["packages"].values() if entry["ccache"]]
+    hits, misses = sum(entry["hits"] for entry in stats), sum(entry["misses"] for entry in stats)
+    say(
+        f"{len(packages)} wheels in {report['seconds']:.0f} s"
+        + (f", ccache {hits} hits, {misses} misses" if cached else "")
+    )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    options = parse(words)
+    python = options.python
+    if python.absolute() != Path(sys.executable):  # torch is there: become that Python
+        if not os.access(python, os.X_OK):
+            print(f"compile_wheels: error: {python}: no such Python", file=sys.stderr)
+            return 1
+        rest = list(sys.argv[1:] if words is None else words)
+        sys.stdout.flush()
+        os.execv(python, [str(python), __file__, *rest])  # noqa: S606 - no shell is wanted
+    try:
+        build(options)
+    except (WheelsError, OSError, ImportError, subprocess.CalledProcessError) as error:
+        print(f"compile_wheels: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

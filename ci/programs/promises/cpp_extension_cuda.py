@@ -1,0 +1,59 @@
+"""A user can compile a CUDA extension on the spot: it compiles, links and loads; it runs where there is a GPU."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import tempfile
+from typing import Any
+
+import torch  # type: ignore[import-not-found,unused-ignore]
+from promise import Facts, PromiseError, expect, keep
+
+DECLARATION = "torch::Tensor twice(torch::Tensor x);"
+SOURCE = """
+#include <ATen/cuda/CUDAContext.h>
+
+__global__ void double_all(const float *in, float *out, int64_t n) {
+    int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x;
+    if (i < n) out[i] = 2 * in[i];
+}
+
+torch::Tensor twice(torch::Tensor x) {
+    TORCH_CHECK(x.is_cuda(), "not on a GPU");
+    auto out = torch::empty_like(x);
+    double_all<<<(x.numel() + 255) / 256, 256, 0, at::cuda::getCurrentCUDAStream()>>>(
+        x.data_ptr<float>(), out.data_ptr<float>(), x.numel());
+    return out;
+}
+"""
+
+
+def check() -> Facts:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--arch-list", default=os.environ.get("TORCH_CUDA_ARCH_LIST") or "8.0", help="default: %(default)s"
+    )
+    os.environ["TORCH_CUDA_ARCH_LIST"] = parser.parse_args().arch_list  # torch asks the GPU otherwise
+    extension: Any = importlib.import_module("torch.utils.cpp_extension")
+
+    if not extension.CUDA_HOME:
+        raise PromiseError("torch finds no CUDA toolkit: CUDA_HOME is not set and nvcc is not on PATH")
+    with tempfile.TemporaryDirectory() as folder:
+        module = extension.load_inline(
+            "promise_cuda", DECLARATION, SOURCE, functions=["twice"], build_directory=folder
+        )
+    if torch.cuda.is_available():
+        found = module.twice(torch.tensor([1.0, 2.5], device="cuda")).tolist()
+        expect(found == [2.0, 5.0], f"the kernel gives {found}")
+        return {"cuda_home": extension.CUDA_HOME, "ran_on": torch.cuda.get_device_name()}
+    try:
+        module.twice(torch.tensor([1.0]))
+    except RuntimeError as error:  # the loaded code answers
+        expect("not on a GPU" in str(error), str(error))
+    return {"cuda_home": extension.CUDA_HOME, "ran_on": None}
+
+
+if __name__ == "__main__":
+    keep(check)

@@ -1,0 +1,34 @@
+"""Every module that the image is for can be imported."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import time
+
+from promise import Facts, PromiseError, keep
+
+DEFAULT = (
+    *("torch", "torchvision", "torchaudio", "torch_geometric"),
+    *("torch_scatter", "torch_sparse", "torch_cluster", "torch_spline_conv"),
+)
+
+
+def check() -> Facts:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", default=DEFAULT)
+    took, wrong = {}, []
+    for name in parser.parse_args().modules:
+        began = time.monotonic()
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001 - a broken library raises anything
+            wrong.append(f"{name} ({type(error).__name__}: {error})")
+        took[name] = round(time.monotonic() - began, 2)
+    if wrong:
+        raise PromiseError("cannot import " + "; ".join(wrong))
+    return {"imports": took}
+
+
+if __name__ == "__main__":
+    keep(check)

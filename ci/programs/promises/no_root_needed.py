@@ -1,0 +1,33 @@
+"""The image's user is not root, and can write where it works."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from promise import Facts, PromiseError, expect, keep
+
+
+def check() -> Facts:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "folders",
+        nargs="*",
+        type=Path,
+        help="default: the home folder, the working folder, the temporary one",
+    )
+    folders = parser.parse_args().folders or [Path.home(), Path.cwd(), Path(tempfile.gettempdir())]
+    expect(os.geteuid() != 0, "the image's user is root")
+    for folder in folders:
+        try:
+            with tempfile.NamedTemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise PromiseError(f"user {os.geteuid()} cannot write {folder}: {error.strerror}") from error
+    return {"uid": os.geteuid(), "gid": os.getegid(), "folders": [str(folder) for folder in folders]}
+
+
+if __name__ == "__main__":
+    keep(check)

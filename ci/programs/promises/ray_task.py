@@ -1,0 +1,36 @@
+"""Ray starts on one machine, runs a task, and its libraries can be imported."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from typing import Any
+
+from promise import Facts, expect, keep
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def check() -> Facts:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--libraries", default="data,train,tune,serve", help="default: %(default)s")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray: Any = importlib.import_module("ray")
+    libraries = [name for name in parser.parse_args().libraries.split(",") if name]
+    for name in libraries:
+        importlib.import_module(f"ray.{name}")
+    ray.init(num_cpus=1, include_dashboard=False, object_store_memory=100 * 1024**2, log_to_driver=False)
+    try:
+        found = ray.get(ray.remote(double).remote(21), timeout=120)
+    finally:
+        ray.shutdown()
+    expect(found == 42, f"the task gives {found}")
+    return {"ray": ray.__version__, "libraries": libraries}
+
+
+if __name__ == "__main__":
+    keep(check)

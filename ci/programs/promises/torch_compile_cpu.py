@@ -1,0 +1,29 @@
+"""torch.compile makes and runs native code on the CPU."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from promise import Facts, expect, keep
+
+
+def check() -> Facts:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # nothing compiled before may answer
+        import torch  # type: ignore[import-not-found,unused-ignore]
+
+        def formula(x: torch.Tensor) -> torch.Tensor:
+            return (x.sin() ** 2 + x.cos() ** 2).sum(dim=1)
+
+        compiled = torch.compile(formula, fullgraph=True)
+        found = compiled(torch.randn(8, 100))
+        expect(torch.allclose(found, torch.full((8,), 100.0)), f"sin²+cos² over 100 gives {found.tolist()}")
+        made = list(Path(folder).rglob("*.so"))
+        expect(bool(made), "no native code was made")
+    return {"libraries": len(made)}
+
+
+if __name__ == "__main__":
+    keep(check)
