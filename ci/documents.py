@@ -18,13 +18,23 @@ class Document(BaseModel):
 
 Model = TypeVar("Model", bound=BaseModel)
 
+# Deeper than any document here; Python's own limit on recursion is not far above.
+DEPTH = 20
+
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:
     """Parse TOML text; a syntax error becomes one line with `name` and the line number."""
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{name}: not valid TOML: {error}") from None
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError alone: a number of thousands of digits
+        last = f"at line {text.count(chr(10)) + 1}, the end of the document"
+        raise UserError(f"{name}: not valid TOML: {error}".replace("at end of document", last)) from None
+    level: list[Any] = [data]
+    for _ in range(DEPTH):
+        level = [item for value in level for item in children(value)]
+    if level:
+        raise UserError(f"{name}: nested deeper than {DEPTH} levels")
+    return data
 
 
 def load(data: Mapping[str, Any], model: type[Model], name: str) -> Model:
@@ -54,6 +64,13 @@ def tuples(value: Any) -> Any:
     return value
 
 
+def children(value: Any) -> list[Any]:
+    """List what a table or a list holds; nothing for any other value."""
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
 def first_mistake(error: ValidationError, model: type[BaseModel]) -> str:
     """Tell one error of a validation by its key; an unknown key comes first, for it often explains the rest."""
     errors = error.errors(include_url=False, include_input=False)
@@ -62,20 +79,20 @@ def first_mistake(error: ValidationError, model: type[BaseModel]) -> str:
     where = ".".join(path) or "top level"
     if found["type"] == "extra_forbidden":
         accepted = known_keys(model, path[:-1])
-        close = get_close_matches(path[-1], accepted, n=1, cutoff=0.5)
+        close = get_close_matches(path[-1][:200], accepted, n=1, cutoff=0.5)
         hint = f" (did you mean {shown(close[0])}?)" if close else ""
         return f"unknown key {shown(where)}{hint}; accepted: {', '.join(accepted)}"
     return f"key {shown(where)}: {found['msg'].removeprefix('Value error, ')}"
 
 
 def known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
-    """List the keys that the table at `path` accepts."""
-    current: Any = model
+    """List the keys, as a document writes them, that the table at `path` accepts."""
+    current = model
     for part in path:
-        fields = getattr(current, "model_fields", {})
-        if part in fields:
-            current = inner_model(fields[part].annotation)
-    return list(getattr(current, "model_fields", {}))
+        field = current.model_fields.get(part)
+        # A part that is no field is the key of a free table or the place in a list.
+        current = (inner_model(field.annotation) if field else None) or current
+    return [field.alias or key for key, field in current.model_fields.items()]
 
 
 def inner_model(annotation: Any) -> Any:
