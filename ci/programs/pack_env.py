@@ -12,7 +12,7 @@ Needs: conda-pack (PyPI); for .tar.zst also zstandard (PyPI) or the zstd program
 """
 
 # The loops here run over tens of thousands of files: plain strings and os functions, no Path objects.
-# ruff: noqa: PTH
+# ruff: noqa: PTH101, PTH103, PTH114, PTH115, PTH116, PTH118, PTH120, PTH123, PTH211, PTH113
 
 from __future__ import annotations
 
@@ -263,9 +263,9 @@ def compressor(
             with zstd_program(file, level, threads) as writer:
                 yield writer
             return
-        stream = zstandard.ZstdCompressor(level=level, threads=threads, write_checksum=True).stream_writer(
-            file, closefd=False
-        )
+        stream: Any = zstandard.ZstdCompressor(
+            level=level, threads=threads, write_checksum=True
+        ).stream_writer(file, closefd=False)
         yield stream
         stream.close()
 
