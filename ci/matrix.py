@@ -13,12 +13,24 @@ from ci.documents import Document, load, parse_toml
 from ci.errors import UserError, choose, shown
 
 # What may stand in a version, a package name or a path that ends up in a command line or an address.
-Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+_-]{0,40}$")]
+# A version has no local label (`+cu128`): the wheel tag of the CUDA version is added where it belongs.
+Version = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\.dev[0-9]+)?$", max_length=40
+    ),
+]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
-DebianName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]{0,60}$")]
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
+# apt reads a hyphen at the end as "remove".
+DebianName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]{0,59}[a-z0-9.+]$")]
+# No part of a path is `.` or `..`.
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*)+$")]
 Requirement = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?[0-9A-Za-z.,<>=!~+*_ -]*$")
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?"
+        r"( ?(==|!=|~=|<=|>=|<|>) ?[0-9][0-9A-Za-z.*+_]*(, ?(==|!=|~=|<=|>=|<|>) ?[0-9][0-9A-Za-z.*+_]*)*)?$"
+    ),
 ]
 ArchList = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+\.[0-9][a-z]?(\+PTX)?([ ;][0-9]+\.[0-9][a-z]?(\+PTX)?)*$")
@@ -69,8 +81,8 @@ class Image(Document):
 class Phases(Document):
     """When the users want a pair: the build phase of its runtimes and of its devels."""
 
-    runtime: int
-    devel: int
+    runtime: Annotated[int, Field(ge=1, le=99)]
+    devel: Annotated[int, Field(ge=1, le=99)]
 
 
 class Pair(Document):
@@ -157,8 +169,8 @@ class Apt(Document):
 class Limits(Document):
     """Memory of one compile job and size of the uv cache volume, in GB (10^9 bytes)."""
 
-    job_gb: Annotated[float, Field(gt=0)]
-    uv_cache_gb: Annotated[float, Field(gt=0)]
+    job_gb: Annotated[float, Field(gt=0, le=1e6)]
+    uv_cache_gb: Annotated[float, Field(gt=0, le=1e6)]
 
 
 class Matrix(Document):

@@ -3,34 +3,35 @@
 from collections.abc import Callable
 
 import pytest
-from ci.errors import UserError
 from hypothesis import strategies as st
 
-NASTY = (
-    "",
-    " ",
-    "\n",
-    "runtime\n",
-    "12.8.1\nfake: all promises kept",
-    "\r\x1b[2K\x1b[32mok\x1b[0m",
-    "\x00",
-    "\u2028\u202e\u200b",
-    "\x85",
-    "\ud800",
-    "٣.13",
-    "$(id)",
-    "`id`",
-    "a; rm -rf /",
-    "'\"\\",
-    "../../etc/passwd",
-    "--help",
-    "{tag}%s{0}",
-    "🦀" * 50,
-    "x" * 100_000,
-)
+from ci.errors import UserError
+
+NASTY = {
+    "empty": "",
+    "space": " ",
+    "newline": "\n",
+    "newline after": "runtime\n",
+    "a line forged": "12.8.1\nfake: all promises kept",
+    "escape": "\r\x1b[2K\x1b[32mok\x1b[0m",
+    "null": "\x00",
+    "invisible": "\u2028\u202e\u200b\x85",
+    "surrogate": "\ud800",
+    "other digits": "\u0663.13",
+    "substitution": "$(id)",
+    "backquotes": "`id`",
+    "command": "a; rm -rf /",
+    "quotes": "'\"\\",
+    "path": "../../etc/passwd",
+    "option": "--help",
+    "template": "{tag}%s{0}",
+    "wide": "\U0001f980" * 50,
+    "long": "x" * 100_000,
+}
+nasty = pytest.mark.parametrize("value", list(NASTY.values()), ids=list(NASTY))
 
 # Any text at all, and text that has caught programs before.
-texts = st.one_of(st.text(), st.sampled_from(NASTY))
+texts = st.one_of(st.text(), st.sampled_from(list(NASTY.values())))
 
 
 def mistake(action: Callable[[], object]) -> str:
@@ -47,8 +48,9 @@ def answer(action: Callable[[], object]) -> object | None:
     try:
         return action()
     except UserError as error:
-        assert is_one_line(str(error)), repr(str(error))
-        return None
+        message = str(error)
+    assert is_one_line(message), repr(message)
+    return None
 
 
 def is_one_line(message: str) -> bool:

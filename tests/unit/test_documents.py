@@ -4,10 +4,11 @@ from copy import deepcopy
 from typing import Annotated, Any
 
 import pytest
-from ci.documents import Document, load, merged, parse_toml, tuples
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
+
+from ci.documents import Document, load, merged, parse_toml, tuples
 from tests.unit.mistakes import answer, mistake, texts
 
 
@@ -24,7 +25,7 @@ class Shelf(Document):
     schema_: Annotated[int, Field(alias="schema")] = 1
     title: str
     wheels: tuple[Wheel, ...] = ()
-    by_name: dict[str, Wheel] = {}
+    by_name: Annotated[dict[str, Wheel], Field(default_factory=dict)]
     best: Wheel | None = None
 
 
