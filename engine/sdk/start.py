@@ -1,6 +1,5 @@
 """Starts a Dagger module written in Python: serves its functions, registers its types, or installs its dependencies."""
 
-import importlib.metadata
 import subprocess
 import sys
 import tomllib
@@ -26,7 +25,6 @@ def publish_metadata(project: dict[str, Any]) -> None:
     groups = project.get("entry-points", {})
     lines = [line for group, points in groups.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    importlib.metadata.MetadataPathFinder.invalidate_caches()
 
 
 def serve(register: bool) -> int | None:

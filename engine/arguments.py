@@ -1,0 +1,60 @@
+"""Which arguments dagger gets: the user's own, and `--sources registries` where the user chose no sources."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.places import PROJECT
+
+SOURCES = "registries"
+# Dagger's global options that take a value, which is not the subcommand.
+WITH_VALUE = {"--allow-llm", "-c", "--command", "--interactive-command", "-m", "--mod", "--model", "--progress"}
+
+
+def completed(arguments: Sequence[str], folder: Path) -> tuple[list[str], bool]:
+    """The arguments with the embedded engine's sources put in, and whether they were."""
+    place = _subcommand(arguments)
+    if place is None or arguments[place] != "call" or _chosen(arguments) or not _is_ours(arguments, folder):
+        return list(arguments), False
+    return [*arguments[: place + 1], "--sources", SOURCES, *arguments[place + 1 :]], True
+
+
+def _subcommand(arguments: Sequence[str]) -> int | None:
+    skip = False
+    for i, argument in enumerate(arguments):
+        if skip:
+            skip = False
+        elif argument in WITH_VALUE:
+            skip = True
+        elif not argument.startswith("-"):
+            return i
+    return None
+
+
+def _chosen(arguments: Sequence[str]) -> bool:
+    return any(argument.split("=")[0] == "--sources" for argument in arguments)
+
+
+def _is_ours(arguments: Sequence[str], folder: Path) -> bool:
+    """Whether the module that dagger will load is this project's: no other needs to know these sources."""
+    named = _module(arguments)
+    start = folder / named if named else folder
+    for candidate in [start, *start.parents]:
+        if (candidate / "dagger.json").exists():
+            return _name(candidate) == _name(PROJECT)
+    return False
+
+
+def _module(arguments: Sequence[str]) -> str | None:
+    for i, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        if option in {"-m", "--mod"}:
+            return value if equals else "".join(arguments[i + 1 : i + 2])
+    return None
+
+
+def _name(folder: Path) -> object:
+    try:
+        return json.loads((folder / "dagger.json").read_text()).get("name")
+    except (OSError, ValueError):
+        return None

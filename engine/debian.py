@@ -1,0 +1,96 @@
+"""The Debian packages that the engine needs on the machine, and the package sources that the machine uses."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+from engine.commands import Commands, output
+from engine.talk import TroubleError, say
+
+RELEASE = "bookworm"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+LOCK = Path(__file__).with_name("debian.lock")
+
+
+def locked() -> dict[str, tuple[str, str]]:
+    """Each package's locked version and the sha256 of its .deb."""
+    lines = [line.split() for line in LOCK.read_text().splitlines() if line and not line.startswith("#")]
+    return {name: (version, sha256) for name, version, sha256 in lines}
+
+
+def ensure_packages(commands: Commands) -> None:
+    """Installs the packages that are missing, and says so before it touches the system."""
+    missing = [name for name in locked() if not _installed(name)]
+    if not missing:
+        return
+    say(f"installs Debian packages by apt-get: {' '.join(missing)}")
+    wanted = _checked(missing)
+    if wanted is None:
+        commands.run("apt-get", "update", "--quiet")
+        wanted = _checked(missing)
+    if wanted is None:
+        raise TroubleError(f"apt has no candidate for one of: {' '.join(missing)}")
+    commands.run(
+        "apt-get", "install", "--yes", "--no-install-recommends", *wanted, env={"DEBIAN_FRONTEND": "noninteractive"}
+    )
+
+
+def package_sources(commands: Commands) -> str:
+    """The machine's own Debian sources, as lines for sources.list."""
+    lines = _sources()
+    if not lines:
+        commands.run("apt-get", "update", "--quiet")
+        lines = _sources()
+    if not lines:
+        raise TroubleError(f"needs a machine whose apt sources name Debian {RELEASE}")
+    return "\n".join(lines) + "\n"
+
+
+def _sources() -> list[str]:
+    fields = "$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)|$(ARCHITECTURE)"
+    targets = output(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
+    lines = []
+    for target in targets.splitlines():
+        origin, release, component, uri, architecture = target.split("|")
+        if origin == "Debian" and release.split("-")[0] == RELEASE and architecture == "amd64":
+            lines.append(f"deb [signed-by={KEYRING}] {uri} {release} {component}")
+    return lines
+
+
+def _installed(name: str) -> bool:
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", name]
+    result = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return result.stdout == "installed"
+
+
+def _checked(names: list[str]) -> list[str] | None:
+    """What to ask apt for: the locked version where apt still has it. None when apt knows no candidate."""
+    wanted, moved = [], []
+    for name in names:
+        version, sha256 = locked()[name]
+        candidate = _candidate(name)
+        if candidate is None:
+            return None
+        if candidate["Version"] != version:
+            moved.append(f"{name} {candidate['Version']}")
+            wanted.append(name)
+        elif candidate["SHA256"] != sha256:
+            raise TroubleError(f"{name} {version} has sha256 {candidate['SHA256']}, debian.lock says {sha256}")
+        else:
+            wanted.append(f"{name}={version}")
+    if moved:
+        say(f"newer in Debian than in debian.lock, vouched for by apt's signature: {', '.join(moved)}")
+    return wanted
+
+
+def _candidate(name: str) -> dict[str, str] | None:
+    result = subprocess.run(
+        ["apt-cache", "show", "--no-all-versions", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    fields = dict(line.split(": ", 1) for line in result.stdout.splitlines() if ": " in line and line[0] != " ")
+    return fields if {"Version", "SHA256"} <= fields.keys() else None
+
+
+def check_machine() -> None:
+    if platform.machine() != "x86_64" or not Path("/etc/debian_version").exists():
+        raise TroubleError("the embedded engine needs Debian on x86_64; install dagger and a container runtime instead")

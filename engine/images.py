@@ -1,0 +1,63 @@
+"""Turns the roots into images: the base image, and the two SDK images that the engine has built in."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine.oci import Layout
+from engine.places import SOURCE
+
+SDK = SOURCE / "sdk"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+GO_ENVIRONMENT = [
+    f"PATH=/go/bin:/usr/local/go/bin:{PATH}",
+    "GOPATH=/go",
+    "GOTOOLCHAIN=local",
+    "GOFLAGS=-buildvcs=false",
+    "CGO_ENABLED=0",
+]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The digests by which the engine asks for its built-in images."""
+
+    go_sdk: str
+    python_sdk: str
+
+    @classmethod
+    def read(cls, folder: Path) -> "Built":
+        return cls(**json.loads((folder / "built.json").read_text()))
+
+
+def build(folder: Path, roots: Path, tools: Path) -> None:
+    base = Layout(folder / "base")
+    base.add_image([base.add_layer(roots / "base")], {"Env": [f"PATH={PATH}"], "Cmd": ["bash"]})
+
+    content = Layout(folder / "content")
+    root = content.add_layer(roots / "sdk")
+    scratch = folder / "scratch"
+    go_layer = content.add_layer(_go_files(scratch / "go", tools), owned_by_root=True)
+    python_layer = content.add_layer(_python_files(scratch / "python"), owned_by_root=True)
+    built = Built(
+        go_sdk=content.add_image([root, go_layer], {"Env": GO_ENVIRONMENT}),
+        python_sdk=content.add_image([root, python_layer], {"Env": [f"PATH={PATH}"]}),
+    )
+    shutil.rmtree(scratch)
+    (folder / "built.json").write_text(json.dumps(asdict(built)))
+
+
+def _go_files(folder: Path, tools: Path) -> Path:
+    programs = folder / "usr/local/bin"
+    programs.mkdir(parents=True)
+    shutil.copy(tools / "codegen", programs)
+    return folder
+
+
+def _python_files(folder: Path) -> Path:
+    shutil.copytree(SDK / "runtime", folder / "runtime")
+    start = folder / "opt/runtime"
+    start.mkdir(parents=True)
+    shutil.copy(SDK / "start.py", start)
+    return folder

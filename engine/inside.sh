@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# PID 1 of the engine's own PID and mount namespaces: gives the engine the paths
+# that it has compiled in, without writing any of them on the machine, then runs
+# the registry and the engine. When this script ends, the kernel ends the rest.
+set -euo pipefail
+
+tools=$1 content=$2 state=$3 registry=$4 run=$5
+# DAGGER_*_MANIFEST_DIGEST, ENGINE_NETWORK, ENGINE_SUBNET, ENGINE_SOCKET and
+# ENGINE_REGISTRY come by the environment.
+
+# A private, writable view of a folder of the machine.
+overlay() {
+  local folder=$1 layers
+  layers=$run/private/${folder//\//_}
+  mkdir -p "$layers/upper" "$layers/work"
+  mount -t overlay overlay -o "lowerdir=$folder,upperdir=$layers/upper,workdir=$layers/work" "$folder"
+}
+
+mkdir -p "$run/private"
+mount -t tmpfs -o mode=700 tmpfs "$run/private"
+# These may be mounts of their own, which an overlay would lose.
+cp --dereference /etc/resolv.conf /etc/hosts /etc/hostname "$run/private/"
+overlay /etc
+overlay /usr/local
+cp "$run/private/"{resolv.conf,hosts,hostname} /etc/
+mkdir -p /etc/dagger /usr/local/share/dagger/content
+cp "$run/engine.json" /etc/dagger/engine.json
+mount --bind "$content" /usr/local/share/dagger/content
+cp "$tools/init" /usr/local/bin/dagger-init
+cp /usr/sbin/runc /usr/local/bin/runc
+# The engine's name server would take port 53 of every address of the machine:
+# keep it to the engine's own network, so that others can have theirs.
+printf '#!/bin/sh\nexec /usr/sbin/dnsmasq --bind-dynamic "$@"\n' >/usr/local/sbin/dnsmasq
+chmod +x /usr/local/sbin/dnsmasq
+export PATH=/usr/local/sbin:$PATH
+for folder in /run/containers /var/lib/cni; do
+  mkdir -p "$folder"
+  mount -t tmpfs tmpfs "$folder"
+done
+mkdir /usr/local/lib/cslr-images-cni
+cp /usr/lib/cni/{bridge,loopback,firewall,host-local} "$tools/dnsname" /usr/local/lib/cslr-images-cni/
+
+"$tools/crane" registry serve --address "$ENGINE_REGISTRY" --disk "$registry" &
+"$tools/engine" --root "$state" --addr "unix://$ENGINE_SOCKET" \
+  --oci-cni-binary-dir /usr/local/lib/cslr-images-cni \
+  --network-name "$ENGINE_NETWORK" --network-cidr "$ENGINE_SUBNET" &
+engine=$!
+trap 'kill -TERM "$engine"' TERM INT
+# `wait` returns early when a signal arrives: wait until the engine has really ended.
+while kill -0 "$engine" 2>/dev/null; do
+  wait "$engine" || true
+done

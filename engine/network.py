@@ -1,0 +1,75 @@
+"""Chooses the engine's subnet and port, and takes away what it leaves on the machine's network."""
+
+import ipaddress
+import re
+import shlex
+import socket
+import subprocess
+
+from engine.commands import output
+from engine.talk import TroubleError
+
+POOL = [ipaddress.ip_network(f"10.{second}.0.0/16") for second in range(64, 128)]
+PORTS = range(25000, 26000)
+
+
+def free_subnet(number: int) -> str:
+    """A range of private addresses that no route of the machine overlaps."""
+    used = _routed()
+    for i in range(len(POOL)):
+        candidate = POOL[(number + i) % len(POOL)]
+        if not any(candidate.overlaps(network) for network in used):
+            return str(candidate)
+    raise TroubleError("finds no free range of addresses in 10.64.0.0/10 for the engine's network")
+
+
+def free_port(number: int) -> int:
+    """A port of 127.0.0.1; the same for the same number, as long as it is free."""
+    for i in range(len(PORTS)):
+        port = PORTS[(number + i) % len(PORTS)]
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise TroubleError(f"finds no free port from {PORTS.start} on")
+
+
+def forget(name: str) -> None:
+    """Removes the bridge and the packet filter rules of a network whose engine has ended."""
+    subprocess.run(["ip", "link", "delete", f"{name}0"], stderr=subprocess.DEVNULL)
+    chains = set()
+    for rule in output(["iptables", "--wait", "--table=nat", "--list-rules", "POSTROUTING"]).splitlines():
+        if f'name: \\"{name}\\"' in rule and (chain := re.search(r"-j (CNI-\w+)", rule)):
+            chains.add(chain[1])
+            _iptables("nat", "--delete", *shlex.split(rule)[1:])
+    for chain in chains:
+        _iptables("nat", "--flush", chain)
+        _iptables("nat", "--delete-chain", chain)
+
+
+def forget_forwarding(subnet: str) -> None:
+    """Removes the rules that let packets of the subnet's containers through."""
+    network = ipaddress.ip_network(subnet)
+    rules = subprocess.run(
+        ["iptables", "--wait", "--list-rules", "CNI-FORWARD"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    for rule in rules.stdout.splitlines():
+        address = re.search(r"-[sd] (10\.[\d.]+)/32", rule)
+        if address and ipaddress.ip_address(address[1]) in network:
+            _iptables("filter", "--delete", *shlex.split(rule)[1:])
+
+
+def _routed() -> list[ipaddress.IPv4Network]:
+    routes = output(["ip", "-4", "route", "show", "table", "all"]).splitlines()
+    found = [re.search(r"\b(\d+\.\d+\.\d+\.\d+(?:/\d+)?)\b", route) for route in routes if "default" not in route]
+    return [ipaddress.IPv4Network(match[1], strict=False) for match in found if match]
+
+
+def _iptables(table: str, *arguments: str) -> None:
+    subprocess.run(["iptables", "--wait", f"--table={table}", *arguments], stderr=subprocess.DEVNULL)

@@ -1,0 +1,120 @@
+"""Where the embedded engine keeps its things, and the marks by which it knows whether they are still right."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+VERSION = "v0.19.10"
+SOURCE = Path(__file__).resolve().parent
+PROJECT = SOURCE.parent
+CUSTOM_CAS = Path("/usr/local/share/ca-certificates")
+
+# A unix socket's path has room for 107 bytes.
+LONGEST_SOCKET_PATH = 100
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders and files below one cache folder."""
+
+    cache: Path
+
+    @classmethod
+    def default(cls) -> "Places":
+        own = os.environ.get("CSLR_IMAGES_CACHE")
+        shared = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        return cls(Path(own).absolute() if own else Path(shared).absolute() / "cslr-images")
+
+    @property
+    def lock(self) -> Path:
+        return self.cache / "lock"
+
+    @property
+    def parts(self) -> Path:
+        """What was built: tools, roots, images; each in a folder named by what it was built from."""
+        return self.cache / "parts"
+
+    @property
+    def state(self) -> Path:
+        """The engine's own store: layers, cache volumes, results."""
+        return self.cache / f"state-{VERSION}"
+
+    @property
+    def registry(self) -> Path:
+        return self.cache / "registry"
+
+    @property
+    def run(self) -> Path:
+        return self.cache / "run"
+
+    @property
+    def record(self) -> Path:
+        """What is known of the running engine."""
+        return self.run / "engine.record.json"
+
+    @property
+    def config(self) -> Path:
+        return self.run / "engine.json"
+
+    @property
+    def log(self) -> Path:
+        return self.run / "engine.log"
+
+    @property
+    def setup_log(self) -> Path:
+        return self.run / "setup.log"
+
+    @property
+    def socket(self) -> Path:
+        path = self.run / "engine.sock"
+        return path if len(bytes(path)) <= LONGEST_SOCKET_PATH else Path(f"/run/{self.name}.sock")
+
+    @property
+    def number(self) -> int:
+        """A number of this cache folder: engines of two folders take different names, networks and ports by it."""
+        return int.from_bytes(hashlib.sha256(bytes(self.cache)).digest()[:4], "big")
+
+    @property
+    def name(self) -> str:
+        return f"cslr{self.number & 0xFFFFFF:06x}"
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Digests of what each part is made from."""
+
+    go_version: str
+    apt_sources: str
+
+    @cached_property
+    def tools(self) -> str:
+        return digest(self.go_version, *files_below(SOURCE / "tools"), SOURCE / "tools.py")
+
+    @cached_property
+    def roots(self) -> str:
+        return digest(self.apt_sources, self.go_version, *certificates(), SOURCE / "roots.py")
+
+    @cached_property
+    def images(self) -> str:
+        return digest(self.tools, self.roots, *files_below(SOURCE / "sdk"), SOURCE / "images.py", SOURCE / "oci.py")
+
+
+def certificates() -> list[Path]:
+    return sorted(CUSTOM_CAS.glob("*.crt"))
+
+
+def files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def digest(*inputs: str | Path) -> str:
+    """Hashes texts, and files with their names."""
+    total = hashlib.sha256()
+    for item in inputs:
+        text = item.encode() if isinstance(item, str) else item.name.encode() + b"\0" + item.read_bytes()
+        total.update(hashlib.sha256(text).digest())
+    return total.hexdigest()[:16]
+
+

@@ -1,0 +1,70 @@
+"""Makes the two Debian roots: the base image's, and the SDK's, which grows out of a copy of it."""
+
+import shutil
+from pathlib import Path
+
+from engine import tools
+from engine.commands import Commands
+from engine.debian import RELEASE
+from engine.places import certificates
+
+SDK_PACKAGES = ["git", "python3", "python3-venv"]
+# As in Debian's own slim images.
+LEFT_OUT = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"]
+# Of Go's toolchain, what no build needs.
+GO_LEFT_OUT = ["api", "doc", "misc", "test"]
+
+INSTALL = """
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get update --quiet
+apt-get install --yes --quiet --no-install-recommends "$@"
+apt-get clean
+rm -rf /var/lib/apt/lists/*
+update-ca-certificates
+python3 -m venv /opt/venv
+"""
+
+
+def build(folder: Path, commands: Commands, sources: str) -> None:
+    base, sdk = folder / "base", folder / "sdk"
+    _build_base(base, commands, sources)
+    commands.run("cp", "--archive", str(base), str(sdk))
+    _build_sdk(sdk, commands)
+
+
+def _build_base(base: Path, commands: Commands, sources: str) -> None:
+    commands.run(
+        "mmdebstrap",
+        "--mode=root",
+        "--format=directory",
+        "--variant=minbase",
+        "--include=ca-certificates",
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        RELEASE,
+        str(base),
+        "-",
+        stdin=sources,
+    )
+    for name in ("resolv.conf", "hostname"):
+        (base / "etc" / name).unlink(missing_ok=True)
+
+
+def _build_sdk(sdk: Path, commands: Commands) -> None:
+    # These roots never leave the machine, so its own certificates may be in them. Without the update program,
+    # which takes about a second, the engine does not run it before and after each call of a module.
+    for certificate in certificates():
+        shutil.copy(certificate, sdk / "usr/local/share/ca-certificates")
+    shutil.copy("/etc/resolv.conf", sdk / "etc/resolv.conf")
+    commands.run("chroot", str(sdk), "sh", "-c", INSTALL, "sh", *SDK_PACKAGES)
+    (sdk / "etc/resolv.conf").unlink()
+    (sdk / "usr/sbin/update-ca-certificates").unlink()
+    shutil.copytree(
+        tools.toolchain(), sdk / "usr/local/go", symlinks=True, ignore=shutil.ignore_patterns("testdata", "*_test.go")
+    )
+    for name in GO_LEFT_OUT:
+        shutil.rmtree(sdk / "usr/local/go" / name, ignore_errors=True)
+    # Dagger takes these as the first content of its caches for Go.
+    for cache in ("go/pkg/mod", "root/.cache/go-build"):
+        (sdk / cache).mkdir(parents=True)

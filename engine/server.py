@@ -1,0 +1,216 @@
+"""The running engine: starts it, finds it again, stops it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine import network
+from engine.commands import Commands, output
+from engine.images import Built
+from engine.places import SOURCE, Places
+from engine.setup import Parts
+from engine.talk import TroubleError
+
+START_SECONDS = 120
+# The engine itself may take five minutes to write everything down.
+STOP_SECONDS = 330
+LOG_BYTES = 20_000_000
+BASE_IMAGE = "library/debian:bookworm-slim"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process by its id and its start time, which tell it from a later one with the same id."""
+
+    pid: int
+    started: str
+
+    @classmethod
+    def find(cls, pid: int) -> "Process":
+        return cls(pid, _start_time(pid))
+
+    @property
+    def alive(self) -> bool:
+        return self.started != "" and _start_time(self.pid) == self.started
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What is known of an engine that was started."""
+
+    parts: str
+    socket: str
+    registry: str
+    subnet: str
+    # unshare, and its child: the first process of the engine's own PID namespace, whose end ends all in it.
+    holder: Process
+    init: Process
+
+    @classmethod
+    def read(cls, places: Places) -> "Engine | None":
+        try:
+            known = json.loads(places.record.read_text())
+            holder, init = Process(**known.pop("holder")), Process(**known.pop("init"))
+            return cls(holder=holder, init=init, **known)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    @property
+    def alive(self) -> bool:
+        return self.init.alive and _accepts(self.socket)
+
+
+def running(places: Places, parts: Parts) -> Engine | None:
+    """The engine of this cache folder, if it runs and is made of these parts."""
+    engine = Engine.read(places)
+    return engine if engine and engine.alive and engine.parts == _name(parts) else None
+
+
+def start(places: Places, parts: Parts, commands: Commands) -> Engine:
+    stop(places)
+    _rotate(places.log)
+    shutil.rmtree(places.registry, ignore_errors=True)  # its index is lost when it ends
+    for folder in (places.state, places.registry):
+        folder.mkdir(parents=True, exist_ok=True)
+    registry = f"127.0.0.1:{network.free_port(places.number)}"
+    subnet = network.free_subnet(places.number)
+    places.config.write_text(json.dumps(configuration(registry), indent=2))
+    holder = _spawn(places, parts, registry, subnet)
+    engine = Engine(
+        parts=_name(parts),
+        socket=str(places.socket),
+        registry=registry,
+        subnet=subnet,
+        holder=Process.find(holder.pid),
+        init=_only_child(holder),
+    )
+    places.record.write_text(json.dumps(asdict(engine), indent=2))
+    _wait(lambda: _accepts(registry), holder, places)
+    commands.run(str(parts.tools / "crane"), "push", str(parts.images / "base"), f"{registry}/{BASE_IMAGE}")
+    _wait(lambda: _accepts(engine.socket), holder, places)
+    return engine
+
+
+def stop(places: Places) -> bool:
+    """Ends the engine of this cache folder and waits for it; tells whether there was one."""
+    engine = Engine.read(places)
+    if engine is None:
+        return False
+    was_alive = engine.init.alive
+    _end(engine)
+    network.forget(places.name)
+    network.forget_forwarding(engine.subnet)
+    Path(engine.socket).unlink(missing_ok=True)
+    places.record.unlink(missing_ok=True)
+    return was_alive
+
+
+def configuration(registry: str) -> dict[str, object]:
+    return {
+        "logLevel": "warn",
+        # Ordinary image names resolve to the local registry first.
+        "registries": {"docker.io": {"mirrors": [registry]}, registry: {"http": True}},
+        # One rule for everything. The default's first rule would cut cache volumes that lay idle for two days.
+        "gc": {"policies": [{"all": True, "reservedSpace": "5GB", "maxUsedSpace": "60%", "minFreeSpace": "15GB"}]},
+    }
+
+
+def _spawn(places: Places, parts: Parts, registry: str, subnet: str) -> subprocess.Popen[bytes]:
+    built = Built.read(parts.images)
+    environment = {
+        **os.environ,
+        "DAGGER_GO_SDK_MANIFEST_DIGEST": built.go_sdk,
+        "DAGGER_PYTHON_SDK_MANIFEST_DIGEST": built.python_sdk,
+        "ENGINE_NETWORK": places.name,
+        "ENGINE_SUBNET": subnet,
+        "ENGINE_SOCKET": str(places.socket),
+        "ENGINE_REGISTRY": registry,
+        # The machine's, wherever it is set: containers that build the SDK are given it.
+        "GOPROXY": output(["go", "env", "GOPROXY"]),
+    }
+    folders = [parts.tools, parts.images / "content", places.state, places.registry, places.run]
+    namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
+    # A session of its own, and none of the caller's streams: a pipe that daggerw writes to ends with daggerw.
+    with places.log.open("ab") as log:
+        return subprocess.Popen(
+            ["unshare", *namespaces, str(SOURCE / "inside.sh"), *map(str, folders)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _only_child(parent: subprocess.Popen[bytes]) -> Process:
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    for _ in range(100):
+        if parent.poll() is None and (pids := children.read_text().split()):
+            return Process.find(int(pids[0]))
+        time.sleep(0.05)
+    raise TroubleError("cannot start the engine: unshare makes no process")
+
+
+def _wait(ready: Callable[[], bool], holder: subprocess.Popen[bytes], places: Places) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        if holder.poll() is not None:
+            raise TroubleError(f"the engine ended while it started: {_last_line(places.log)} (all of it: {places.log})")
+        if time.monotonic() > deadline:
+            stop(places)
+            raise TroubleError(f"the engine did not start in {START_SECONDS} s (see {places.log})")
+        time.sleep(0.05)
+
+
+def _end(engine: Engine) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    if engine.init.alive:
+        os.kill(engine.init.pid, signal.SIGTERM)
+    while engine.init.alive and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in (engine.init, engine.holder):
+        if process.alive:
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def _start_time(pid: int) -> str:
+    """The process's start in ticks since boot, with the boot's own mark; nothing for one that has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else f"{boot}:{fields[19]}"
+
+
+def _accepts(address: str) -> bool:
+    family = socket.AF_UNIX if address.startswith("/") else socket.AF_INET
+    host, _, port = address.partition(":")
+    with socket.socket(family) as probe:
+        try:
+            probe.connect(address if family == socket.AF_UNIX else (host, int(port)))
+        except OSError:
+            return False
+    return True
+
+
+def _rotate(log: Path) -> None:
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _name(parts: Parts) -> str:
+    return f"{parts.tools.name} {parts.images.name}"
