@@ -1,11 +1,12 @@
 """Reads pages of wheel links: which wheel fits a cell. Pure; who fetches a page is decided elsewhere."""
 
+import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin
 
 from packaging.tags import Tag, cpython_tags
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from ci.documents import Document
@@ -38,6 +39,9 @@ class Wheel(Document):
 
 Pages = Mapping[str, Page]
 
+# What a wheel's file may be called: no separators of paths, nothing that a shell reads, no longer than a file name is.
+_WHEEL = re.compile(r"[A-Za-z0-9._+!-]{1,251}\.whl")
+
 
 class _Links(HTMLParser):
     def __init__(self) -> None:
@@ -52,8 +56,12 @@ class _Links(HTMLParser):
 def read_page(address: str, html: str) -> Page:
     """Collect the links of a page as absolute addresses (PEP 503 simple pages and find-links pages)."""
     parser = _Links()
-    parser.feed(html)
-    return Page(address=address, links=tuple(urljoin(address, link) for link in parser.found))
+    try:
+        parser.feed(html)
+    except AssertionError:  # how html.parser says that a declaration is broken
+        return Page(address=address, problem="it is not HTML")
+    links = [_absolute(address, link) for link in parser.found]
+    return Page(address=address, links=tuple(link for link in links if link))
 
 
 def find_wheel(page: Page, name: str, version: str, local: str, python: str) -> Wheel | None:
@@ -66,16 +74,26 @@ def find_wheel(page: Page, name: str, version: str, local: str, python: str) -> 
     for link in page.links:
         address, fragment = urldefrag(link)
         filename = unquote(address.rsplit("/", 1)[-1])
+        if not _WHEEL.fullmatch(filename):
+            continue
         try:
             found, found_version, _, tags = parse_wheel_filename(filename)
-        except InvalidWheelFilename:
+        except ValueError:
             continue
         if found == canonicalize_name(name) and found_version == wanted and tags & accepted:
-            sha256 = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None
-            return Wheel(filename=filename, address=address, sha256=sha256)
+            sha256 = re.fullmatch(r"sha256=([0-9a-f]{64})", fragment)
+            return Wheel(filename=filename, address=address, sha256=sha256[1] if sha256 else None)
     return None
+
+
+def _absolute(base: str, link: str) -> str | None:
+    try:
+        return urljoin(base, link)
+    except ValueError:  # a link to no host: `http://[`
+        return None
 
 
 def _tags(python: str) -> frozenset[Tag]:
     major, minor = (int(part) for part in python.split("."))
-    return frozenset(cpython_tags((major, minor), platforms=PLATFORMS))
+    # With no ABI given, packaging takes that of the Python that it runs on: free-threaded or not, debug or not.
+    return frozenset(cpython_tags((major, minor), abis=(f"cp{major}{minor}",), platforms=PLATFORMS))

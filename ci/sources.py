@@ -11,10 +11,15 @@ from ci.errors import UserError, choose
 from ci.matrix import CudaVersion, DebianName, Requirement, Version, Word
 
 # An image reference or an address; both may hold the places {cuda}, {tag}, {torch} and {wheel}.
-ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/{}@-]{0,200}$")]
+ImageName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/{}-]{0,200}(@sha256:[0-9a-f]{64})?$")
+]
 Address = Annotated[
     str,
-    StringConstraints(pattern=r"^https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~%+/={}-]*)?$", max_length=400),
+    StringConstraints(
+        pattern=r"^https?://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~%+/={}-]*)?$",
+        max_length=400,
+    ),
 ]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -113,4 +118,4 @@ def filled(template: str, **places: str) -> str:
             )
         return places[match[1]]
 
-    return re.sub(r"\{(\w*)\}", value, template)
+    return re.sub(r"\{([^{}]*)\}", value, template)
