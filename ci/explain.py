@@ -1,5 +1,6 @@
 """A plan in words: what is built, from what, and why."""
 
+from ci.errors import one_line
 from ci.plan import Plan
 
 
@@ -8,5 +9,5 @@ def explain(plan: Plan) -> str:
     width = max(len(stage.name) for stage in plan.stages)
     lines = [f"{plan.cell.id}  plan {plan.digest[:12]}"]
     lines += [f"  {stage.name:{width}}  {stage.digest[:12]}  {stage.reason}" for stage in plan.stages]
-    lines += [f"  note: {note}" for note in plan.notes]
+    lines += [f"  note: {one_line(note)}" for note in plan.notes]
     return "\n".join(lines) + "\n"

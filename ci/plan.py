@@ -332,7 +332,8 @@ class _Planner:
         text = self.lock.requirements(self.profile, self.cell.pair_id, stage) if locked else None
         local = self.tag if extra else None
         return InstallSpec(
-            requirements=text or lines.wanted(stage, self.matrix, self.pins, local),
+            requirements=text
+            or lines.wanted(stage, self.matrix, self.pins, local, nightly=self.options.ray == "nightly"),
             hashed=text is not None,
             index=self.sources.wheels.index,
             extra_index=extra,

@@ -47,4 +47,7 @@ def expected(plan: Plan) -> dict[str, str]:
         "ray": "ray",
         "marimo": "marimo",
     }
-    return {name: labels[f"{LABEL}.{label}"] for name, label in names.items() if f"{LABEL}.{label}" in labels}
+    found = {
+        name: labels[f"{LABEL}.{label}"] for name, label in names.items() if f"{LABEL}.{label}" in labels
+    }
+    return {name: version.removesuffix(" (source)") for name, version in found.items()}

@@ -8,7 +8,9 @@ from ci.matrix import Matrix, TorchPins
 STAGES = ("torch", "pyg", "ray", "marimo")
 
 
-def wanted(stage: str, matrix: Matrix, pins: TorchPins, local: str | None = None) -> str:
+def wanted(
+    stage: str, matrix: Matrix, pins: TorchPins, local: str | None = None, *, nightly: bool = False
+) -> str:
     """Return what a stage asks for by version; `local` is the label of torch's own index (`cu128`).
 
     >>> from ci.matrix import default_matrix
@@ -17,7 +19,7 @@ def wanted(stage: str, matrix: Matrix, pins: TorchPins, local: str | None = None
     True
     """
     label = f"+{local}" if local else ""
-    ray = f"ray[{','.join(matrix.ray.extras)}]=={matrix.ray.version}"
+    ray = f"ray[{','.join(matrix.ray.extras)}]=={matrix.ray.nightly if nightly else matrix.ray.version}"
     asked: dict[str, Sequence[str]] = {
         "torch": [
             f"torch=={pins.torch}{label}",

@@ -1,0 +1,95 @@
+"""What an image promises by its target, and what the checks are told."""
+
+import json
+from importlib import resources
+
+import pytest
+
+from ci.plan import Options
+from ci.promises import expected, promises
+from tests.unit.planning import CELLS, plan, pyg_page
+
+COMPILED = ("cpp_extension_cuda", "extension_archs")
+FIRST = ("versions", "imports", "pip_check", "train_step", "extension_ops")
+JIT = ("cpp_extension_cpu", "torch_compile_cpu")
+
+
+def names(cell_id: str) -> tuple[str, ...]:
+    """Return the names of a cell's promises."""
+    return tuple(promise.name for promise in promises(plan(cell_id)))
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "expected_names"),
+    [
+        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED)),
+        ("cu12.8.1-py3.13-runtime", (*FIRST, "no_root_needed", *JIT, *COMPILED)),
+        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, "ray_task")),
+        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, "no_root_needed", *JIT, *COMPILED, "ray_task")),
+        ("cu13.1.1-py3.14-marimo-devel", (*FIRST, *JIT, *COMPILED, "ray_task", "marimo_page")),
+        ("cu12.8.1-py3.14-marimo-runtime", (*FIRST, "no_root_needed", *JIT, *COMPILED, "ray_task", "marimo_page")),
+        ("cpu-py3.13-devel", (*FIRST, *JIT)),
+        ("cpu-py3.13-marimo-runtime", (*FIRST, "no_root_needed", *JIT, "ray_task", "marimo_page")),
+    ],
+)  # fmt: skip
+def test_a_target_promises_what_it_is_for(cell_id: str, expected_names: tuple[str, ...]) -> None:
+    assert names(cell_id) == expected_names
+
+
+@pytest.mark.parametrize("cell_id", CELLS)
+def test_every_runtime_can_still_compile_extensions(cell_id: str) -> None:
+    # The users' decision that stands: no runtime gives up JIT compiling.
+    assert {"cpp_extension_cpu", "torch_compile_cpu", "cpp_extension_cuda"} <= set(names(cell_id))
+
+
+def test_every_promise_has_a_program() -> None:
+    programs = resources.files("ci").joinpath("programs/promises")
+    for name in {name for cell_id in (*CELLS, "cpu-py3.13-devel") for name in names(cell_id)}:
+        assert programs.joinpath(f"{name}.py").is_file(), name
+
+
+def test_wheels_of_others_are_not_held_to_the_list_of_architectures() -> None:
+    made = plan("cu12.8.1-py3.13-devel", page=pyg_page())
+    assert "extension_archs" not in [promise.name for promise in promises(made)]
+
+
+@pytest.mark.parametrize(
+    ("archs", "told"), [(None, "7.5 8.0 8.6 9.0 10.0 12.0+PTX"), ("8.0 9.0+PTX", "8.0 9.0+PTX")]
+)
+def test_the_architectures_are_those_of_the_plan(archs: str | None, told: str) -> None:
+    found = promises(plan("cu12.8.1-py3.13-devel", options=Options(archs=archs)))
+    arguments = {promise.name: promise.arguments for promise in found}
+    assert arguments["cpp_extension_cuda"] == ("--arch-list", told)
+    assert arguments["extension_archs"] == ("--expect", told)
+
+
+def test_the_versions_are_told_as_json() -> None:
+    made = plan("cu12.8.1-py3.13-marimo-runtime")
+    flag, told = promises(made)[0].arguments
+    assert flag == "--expect"
+    assert (
+        json.loads(told)
+        == expected(made)
+        == {
+            "python": "3.13",
+            "torch": "2.11.0+cu128",
+            "torchvision": "0.26.0",
+            "torchaudio": "2.11.0",
+            "torch_geometric": "2.8.1",
+            "ray": "2.60.0",
+            "marimo": "0.25.2",
+        }
+    )
+
+
+def test_versions_are_only_of_what_the_target_holds() -> None:
+    assert "ray" not in expected(plan("cu12.8.1-py3.13-runtime"))
+    assert "marimo" not in expected(plan("cu12.8.1-py3.13-ray-runtime"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "version"), [("stable", "2.60.0"), ("nightly", "3.0.0.dev0"), ("source", "2.60.0")]
+)
+def test_the_version_of_ray_is_the_one_that_ray_itself_tells(mode: str, version: str) -> None:
+    made = plan("cu12.8.1-py3.13-ray-runtime", options=Options.model_validate({"ray": mode}))
+    assert expected(made)["ray"] == version
