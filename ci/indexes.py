@@ -32,6 +32,8 @@ class Page(Document):
 class Wheel(Document):
     """A wheel that an index offers."""
 
+    name: str
+    version: str
     filename: str
     address: str
     sha256: str | None = None
@@ -82,7 +84,13 @@ def find_wheel(page: Page, name: str, version: str, local: str, python: str) -> 
             continue
         if found == canonicalize_name(name) and found_version == wanted and tags & accepted:
             sha256 = re.fullmatch(r"sha256=([0-9a-f]{64})", fragment)
-            return Wheel(filename=filename, address=address, sha256=sha256[1] if sha256 else None)
+            return Wheel(
+                name=name,
+                version=version,
+                filename=filename,
+                address=address,
+                sha256=sha256[1] if sha256 else None,
+            )
     return None
 
 

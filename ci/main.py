@@ -12,7 +12,8 @@ from ci.stages import runtime, strip
 from ci.stages.compose import Build
 
 # Every function that plans may read index pages, and stands on base images and packages that change upstream:
-# its result is kept for a session. The layers below it have caches of their own.
+# its result is kept for a session. The layers below it have caches of their own. Each ends with `sync`, so that
+# a step that fails shows as that step and not as a result that could not be read.
 
 
 @object_type
@@ -57,37 +58,37 @@ class CslrImages:
     @cached("session")
     async def build(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
         """Build one image: `build --cuda 12.8.1 --python 3.13 --target ray-runtime`."""
-        return (await self._build(cuda, python, target)).image()
+        return await (await self._build(cuda, python, target)).image().sync()
 
     @cached("session")
     async def devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build the devel image: CUDA toolkit, compilers, conda tooling, PyTorch and PyG."""
-        return (await self._build(cuda, python, "devel")).image()
+        return await (await self._build(cuda, python, "devel")).image().sync()
 
     @cached("session")
     async def runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build the runtime image: the environment of devel, able to compile extensions."""
-        return (await self._build(cuda, python, "runtime")).image()
+        return await (await self._build(cuda, python, "runtime")).image().sync()
 
     @cached("session")
     async def ray_devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build devel with Ray."""
-        return (await self._build(cuda, python, "ray-devel")).image()
+        return await (await self._build(cuda, python, "ray-devel")).image().sync()
 
     @cached("session")
     async def ray_runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build the runtime with Ray; it shares all but a layer with `runtime`."""
-        return (await self._build(cuda, python, "ray-runtime")).image()
+        return await (await self._build(cuda, python, "ray-runtime")).image().sync()
 
     @cached("session")
     async def marimo_devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build devel with Ray and marimo."""
-        return (await self._build(cuda, python, "marimo-devel")).image()
+        return await (await self._build(cuda, python, "marimo-devel")).image().sync()
 
     @cached("session")
     async def marimo_runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build the runtime with Ray and marimo; `marimo-runtime … up` serves notebooks on port 8080."""
-        return (await self._build(cuda, python, "marimo-runtime")).image()
+        return await (await self._build(cuda, python, "marimo-runtime")).image().sync()
 
     # -- stages ------------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class CslrImages:
             found = (await self._build(cuda, python, "devel")).toolkit()
             if found is None:
                 raise UserError("the cpu variant has no CUDA toolkit")
-            return found
+            return await found.sync()
 
     @cached("session")
     async def channel(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
@@ -107,22 +108,22 @@ class CslrImages:
             found = (await self._build(cuda, python, "devel")).channel()
             if found is None:
                 raise UserError(f"the {self.sources} sources name conda channels: none is made")
-            return found
+            return await found.sync()
 
     @cached("session")
     async def base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Make the devel base: compilers, toolkit, and the tools for environments."""
-        return (await self._build(cuda, python, "devel")).base()
+        return await (await self._build(cuda, python, "devel")).base().sync()
 
     @cached("session")
     async def conda(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add the conda environment at /opt/env."""
-        return (await self._build(cuda, python, "devel")).conda()
+        return await (await self._build(cuda, python, "devel")).conda().sync()
 
     @cached("session")
     async def torch(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add PyTorch, torchvision and torchaudio."""
-        return (await self._build(cuda, python, "devel")).torch()
+        return await (await self._build(cuda, python, "devel")).torch().sync()
 
     @cached("session")
     async def wheels(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
@@ -131,47 +132,48 @@ class CslrImages:
             found = (await self._build(cuda, python, "devel")).wheels()
             if found is None:
                 raise UserError("every PyG extension has a wheel: nothing is compiled")
-            return found
+            return await found.sync()
 
     @cached("session")
     async def pyg(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add PyTorch Geometric with its extensions."""
-        return (await self._build(cuda, python, "devel")).pyg()
+        return await (await self._build(cuda, python, "devel")).pyg().sync()
 
     @cached("session")
     async def ray(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add Ray."""
-        return (await self._build(cuda, python, "ray-devel")).ray()
+        return await (await self._build(cuda, python, "ray-devel")).ray().sync()
 
     @cached("session")
     async def marimo(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add marimo."""
-        return (await self._build(cuda, python, "marimo-devel")).marimo()
+        return await (await self._build(cuda, python, "marimo-devel")).marimo().sync()
 
     @cached("session")
     async def runtime_base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Make the runtime base: compilers and toolkit for JIT, no environment yet."""
-        return (await self._build(cuda, python, "runtime")).runtime_base()
+        return await (await self._build(cuda, python, "runtime")).runtime_base().sync()
 
     @cached("session")
     async def pack(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.File:
         """Export the environment with conda-pack, for machines without containers: `pack … -o env.tar.zst`."""
-        return (await self._build(cuda, python, target)).archive()
+        return await (await self._build(cuda, python, target)).archive().sync()
 
     @cached("session")
     async def packed(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Directory:
         """Export the environment with conda-pack as a tree for /opt/env, as image layers hold it."""
-        return (await self._build(cuda, python, target)).packed()
+        return await (await self._build(cuda, python, target)).packed().sync()
 
     @cached("session")
     async def unpack(self, cuda: args.Cuda, python: args.Python, packed: args.Packed) -> dagger.Container:
         """Lay a packed environment over the runtime base: the other end of `packed`."""
-        return runtime.unpack((await self._build(cuda, python, "runtime")).runtime_base(), [packed])
+        base = (await self._build(cuda, python, "runtime")).runtime_base()
+        return await runtime.unpack(base, [packed]).sync()
 
     @cached("session")
     async def strip(self, cuda: args.Cuda, python: args.Python, image: args.AnyImage) -> dagger.Container:
         """Strip symbols from the libraries of an image's environment; a file that would break stays whole."""
-        return strip.image((await self._build(cuda, python, "devel")).base(), image)
+        return await strip.image((await self._build(cuda, python, "devel")).base(), image).sync()
 
     # -- trust -------------------------------------------------------------------------------------------
 

@@ -364,6 +364,11 @@ class _Planner:
     def _torch_build(self) -> str:
         return "the CPU" if self.tag == "cpu" else f"CUDA {self.tag.removeprefix('cu')[:2]}.{self.tag[-1]}"
 
+    def _torch_version(self) -> str:
+        # PyPI's torch is a CUDA build, on the CPU variant too: only an index of its own has +cpu.
+        own = self.tag != "cpu" or self.sources.wheels.torch
+        return f"{self.pins.torch}+{self.tag}" if own else self.pins.torch
+
     def _place(self, template: str) -> str:
         return filled(template, cuda=self.cell.cuda)
 
@@ -389,12 +394,13 @@ class _Planner:
             f"{LABEL}.python": self.cell.python,
             f"{LABEL}.target": self.cell.target,
             f"{LABEL}.sources": self.profile,
-            f"{LABEL}.torch": f"{self.pins.torch}+{self.tag}",
+            f"{LABEL}.torch": self._torch_version(),
             f"{LABEL}.torchvision": self.pins.torchvision,
             f"{LABEL}.torchaudio": self.pins.torchaudio,
             f"{LABEL}.torch-geometric": self.matrix.pyg.torch_geometric,
         }
         if self.toolkit_source:
+            labels[f"{LABEL}.toolkit"] = self.cell.cuda
             labels[f"{LABEL}.toolkit-compiler"] = f"nvcc {self.toolkit_source.compiler}"
             labels[f"{LABEL}.archs"] = self._arch_list() or ""
         if "ray" in self.target.layers:

@@ -4,7 +4,21 @@ import json
 
 from ci.documents import Document
 from ci.plan import LABEL, Plan
-from ci.specs import ImageSpec, WheelsSpec
+from ci.specs import ImageSpec, PygSpec, WheelsSpec
+
+
+# The name that the check of versions uses, and the label that holds the expectation.
+LABELLED = {
+    "python": f"{LABEL}.python",
+    "torch": f"{LABEL}.torch",
+    "torchvision": f"{LABEL}.torchvision",
+    "torchaudio": f"{LABEL}.torchaudio",
+    "torch-geometric": f"{LABEL}.torch-geometric",
+    "toolkit": f"{LABEL}.toolkit",
+    "nvcc": f"{LABEL}.toolkit-compiler",
+    "ray": f"{LABEL}.ray",
+    "marimo": f"{LABEL}.marimo",
+}
 
 
 class Promise(Document):
@@ -27,7 +41,8 @@ def promises(plan: Plan) -> tuple[Promise, ...]:
         archs = labels[f"{LABEL}.archs"]
         found.append(Promise(name="cpp_extension_cuda", arguments=("--arch-list", archs)))
         if compiled:
-            found.append(Promise(name="extension_archs", arguments=("--expect", archs)))
+            names = tuple(pin.split("==")[0] for pin in plan.spec("pyg", PygSpec).compiled)
+            found.append(Promise(name="extension_archs", arguments=(*names, "--expect", archs)))
     if plan.has("ray"):
         found.append(Promise(name="ray_task"))
     if plan.has("marimo"):
@@ -38,16 +53,8 @@ def promises(plan: Plan) -> tuple[Promise, ...]:
 def expected(plan: Plan) -> dict[str, str]:
     """Return the versions that must be found in the image."""
     labels = dict(plan.spec("image", ImageSpec).labels)
-    names = {
-        "python": "python",
-        "torch": "torch",
-        "torchvision": "torchvision",
-        "torchaudio": "torchaudio",
-        "torch_geometric": "torch-geometric",
-        "ray": "ray",
-        "marimo": "marimo",
-    }
-    found = {
-        name: labels[f"{LABEL}.{label}"] for name, label in names.items() if f"{LABEL}.{label}" in labels
-    }
-    return {name: version.removesuffix(" (source)") for name, version in found.items()}
+    found = {name: labels[label] for name, label in LABELLED.items() if label in labels}
+    found = {name: version.removesuffix(" (source)").removeprefix("nvcc ") for name, version in found.items()}
+    extensions = plan.spec("pyg", PygSpec)
+    pins = [*extensions.compiled, *(f"{wheel.name}=={wheel.version}" for wheel in extensions.wheels)]
+    return found | dict(pin.split("==", 1) for pin in pins)

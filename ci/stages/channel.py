@@ -26,7 +26,7 @@ def build(site: Site, spec: ChannelSpec, tools: str) -> dagger.Directory:
     program = [f"{TOOLS}/bin/python", f"{PROGRAMS}/make_channel.py"]
     parts = "/var/tmp/parts"  # noqa: S108 - in a container of its own
     return (
-        container.with_exec(["sh", "-c", "apt-get update -qq"])
+        apt.refreshed(container)
         .with_exec([*program, "fetch", parts, "--recipe", "/run/channel.json"])
         .with_exec(["sh", "-c", _CA])
         .with_exec(

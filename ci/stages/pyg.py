@@ -12,8 +12,13 @@ from ci.stages.site import Site
 _COMPILED = "/run/wheels"
 _FETCHED = "/run/fetched"
 
-# Compiled against the torch that is there: nothing may be looked up or replaced.
-_INSTALL = f'{TOOLS}/bin/uv pip install --quiet --no-cache --python {PREFIX} --no-index --no-deps "$1"/*.whl'
+# Made for the torch that is there: nothing may be looked up or replaced. Hashes are checked where the index has them.
+_INSTALL = f"""
+set -eu
+cd "$1"
+[ ! -f SHA256SUMS ] || sha256sum --quiet --check SHA256SUMS
+{TOOLS}/bin/uv pip install --quiet --no-cache --link-mode copy --python {PREFIX} --no-index --no-deps ./*.whl
+"""
 
 
 def build(
@@ -25,7 +30,10 @@ def build(
         fetched = dag.directory()
         for wheel in spec.wheels:
             fetched = fetched.with_file(wheel.filename, site.download(wheel.address))
-        container = _with_wheels(container, _FETCHED, fetched)
+        sums = "".join(f"{wheel.sha256}  {wheel.filename}\n" for wheel in spec.wheels if wheel.sha256)
+        container = _with_wheels(
+            container, _FETCHED, fetched.with_new_file("SHA256SUMS", sums) if sums else fetched
+        )
     return _with_wheels(container, _COMPILED, compiled) if compiled else container
 
 

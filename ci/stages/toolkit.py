@@ -26,4 +26,5 @@ def build(site: Site, spec: ToolkitSpec, tools: str) -> dagger.Directory:
     if spec.deb:
         command += ["--compiler", f"{spec.deb.package}={spec.deb.version}", "--sha256", spec.deb.sha256]
         command += ["--suite", spec.deb.suite, "--components", spec.deb.component]
-    return site.online(container).with_exec(command).directory(_OUT)
+    container = site.online(container)
+    return (apt.refreshed(container) if spec.deb else container).with_exec(command).directory(_OUT)
