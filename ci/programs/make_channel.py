@@ -422,9 +422,10 @@ def compile_stdlib(root: Path, xy: str, placeholder: bytes) -> None:
         "LD_LIBRARY_PATH": str(root / "lib"),
         "PYTHONHOME": str(root),
         "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",  # importing must not write what compileall then takes for fresh
         "LANG": "C.UTF-8",
     }
-    command: list[str | Path] = [root / f"bin/python{xy}", "-m", "compileall", "-q", "-j", "1"]
+    command: list[str | Path] = [root / f"bin/python{xy}", "-m", "compileall", "-q", "-f", "-j", "1"]
     command += ["--invalidation-mode", "unchecked-hash", "-x", "bad_coding|badsyntax|lib2to3/tests"]
     for cache in lib.rglob("__pycache__"):
         shutil.rmtree(cache)

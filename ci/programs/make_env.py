@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from rattler import (
     Channel,
@@ -215,6 +217,7 @@ async def apply(
     """Makes the prefix hold exactly these records."""
     prefix: Path = args.prefix
     before = {dist(r) for r in installed(prefix)}
+    check_local(records)
     client = make_client(args.mirror)
     # a MatchSpec as such is refused here by py-rattler 0.28.0; the object inside it is not
     requested: Any = [match_spec(s)._match_spec for s in specs]
@@ -318,11 +321,30 @@ def unmet_for(record: RepoDataRecord, specs: Sequence[str]) -> bool:
     return any(m.name.normalized == record.name.normalized and not m.matches(record) for m in mine)
 
 
-def relocate(records: Sequence[RepoDataRecord], channel: str) -> None:
+def local_file(record: RepoDataRecord) -> Path | None:
+    return Path(unquote(urlsplit(record.url).path)) if record.url.startswith("file://") else None
+
+
+def check_local(records: Sequence[RepoDataRecord]) -> None:
+    """Holds packages of local channels against their hashes: rattler does that only for what it downloads."""
+    for record in records:
+        path = local_file(record)
+        if path is None or record.sha256 is None or not path.exists():
+            continue
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").digest() != record.sha256:
+                raise UserError(f"{path} is not what its channel or the lock says (sha256)")
+
+
+def relocate(records: Sequence[RepoDataRecord], channel: str | None) -> None:
     """Points records of a local channel that is no longer where it was at another one."""
     for record in records:
-        if record.url.startswith("file://") and not Path(record.url.removeprefix("file://")).exists():
-            record.url = f"{channel}/{record.subdir}/{record.file_name}"
+        path = local_file(record)
+        if path is None or path.exists():
+            continue
+        if channel is None:
+            raise UserError(f"{path} is no longer there: say where the channel is now with --channel")
+        record.url = f"{channel}/{record.subdir}/{record.file_name}"
 
 
 async def fill_cache(args: argparse.Namespace) -> None:
@@ -340,8 +362,8 @@ async def fill_cache(args: argparse.Namespace) -> None:
     lacking = {name for name, (_, data) in meta.items() if not cached(data)}
     if lacking:
         wanted = [r for r in records if r.name.normalized in lacking]
-        if args.channel:
-            relocate(wanted, channel_url(args.channel[0]))
+        relocate(wanted, channel_url(args.channel[0]) if args.channel else None)
+        check_local(wanted)
         client = make_client(args.mirror)
         args.pkgs_cache.mkdir(parents=True, exist_ok=True)
         # rattler fills the cache when it links: into a prefix that is thrown away (hard links: no space)
@@ -400,6 +422,29 @@ async def show(args: argparse.Namespace) -> None:
         )
 
 
+class ChannelAction(argparse.Action):
+    """--channel A B SPEC: behind the first, what looks like neither URL nor path is a spec."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002 (argparse passes it)
+    ) -> None:
+        first, *rest = values
+        namespace.channel = [*namespace.channel, first, *(v for v in rest if channel_like(v))]
+        specs = [v for v in rest if not channel_like(v)]
+        if specs and not hasattr(namespace, "more"):
+            parser.error(f"unrecognized arguments: {' '.join(specs)}")
+        if specs:
+            namespace.more = [*namespace.more, *specs]
+
+
+def channel_like(text: str) -> bool:
+    return "://" in text or text.startswith(("/", "."))
+
+
 # --- command line ---------------------------------------------------------------------------------
 
 
@@ -418,7 +463,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         return sub
 
     def network(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--channel", "-c", nargs="+", action="extend", default=[], metavar="URL",
+        sub.add_argument("--channel", "-c", nargs="+", action=ChannelAction, default=[], metavar="URL",
                          help="channels, the first has priority; a folder works too")  # fmt: skip
         cache = Path.home() / ".cache" / "make-env" / "pkgs"
         sub.add_argument("--pkgs-cache", type=Path, default=cache, metavar="DIR",
