@@ -124,7 +124,7 @@ class _Planner:
         self.sources = shop.sources
         self.profile = shop.profile
         self.lock = shop.lock
-        self.pages = pages
+        self.page = next((pages[address] for address in needed_pages(cell, shop) if address in pages), None)
         self.options = options
         self.target: Target = shop.matrix.targets[cell.target]
         self.tag = shop.matrix.cuda[cell.cuda].wheel_tag
@@ -251,7 +251,7 @@ class _Planner:
     def _find(self, name: str, version: str) -> tuple[Wheel | None, str]:
         if not self.sources.wheels.pyg:
             return None, "the sources have no page of PyG wheels"
-        page = next(iter(self.pages.values()), Page(address="", problem="it was not read"))
+        page = self.page or Page(address="", problem="it was not read")
         if page.problem:
             return None, f"the page of PyG wheels could not be read: {page.problem}"
         short = "".join(self.pins.torch.split(".")[:2])

@@ -1,11 +1,14 @@
 """What a user's mistake must look like, and text that tries to make it look otherwise."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 from hypothesis import strategies as st
 
 from ci.errors import UserError
+
+T = TypeVar("T")
 
 NASTY = {
     "empty": "",
@@ -43,7 +46,7 @@ def mistake(action: Callable[[], object]) -> str:
     return message
 
 
-def answer(action: Callable[[], object]) -> object | None:
+def answer(action: Callable[[], T]) -> T | None:
     """Return what `action` gives, None where it tells the user a mistake; no other exception passes."""
     try:
         return action()

@@ -48,6 +48,8 @@ def row(filename: str) -> str:
 
 def test_the_wheel_of_the_interpreter_is_found_with_its_absolute_address() -> None:
     assert wheel(PYG, "torch-scatter", "2.1.2") == Wheel(
+        name="torch-scatter",
+        version="2.1.2",
         filename="torch_scatter-2.1.2+pt211cu128-cp313-cp313-linux_x86_64.whl",
         address="https://data.pyg.org/whl/torch-2.11.0%2Bcu128/"
         "torch_scatter-2.1.2%2Bpt211cu128-cp313-cp313-linux_x86_64.whl",
@@ -152,7 +154,11 @@ def test_a_simple_page_gives_links_and_hashes() -> None:
         f'<a href="../../packages/{file}#sha256={SHA}" data-requires-python="&gt;=3.9">{file}</a></body></html>',
     )
     assert find_wheel(page, "torch-scatter", "2.1.2", "pt211cu128", "3.13") == Wheel(
-        filename=file, address=f"http://mirror:8080/packages/{file}", sha256=SHA
+        name="torch-scatter",
+        version="2.1.2",
+        filename=file,
+        address=f"http://mirror:8080/packages/{file}",
+        sha256=SHA,
     )
 
 

@@ -60,26 +60,43 @@ def test_the_architectures_are_those_of_the_plan(archs: str | None, told: str) -
     found = promises(plan("cu12.8.1-py3.13-devel", options=Options(archs=archs)))
     arguments = {promise.name: promise.arguments for promise in found}
     assert arguments["cpp_extension_cuda"] == ("--arch-list", told)
-    assert arguments["extension_archs"] == ("--expect", told)
+    compiled = ("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv")
+    assert arguments["extension_archs"] == (*compiled, "--expect", told)
+
+
+VERSIONS = {
+    "python": "3.13",
+    "torch": "2.11.0+cu128",
+    "torchvision": "0.26.0",
+    "torchaudio": "2.11.0",
+    "torch-geometric": "2.8.1",
+    "torch-scatter": "2.1.2",
+    "torch-sparse": "0.6.18",
+    "torch-cluster": "1.6.3",
+    "torch-spline-conv": "1.2.2",
+    "toolkit": "12.8.1",
+    "nvcc": "12.8.93",
+    "ray": "2.60.0",
+    "marimo": "0.25.2",
+}
 
 
 def test_the_versions_are_told_as_json() -> None:
     made = plan("cu12.8.1-py3.13-marimo-runtime")
     flag, told = promises(made)[0].arguments
     assert flag == "--expect"
-    assert (
-        json.loads(told)
-        == expected(made)
-        == {
-            "python": "3.13",
-            "torch": "2.11.0+cu128",
-            "torchvision": "0.26.0",
-            "torchaudio": "2.11.0",
-            "torch_geometric": "2.8.1",
-            "ray": "2.60.0",
-            "marimo": "0.25.2",
-        }
-    )
+    assert json.loads(told) == VERSIONS
+
+
+def test_extensions_from_wheels_are_expected_like_those_that_are_compiled() -> None:
+    page = pyg_page(["pyg_lib", "torch_scatter"])
+    assert expected(plan("cu12.8.1-py3.13-marimo-runtime", page=page)) == {**VERSIONS, "pyg-lib": "0.8.0"}
+
+
+def test_the_compiler_of_registries_is_expected_as_what_it_is() -> None:
+    found = expected(plan("cu12.8.1-py3.13-devel", "registries"))
+    assert (found["toolkit"], found["nvcc"]) == ("12.8.1", "12.4.131")
+    assert not {"toolkit", "nvcc"} & set(expected(plan("cpu-py3.13-devel")))
 
 
 def test_versions_are_only_of_what_the_target_holds() -> None:
