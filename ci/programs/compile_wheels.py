@@ -27,6 +27,7 @@ import sysconfig
 import tarfile
 import time
 import traceback
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 CUDA_JOB, HOST_JOB = 3.5e9, 2.0e9  # measured peaks: 3.2 GB for one .cu, 1.6 GB for one .cpp
 ZIP_EPOCH = "315532800"  # 1980-01-01, the first day that a zip archive can name
+INSIDE = "COMPILE_WHEELS_PYTHON"  # set once the program runs in that Python
 HITS, MISSES = ("direct_cache_hit", "preprocessed_cache_hit"), ("cache_miss",)
 
 
@@ -171,6 +173,11 @@ def environment(options: argparse.Namespace, base: Mapping[str, str]) -> dict[st
     path, work = base.get("PATH", os.defpath), options.work
     env.setdefault("SOURCE_DATE_EPOCH", ZIP_EPOCH)
     env.update(MAX_JOBS="1", TORCH_NO_COMPILER_WRAPPER="1", PYTHONDONTWRITEBYTECODE="1", PATH=path)
+    for name in (
+        "CFLAGS",
+        "CXXFLAGS",
+    ):  # Python's own contain -g: a third more time and memory, and the link drops it
+        env[name] = f"{base.get(name, '')} -g0".strip()
     env.pop("FORCE_ONLY_CPU", None)
     env.pop("FORCE_ONLY_CUDA", None)
     if options.cuda_home:
@@ -493,6 +500,20 @@ def nvcc_version(cuda_home: Path | None) -> str:
     return found.group(1)
 
 
+def check_architectures(arch_list: str, known: Iterable[str], nvcc: str) -> None:
+    """Refuse at once what nvcc would refuse after minutes; `known` is what `nvcc --list-gpu-arch` says."""
+    numbers = {re.sub(r"\D", "", name) for name in known}
+    for word in re.split(r"[;\s]+", arch_list.strip()):
+        found = re.fullmatch(r"(\d+)\.(\d)[af]?(\+PTX)?", word)
+        if not found:
+            raise WheelsError(f"{word!r} in --arch-list: not like 8.0 or 9.0+PTX")
+        if numbers and found[1] + found[2] not in numbers:
+            newest = max(numbers, key=int)
+            raise WheelsError(
+                f"nvcc {nvcc} cannot compile for {word}; its newest is {newest[:-1]}.{newest[-1]}"
+            )
+
+
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -504,7 +525,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sdists", type=Path, help="a folder with the source archives: nothing is downloaded"
     )
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="the Python that has torch")
+    parser.add_argument("--python", type=Path, help="the Python that has torch (default: this one)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the wheels and report.json")
     parser.add_argument(
         "--cuda-home", type=Path, default=Path("/usr/local/cuda"), help="default: %(default)s"
@@ -533,6 +554,10 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 def build(options: argparse.Namespace) -> None:
     nvcc = nvcc_version(options.cuda_home)
+    if options.cuda_home:
+        command = [options.cuda_home / "bin/nvcc", "--list-gpu-arch"]
+        known = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+        check_architectures(options.arch_list, known, nvcc)
     options.work, options.out = options.work.resolve(), options.out.resolve()
     if options.cuda_home:
         options.cuda_home = options.cuda_home.resolve()
@@ -559,6 +584,9 @@ def build(options: argparse.Namespace) -> None:
     for name in set(os.environ) - set(env):
         del os.environ[name]
     began = time.monotonic()
+    warnings.filterwarnings(
+        "ignore", category=DeprecationWarning
+    )  # Python 3.12 and later: fork beside numpy's threads
     torch: Any = importlib.import_module("torch")
     importlib.import_module("torch.utils.cpp_extension")
     importlib.import_module("setuptools")
@@ -601,14 +629,13 @@ def build(options: argparse.Namespace) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     options = parse(words)
-    python = options.python
-    if python.absolute() != Path(sys.executable):  # torch is there: become that Python
-        if not os.access(python, os.X_OK):
-            print(f"compile_wheels: error: {python}: no such Python", file=sys.stderr)
+    if options.python and os.environ.get(INSIDE) != str(options.python):  # torch is there: become that Python
+        if not os.access(options.python, os.X_OK):
+            print(f"compile_wheels: error: {options.python}: no such Python", file=sys.stderr)
             return 1
-        rest = list(sys.argv[1:] if words is None else words)
-        sys.stdout.flush()
-        os.execv(python, [str(python), __file__, *rest])  # noqa: S606 - no shell is wanted
+        rest = sys.argv[1:] if words is None else words
+        os.environ[INSIDE] = str(options.python)
+        os.execv(options.python, [str(options.python), __file__, *rest])  # noqa: S606 - no shell is wanted
     try:
         build(options)
     except (WheelsError, OSError, ImportError, subprocess.CalledProcessError) as error:

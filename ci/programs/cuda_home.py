@@ -113,7 +113,7 @@ def install_wheels(requirements: Sequence[str], files: Sequence[Path], target: P
     beside = Path(sys.executable).with_name("uv")  # a virtual environment's bin folder need not be on PATH
     program = shutil.which(beside) or shutil.which("uv")
     if program:
-        uv = [program, "pip", "install", "--no-cache", "--link-mode", "copy", "--python", sys.executable]
+        uv = [program, "pip", "install", "--no-cache", "--python", sys.executable]
         run([*uv, "--target", str(target), *words])
     else:
         run(

@@ -1,0 +1,165 @@
+"""The promises as programs: what they print and how they end, on real small files and no ML package."""
+
+import json
+import os
+import platform
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROMISES = Path(__file__).parents[2] / "ci/programs/promises"
+NOBODY = 65534
+
+
+def run(
+    name: str, *words: object, path: Path | None = None, user: int | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(path or ""), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, str(PROMISES / f"{name}.py"), *(str(word) for word in words)]
+    return subprocess.run(command, env=env, user=user, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def facts(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 1
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with an installed package, as an environment's site-packages has it."""
+    (tmp_path / "torch_scatter").mkdir()
+    info = tmp_path / "torch_scatter-2.1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: torch_scatter\nVersion: 2.1.2\n", encoding="utf-8"
+    )
+    (info / "RECORD").write_text(
+        "torch_scatter/_scatter_cuda.so,,\ntorch_scatter/_version_cuda.so,,\n", encoding="utf-8"
+    )
+    return tmp_path
+
+
+def test_versions_that_are_there_are_found(site: Path) -> None:
+    expected = {
+        "python": platform.python_version().rpartition(".")[0],
+        "torch_scatter": "2.1",
+        "pyg-lib": None,
+    }
+    found = facts(run("versions", "--expect", json.dumps(expected), path=site))
+    assert found["promise"] == "versions"
+    assert isinstance(found["versions"], dict)
+    assert found["versions"]["torch-scatter"] == "2.1.2"
+    assert "pyg-lib" not in found["versions"]
+
+
+def test_each_version_that_differs_is_named(site: Path) -> None:
+    (file := site / "expected.json").write_text(
+        '{"python": "2.7", "torch-scatter": "2.1.20", "marimo": "1"}', encoding="utf-8"
+    )
+    line = complaint(run("versions", "--expect", file, path=site))
+    assert f"python is {platform.python_version()}, not 2.7" in line
+    assert "torch-scatter is 2.1.2, not 2.1.20" in line
+    assert "marimo is None, not 1" in line
+
+
+def test_imports_names_what_cannot_be_imported() -> None:
+    assert list(facts(run("imports", "json", "csv"))["imports"]) == ["json", "csv"]  # type: ignore[call-overload]
+    assert "no_such_module (ModuleNotFoundError" in complaint(run("imports", "json", "no_such_module"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_no_root_needed_wants_another_user_who_can_write(tmp_path: Path) -> None:
+    (home := tmp_path / "home").mkdir()
+    shutil.chown(home, NOBODY)
+    (closed := tmp_path / "closed").mkdir(mode=0o755)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    program = shutil.copytree(PROMISES, tmp_path / "promises") / "no_root_needed.py"
+    python = Path("/usr/bin/python3")  # one that the other user can reach
+    if not python.exists():
+        pytest.skip("no system Python")
+
+    def as_nobody(*folders: Path) -> subprocess.CompletedProcess[str]:
+        command = [str(word) for word in (python, program, *folders)]
+        return subprocess.run(command, user=NOBODY, cwd=home, capture_output=True, text=True, check=False)
+
+    assert facts(as_nobody(home))["uid"] == NOBODY
+    assert (
+        complaint(as_nobody(home, closed))
+        == f"no_root_needed: user {NOBODY} cannot write {closed}: Permission denied"
+    )
+    assert complaint(run("no_root_needed", home)) == "no_root_needed: the image's user is root"
+
+
+# ---- what is inside a compiled module -----------------------------------------------------------------------------
+
+
+def fatbin(*entries: tuple[int, int]) -> bytes:
+    """A container of device code as nvcc writes it: (kind, architecture) for each entry."""
+    body = b""
+    for kind, number in entries:
+        payload = b"code" * number
+        body += (
+            struct.pack("<HHIQIIII", kind, 0x101, 64, len(payload), 0, 0, 0, number).ljust(64, b"\0")
+            + payload
+        )
+    return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(body)) + body
+
+
+def module(path: Path, device_code: bytes) -> None:
+    """A real shared library, with device code in the section where nvcc puts it."""
+    section = path.with_suffix(".bin")
+    section.write_bytes(device_code or b"none")
+    source = path.with_suffix(".c")
+    name = ".nv_fatbin" if device_code else ".other"
+    source.write_text(
+        f'__asm__(".section {name},\\"a\\"\\n.incbin \\"{section}\\"\\n.previous");', encoding="ascii"
+    )
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", path, source], check=True)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+@pytest.mark.parametrize(
+    ("expected", "kept"),
+    [("8.0;9.0+PTX", True), ("8.0 9.0+PTX", True), ("8.0;9.0", False), ("8.0", False), ("", True)],
+)
+def test_architectures_are_read_from_the_modules(site: Path, expected: str, kept: bool) -> None:
+    code = fatbin((2, 80), (2, 90)) + b"\0" * 8 + fatbin((1, 90), (2, 80), (2, 90))
+    module(site / "torch_scatter/_scatter_cuda.so", code)
+    module(site / "torch_scatter/_version_cuda.so", b"")
+    done = run("extension_archs", "torch-scatter", "--expect", expected, path=site)
+    if kept:
+        found = facts(done)["architectures"]
+        assert found == {"torch-scatter": ["compute_90", "sm_80", "sm_90"]}
+    else:
+        assert f"is for compute_90 sm_80 sm_90, not for {expected}" in complaint(done)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+def test_a_package_without_device_code_breaks_the_promise(site: Path) -> None:
+    for name in ("_scatter_cuda.so", "_version_cuda.so"):
+        module(site / "torch_scatter" / name, b"")
+    assert complaint(run("extension_archs", "torch-scatter", path=site)).endswith(
+        "torch-scatter has no CUDA code"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in PROMISES.glob("*.py") if path.stem != "promise")
+)
+def test_every_promise_says_what_it_promises(name: str) -> None:
+    text = (PROMISES / f"{name}.py").read_text(encoding="utf-8")
+    first = text.partition('"""')[2].partition("\n")[0]
+    assert first[0].isupper() or first.startswith(("torch", "marimo"))
+    assert first.rstrip('"').endswith((".", ","))
+    assert text.rstrip().endswith("keep(check)")
