@@ -8,7 +8,16 @@ from engine.places import PROJECT
 
 SOURCES = "registries"
 # Dagger's global options that take a value, which is not the subcommand.
-WITH_VALUE = {"--allow-llm", "-c", "--command", "--interactive-command", "-m", "--mod", "--model", "--progress"}
+WITH_VALUE = {
+    "--allow-llm",
+    "-c",
+    "--command",
+    "--interactive-command",
+    "-m",
+    "--mod",
+    "--model",
+    "--progress",
+}
 
 
 def completed(arguments: Sequence[str], folder: Path) -> tuple[list[str], bool]:

@@ -25,7 +25,13 @@ class Commands:
             print(f"\n$ {' '.join(command)}", file=log, flush=True)
             start = log.tell()
             result = subprocess.run(
-                command, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, text=True, stdout=log, stderr=log
+                command,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                input=stdin,
+                text=True,
+                stdout=log,
+                stderr=log,
             )
         if result.returncode != 0:
             raise TroubleError(f"{command[0]} failed: {self._last_words(start)} (all of it: {self.log})")

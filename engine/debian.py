@@ -31,7 +31,12 @@ def ensure_packages(commands: Commands) -> None:
     if wanted is None:
         raise TroubleError(f"apt has no candidate for one of: {' '.join(missing)}")
     commands.run(
-        "apt-get", "install", "--yes", "--no-install-recommends", *wanted, env={"DEBIAN_FRONTEND": "noninteractive"}
+        "apt-get",
+        "install",
+        "--yes",
+        "--no-install-recommends",
+        *wanted,
+        env={"DEBIAN_FRONTEND": "noninteractive"},
     )
 
 
@@ -75,7 +80,9 @@ def _checked(names: list[str]) -> list[str] | None:
             moved.append(f"{name} {candidate['Version']}")
             wanted.append(name)
         elif candidate["SHA256"] != sha256:
-            raise TroubleError(f"{name} {version} has sha256 {candidate['SHA256']}, debian.lock says {sha256}")
+            raise TroubleError(
+                f"{name} {version} has sha256 {candidate['SHA256']}, debian.lock says {sha256}"
+            )
         else:
             wanted.append(f"{name}={version}")
     if moved:
@@ -85,12 +92,19 @@ def _checked(names: list[str]) -> list[str] | None:
 
 def _candidate(name: str) -> dict[str, str] | None:
     result = subprocess.run(
-        ["apt-cache", "show", "--no-all-versions", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ["apt-cache", "show", "--no-all-versions", name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
-    fields = dict(line.split(": ", 1) for line in result.stdout.splitlines() if ": " in line and line[0] != " ")
+    fields = dict(
+        line.split(": ", 1) for line in result.stdout.splitlines() if ": " in line and line[0] != " "
+    )
     return fields if {"Version", "SHA256"} <= fields.keys() else None
 
 
 def check_machine() -> None:
     if platform.machine() != "x86_64" or not Path("/etc/debian_version").exists():
-        raise TroubleError("the embedded engine needs Debian on x86_64; install dagger and a container runtime instead")
+        raise TroubleError(
+            "the embedded engine needs Debian on x86_64; install dagger and a container runtime instead"
+        )

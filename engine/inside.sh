@@ -4,6 +4,7 @@
 # the registry and the engine. When this script ends, the kernel ends the rest.
 set -euo pipefail
 
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 tools=$1 content=$2 state=$3 registry=$4 run=$5
 # DAGGER_*_MANIFEST_DIGEST, ENGINE_NETWORK, ENGINE_SUBNET, ENGINE_SOCKET and
 # ENGINE_REGISTRY come by the environment.
@@ -27,7 +28,12 @@ mkdir -p /etc/dagger /usr/local/share/dagger/content
 cp "$run/engine.json" /etc/dagger/engine.json
 mount --bind "$content" /usr/local/share/dagger/content
 cp "$tools/init" /usr/local/bin/dagger-init
-cp /usr/sbin/runc /usr/local/bin/runc
+cp "$here/runc.sh" /usr/local/bin/runc
+mkdir -p /usr/local/lib/cslr-images/{cni,done}
+for certificate in /usr/local/share/ca-certificates/*.crt; do
+  [[ -e $certificate ]] || continue
+  echo "$(basename "$certificate" .crt) $(openssl x509 -noout -subject_hash -in "$certificate")"
+done >/usr/local/lib/cslr-images/certificates
 # The engine's name server would take port 53 of every address of the machine:
 # keep it to the engine's own network, so that others can have theirs.
 printf '#!/bin/sh\nexec /usr/sbin/dnsmasq --bind-dynamic "$@"\n' >/usr/local/sbin/dnsmasq
@@ -37,12 +43,11 @@ for folder in /run/containers /var/lib/cni; do
   mkdir -p "$folder"
   mount -t tmpfs tmpfs "$folder"
 done
-mkdir /usr/local/lib/cslr-images-cni
-cp /usr/lib/cni/{bridge,loopback,firewall,host-local} "$tools/dnsname" /usr/local/lib/cslr-images-cni/
+cp /usr/lib/cni/{bridge,loopback,firewall,host-local} "$tools/dnsname" /usr/local/lib/cslr-images/cni/
 
 "$tools/crane" registry serve --address "$ENGINE_REGISTRY" --disk "$registry" &
 "$tools/engine" --root "$state" --addr "unix://$ENGINE_SOCKET" \
-  --oci-cni-binary-dir /usr/local/lib/cslr-images-cni \
+  --oci-cni-binary-dir /usr/local/lib/cslr-images/cni \
   --network-name "$ENGINE_NETWORK" --network-cidr "$ENGINE_SUBNET" &
 engine=$!
 trap 'kill -TERM "$engine"' TERM INT

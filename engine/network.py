@@ -67,7 +67,9 @@ def forget_forwarding(subnet: str) -> None:
 
 def _routed() -> list[ipaddress.IPv4Network]:
     routes = output(["ip", "-4", "route", "show", "table", "all"]).splitlines()
-    found = [re.search(r"\b(\d+\.\d+\.\d+\.\d+(?:/\d+)?)\b", route) for route in routes if "default" not in route]
+    found = [
+        re.search(r"\b(\d+\.\d+\.\d+\.\d+(?:/\d+)?)\b", route) for route in routes if "default" not in route
+    ]
     return [ipaddress.IPv4Network(match[1], strict=False) for match in found if match]
 
 

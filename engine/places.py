@@ -98,7 +98,16 @@ class Marks:
 
     @cached_property
     def images(self) -> str:
-        return digest(self.tools, self.roots, *files_below(SOURCE / "sdk"), SOURCE / "images.py", SOURCE / "oci.py")
+        return digest(
+            self.tools, self.roots, *files_below(SOURCE / "sdk"), SOURCE / "images.py", SOURCE / "oci.py"
+        )
+
+
+def source_mark() -> str:
+    """A digest of all in this repository that a running engine depends on."""
+    modules = (SOURCE / f"{name}.py" for name in ("images", "oci", "roots", "server", "tools"))
+    scripts = sorted(SOURCE.glob("*.sh"))
+    return digest(VERSION, *modules, *scripts, *files_below(SOURCE / "sdk"), *files_below(SOURCE / "tools"))
 
 
 def certificates() -> list[Path]:
@@ -116,5 +125,3 @@ def digest(*inputs: str | Path) -> str:
         text = item.encode() if isinstance(item, str) else item.name.encode() + b"\0" + item.read_bytes()
         total.update(hashlib.sha256(text).digest())
     return total.hexdigest()[:16]
-
-

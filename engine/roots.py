@@ -61,7 +61,10 @@ def _build_sdk(sdk: Path, commands: Commands) -> None:
     (sdk / "etc/resolv.conf").unlink()
     (sdk / "usr/sbin/update-ca-certificates").unlink()
     shutil.copytree(
-        tools.toolchain(), sdk / "usr/local/go", symlinks=True, ignore=shutil.ignore_patterns("testdata", "*_test.go")
+        tools.toolchain(),
+        sdk / "usr/local/go",
+        symlinks=True,
+        ignore=shutil.ignore_patterns("testdata", "*_test.go"),
     )
     for name in GO_LEFT_OUT:
         shutil.rmtree(sdk / "usr/local/go" / name, ignore_errors=True)

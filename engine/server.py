@@ -14,7 +14,7 @@ from pathlib import Path
 from engine import network
 from engine.commands import Commands, output
 from engine.images import Built
-from engine.places import SOURCE, Places
+from engine.places import SOURCE, Places, source_mark
 from engine.setup import Parts
 from engine.talk import TroubleError
 
@@ -45,7 +45,8 @@ class Process:
 class Engine:
     """What is known of an engine that was started."""
 
-    parts: str
+    source: str
+    tools: str
     socket: str
     registry: str
     subnet: str
@@ -67,13 +68,13 @@ class Engine:
         return self.init.alive and _accepts(self.socket)
 
 
-def running(places: Places, parts: Parts) -> Engine | None:
-    """The engine of this cache folder, if it runs and is made of these parts."""
+def running(places: Places) -> Engine | None:
+    """The engine of this cache folder, if it runs and is what the repository says."""
     engine = Engine.read(places)
-    return engine if engine and engine.alive and engine.parts == _name(parts) else None
+    return engine if engine and engine.source == source_mark() and engine.alive else None
 
 
-def start(places: Places, parts: Parts, commands: Commands) -> Engine:
+def start(places: Places, parts: Parts) -> Engine:
     stop(places)
     _rotate(places.log)
     shutil.rmtree(places.registry, ignore_errors=True)  # its index is lost when it ends
@@ -84,7 +85,8 @@ def start(places: Places, parts: Parts, commands: Commands) -> Engine:
     places.config.write_text(json.dumps(configuration(registry), indent=2))
     holder = _spawn(places, parts, registry, subnet)
     engine = Engine(
-        parts=_name(parts),
+        source=source_mark(),
+        tools=str(parts.tools),
         socket=str(places.socket),
         registry=registry,
         subnet=subnet,
@@ -93,7 +95,9 @@ def start(places: Places, parts: Parts, commands: Commands) -> Engine:
     )
     places.record.write_text(json.dumps(asdict(engine), indent=2))
     _wait(lambda: _accepts(registry), holder, places)
-    commands.run(str(parts.tools / "crane"), "push", str(parts.images / "base"), f"{registry}/{BASE_IMAGE}")
+    Commands(places.setup_log).run(
+        str(parts.tools / "crane"), "push", str(parts.images / "base"), f"{registry}/{BASE_IMAGE}"
+    )
     _wait(lambda: _accepts(engine.socket), holder, places)
     return engine
 
@@ -118,7 +122,9 @@ def configuration(registry: str) -> dict[str, object]:
         # Ordinary image names resolve to the local registry first.
         "registries": {"docker.io": {"mirrors": [registry]}, registry: {"http": True}},
         # One rule for everything. The default's first rule would cut cache volumes that lay idle for two days.
-        "gc": {"policies": [{"all": True, "reservedSpace": "5GB", "maxUsedSpace": "60%", "minFreeSpace": "15GB"}]},
+        "gc": {
+            "policies": [{"all": True, "reservedSpace": "5GB", "maxUsedSpace": "60%", "minFreeSpace": "15GB"}]
+        },
     }
 
 
@@ -163,7 +169,9 @@ def _wait(ready: Callable[[], bool], holder: subprocess.Popen[bytes], places: Pl
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         if holder.poll() is not None:
-            raise TroubleError(f"the engine ended while it started: {_last_line(places.log)} (all of it: {places.log})")
+            raise TroubleError(
+                f"the engine ended while it started: {_last_line(places.log)} (all of it: {places.log})"
+            )
         if time.monotonic() > deadline:
             stop(places)
             raise TroubleError(f"the engine did not start in {START_SECONDS} s (see {places.log})")
@@ -210,7 +218,3 @@ def _rotate(log: Path) -> None:
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
-
-
-def _name(parts: Parts) -> str:
-    return f"{parts.tools.name} {parts.images.name}"

@@ -44,16 +44,14 @@ def locked(places: Places) -> Iterator[None]:
         yield
 
 
-def read_marks(commands: Commands) -> Marks:
-    return Marks(go_version=tools.go_version(), apt_sources=debian.package_sources(commands))
-
-
-def make(places: Places, marks: Marks, commands: Commands) -> Parts:
+def make(places: Places) -> Parts:
     """Makes the parts that are missing; those that an interrupted set-up finished are kept."""
-    parts = Parts.of(places, marks)
-    made_roots = places.parts / f"roots-{marks.roots}"
+    commands = Commands(places.setup_log)
     debian.check_machine()
     debian.ensure_packages(commands)
+    marks = Marks(go_version=tools.go_version(), apt_sources=debian.package_sources(commands))
+    parts = Parts.of(places, marks)
+    made_roots = places.parts / f"roots-{marks.roots}"
     if parts.complete:
         return parts
     _check_space(places)
@@ -61,7 +59,9 @@ def make(places: Places, marks: Marks, commands: Commands) -> Parts:
     with ThreadPoolExecutor() as pool:
         work = [
             pool.submit(_make, parts.tools, commands, lambda folder: tools.build(folder, commands)),
-            pool.submit(_make, made_roots, commands, lambda folder: roots.build(folder, commands, marks.apt_sources)),
+            pool.submit(
+                _make, made_roots, commands, lambda folder: roots.build(folder, commands, marks.apt_sources)
+            ),
         ]
     for part in work:
         part.result()

@@ -63,6 +63,8 @@ func (s *PythonSdk) runtime(ctx context.Context, modSource *dagger.ModuleSource)
 	}
 	return deps.
 		WithMountedDirectory(sourceDir, source).
+		// Once for each edit, instead of in each call.
+		WithExec([]string{python, "-m", "compileall", "-q", sourceDir}).
 		WithEnvVariable("DAGGER_MODULE", name).
 		WithEnvVariable("DAGGER_MAIN_OBJECT", pascal(name)).
 		WithEnvVariable("DAGGER_DEFAULT_PYTHON_PACKAGE", strings.ReplaceAll(name, "-", "_")).

@@ -1,0 +1,160 @@
+"""`daggerw` on a machine without a container runtime, and its own commands on any machine."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from engine import server, setup
+from engine.arguments import SOURCES, completed
+from engine.places import VERSION, Places
+from engine.talk import TroubleError, mention, say
+
+HELP = """\
+daggerw runs dagger: with the dagger and the container runtime of this machine if it has both,
+else with an engine of its own, made once and kept in a cache folder.
+
+  daggerw ARGUMENTS...     dagger ARGUMENTS...
+  daggerw status           what the embedded engine is and uses
+  daggerw logs             the end of the engine's log
+  daggerw stop             ends the engine; what it cached stays
+  daggerw clean            ends it and removes what it cached
+  daggerw clean --all      removes the engine itself too
+  daggerw --help           dagger's own help
+
+With the embedded engine, `daggerw call` means `dagger call --sources registries` unless --sources is given.
+
+  CSLR_IMAGES_CACHE        the cache folder (default: ~/.cache/cslr-images)
+  CSLR_IMAGES_QUIET=1      do not say which engine is used
+"""
+LOW_GB = 15
+STATUS_SECONDS = 20
+LOG_LINES = 50
+
+
+def run(arguments: list[str]) -> int:
+    """Does what the arguments say; trouble becomes one line and exit status 1."""
+    try:
+        _dispatch(arguments)
+    except TroubleError as trouble:
+        say(str(trouble))
+        return 1
+    return 0
+
+
+def _dispatch(arguments: list[str]) -> None:
+    places = Places.default()
+    match arguments:
+        case ["help"]:
+            print(HELP, end="")
+        case ["status"]:
+            _status(places)
+        case ["logs"]:
+            _logs(places)
+        case ["stop"]:
+            _need_root()
+            with setup.locked(places):
+                print("stopped" if server.stop(places) else "was not running")
+        case ["clean", *options] if set(options) <= {"--all"}:
+            _need_root()
+            _clean(places, everything="--all" in options)
+        case ["clean" | "status" | "stop" | "logs" | "help", *_]:
+            raise TroubleError("unknown option (see daggerw help)")
+        case _:
+            _dagger(places, arguments)
+
+
+def _dagger(places: Places, arguments: list[str]) -> None:
+    _need_root()
+    engine = server.running(places)
+    if engine is None:
+        with setup.locked(places):
+            engine = server.running(places) or server.start(places, setup.make(places))
+    full, added = completed(arguments, Path.cwd())
+    _mention_engine(places, added)
+    program = str(Path(engine.tools) / "dagger")
+    environment = {
+        **os.environ,
+        "DAGGER_NO_NAG": "1",
+        "DO_NOT_TRACK": "1",
+        "_EXPERIMENTAL_DAGGER_RUNNER_HOST": f"unix://{engine.socket}",
+    }
+    os.execve(program, ["dagger", *full], environment)  # noqa: S606 - dagger takes daggerw's place
+
+
+def _mention_engine(places: Places, added: bool) -> None:
+    free = _gb(shutil.disk_usage(places.cache).free)
+    sources = f"--sources {SOURCES}" if added else "no sources chosen"
+    warning = f"; only {free:.0f} GB of disk free" if free < LOW_GB else ""
+    mention(f"embedded engine {VERSION}, {sources}{warning}")
+
+
+def _status(places: Places) -> None:
+    engine = server.Engine.read(places)
+    alive = engine is not None and engine.alive
+    lines = {
+        "engine": f"{'running' if alive else 'not running'}, {VERSION}",
+        "cache folder": str(places.cache),
+        "state": _used(places.state),
+        "free disk": f"{_gb(shutil.disk_usage(_existing(places.cache)).free):.0f} GB",
+    }
+    if engine and alive:
+        lines |= {
+            "process": str(engine.init.pid),
+            "socket": engine.socket,
+            "registry": f"{engine.registry} (plain HTTP, emptied when the engine starts)",
+            "network": engine.subnet,
+            "log": str(places.log),
+        }
+    for name, value in lines.items():
+        print(f"{name:13} {value}")
+
+
+def _logs(places: Places) -> None:
+    if not places.log.exists():
+        raise TroubleError(f"no log in {places.run}")
+    print("\n".join(places.log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
+
+
+def _clean(places: Places, *, everything: bool) -> None:
+    if not places.cache.exists():
+        print("nothing to remove")
+        return
+    before = shutil.disk_usage(places.cache).free
+    with setup.locked(places):
+        server.stop(places)
+        removed = [places.state, places.registry, *([places.parts, places.run] if everything else [])]
+        subprocess.run(["rm", "--recursive", "--force", "--one-file-system", *map(str, removed)], check=True)
+    freed = shutil.disk_usage(places.cache).free - before
+    if everything:
+        places.lock.unlink()
+        places.cache.rmdir()
+    print(f"freed {max(0.0, _gb(freed)):.1f} GB")
+
+
+def _used(folder: Path) -> str:
+    if not folder.exists():
+        return "none"
+    measure = ["du", "--summarize", "--one-file-system", "--block-size=1", str(folder)]
+    try:
+        result = subprocess.run(
+            measure, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=STATUS_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return f"too large to measure in {STATUS_SECONDS} s"
+    return f"{_gb(int(result.stdout.split()[0])):.1f} GB"
+
+
+def _existing(folder: Path) -> Path:
+    return next(candidate for candidate in [folder, *folder.parents] if candidate.exists())
+
+
+def _gb(size: float) -> float:
+    return size / 1e9
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        raise TroubleError(
+            "the embedded engine needs root; without root, install dagger and a container runtime"
+        )
