@@ -85,10 +85,8 @@ async def open_desk(
     matrix = default_matrix()
     if matrix_file:
         matrix = read_matrix(await matrix_file.contents(), await matrix_file.name())
-    if mirrors:
-        chosen = read_sources(sources, await mirrors.contents(), await mirrors.name())
-    else:
-        chosen = read_sources(sources)
+    over = (await mirrors.contents(), await mirrors.name()) if mirrors else ()
+    chosen = read_sources(sources, *over)
     choose("sources profile with torch pins in the matrix", sources, matrix.torch)
     shop = Shop(matrix=matrix, profile=sources, sources=chosen, lock=read_lock())
-    return Desk(shop=shop, site=Site(mirror_service), options=options)
+    return Desk(shop=shop, site=Site(mirror_service, chosen.wheels.index), options=options)

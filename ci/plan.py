@@ -210,9 +210,12 @@ class _Planner:
         return self._add("conda", spec, (base, channel), f"CPython {self.cell.python} at {PREFIX}")
 
     def _torch(self, conda: Stage) -> Stage:
-        index = self.sources.wheels.torch
-        spec = self._install("torch", extra=filled(index, tag=self.tag) if index else None)
-        return self._add("torch", spec, (conda,), f"torch {self.pins.torch} built for {self._torch_build()}")
+        return self._add(
+            "torch",
+            self._install("torch"),
+            (conda,),
+            f"torch {self.pins.torch} built for {self._torch_build()}",
+        )
 
     def _pyg(self, torch: Stage) -> Stage:
         wheels: list[Wheel] = []
@@ -233,7 +236,7 @@ class _Planner:
         built: Stage | None = None
         if compiled:
             spec = WheelsSpec(
-                requirements=lines.picked(self.lock.sdists(), compiled),
+                requirements=self._sdists(compiled),
                 arch_list=self._arch_list(),
                 jobs=self.options.jobs,
                 job_gb=self.matrix.limits.job_gb,
@@ -328,18 +331,31 @@ class _Planner:
 
     # -- parts of specs ----------------------------------------------------------------------------------
 
-    def _install(self, stage: str, *, extra: str | None = None, locked: bool = True) -> InstallSpec:
+    def _install(self, stage: str, *, locked: bool = True) -> InstallSpec:
+        torch_index = self.sources.wheels.torch
+        local = self.tag if torch_index else None
+        nightly = self.options.ray == "nightly"
+        asked = lines.wanted(stage, self.matrix, self.pins, local, nightly=nightly)
         text = self.lock.requirements(self.profile, self.cell.pair_id, stage) if locked else None
-        local = self.tag if extra else None
+        if text is not None and not lines.honours(text, asked):
+            self.notes.append(
+                f"the lock of stage {stage} is for other pins: installed by version, without hashes"
+            )
+            text = None
         return InstallSpec(
-            requirements=text
-            or lines.wanted(stage, self.matrix, self.pins, local, nightly=self.options.ray == "nightly"),
+            requirements=text or asked,
             hashed=text is not None,
             index=self.sources.wheels.index,
-            extra_index=extra,
+            extra_index=filled(torch_index, tag=self.tag) if torch_index else None,
             frozen=stage != "torch" and text is None,
             cache_gb=self.matrix.limits.uv_cache_gb,
         )
+
+    def _sdists(self, pins: list[str]) -> str:
+        locked = lines.picked(self.lock.sdists(), pins)
+        if locked is None:
+            self.notes.append("the lock of PyG's sources is for other pins: taken by version, without hashes")
+        return locked or "".join(f"{pin}\n" for pin in pins)
 
     def _toolkit_source(self) -> Toolkit | None:
         if self.cell.cuda == "cpu":

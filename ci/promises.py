@@ -6,7 +6,6 @@ from ci.documents import Document
 from ci.plan import LABEL, Plan
 from ci.specs import ImageSpec, PygSpec, WheelsSpec
 
-
 # The name that the check of versions uses, and the label that holds the expectation.
 LABELLED = {
     "python": f"{LABEL}.python",

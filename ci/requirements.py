@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from ci.errors import UserError
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from ci.matrix import Matrix, TorchPins
 
 STAGES = ("torch", "pyg", "ray", "marimo")
@@ -34,8 +36,23 @@ def wanted(
     return "".join(f"{line}\n" for line in asked[stage])
 
 
-def picked(locked: str, wanted_pins: Sequence[str]) -> str:
-    """Take some pins, with their hashes, out of a locked requirements text."""
+def pins(locked: str) -> dict[str, str]:
+    """Return the versions that a locked requirements text pins, by normalized name."""
+    found = (
+        line.split()[0].partition("==") for line in locked.splitlines() if "==" in line and line[0].isalnum()
+    )
+    return {str(canonicalize_name(name)): version for name, _, version in found}
+
+
+def honours(locked: str, asked: str) -> bool:
+    """Tell whether a lock gives everything that is asked for, so that a changed pin is never overruled by it."""
+    have = pins(locked)
+    lines = [Requirement(line) for line in asked.splitlines()]
+    return all(line.specifier.contains(have.get(str(canonicalize_name(line.name)), "none")) for line in lines)
+
+
+def picked(locked: str, wanted_pins: Sequence[str]) -> str | None:
+    """Take some pins, with their hashes, out of a locked text; None when it lacks one of them."""
     blocks: dict[str, str] = {}
     pin = ""
     for line in locked.splitlines():
@@ -43,11 +60,8 @@ def picked(locked: str, wanted_pins: Sequence[str]) -> str:
             pin = line.split(" ")[0].rstrip("\\")
         if pin:
             blocks[pin] = blocks.get(pin, "") + line + "\n"
-    missing = [name for name in wanted_pins if name not in blocks]
-    if missing:
-        raise UserError(
-            f"locks/sdists.txt has no hashes for {', '.join(missing)}; it has: {', '.join(blocks)}"
-        )
+    if not set(wanted_pins) <= set(blocks):
+        return None
     return "".join(blocks[name] for name in wanted_pins)
 
 

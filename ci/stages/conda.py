@@ -13,7 +13,7 @@ def build(
     site: Site, spec: CondaSpec, base: dagger.Container, local: dagger.Directory | None
 ) -> dagger.Container:
     """Create the environment in the devel base."""
-    container = with_channel(with_cache(site.online(base), Cache.CONDA), local)
+    container = with_channel(with_cache(site.mirrored(base), Cache.CONDA), local)
     container = with_program(container, "make_env.py")
     command = [f"{TOOLS}/bin/python", f"{PROGRAMS}/make_env.py", "create", "--prefix", spec.prefix]
     command += [

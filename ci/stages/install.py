@@ -27,13 +27,11 @@ rm -f {_FROZEN}
 def install(container: dagger.Container, site: Site, spec: InstallSpec, *extra: str) -> dagger.Container:
     """Install what a spec asks for; `extra` are further arguments of `uv pip install`."""
     options: list[str] = ["--require-hashes"] if spec.hashed else []
-    if spec.index:
-        options += ["--default-index", spec.index]
     if spec.extra_index:
         # torch's index also holds copies of common packages; the best version over all indexes is what pip takes.
         options += ["--index", spec.extra_index, "--index-strategy", "unsafe-best-match"]
     lock = dag.directory().with_new_file("requirements.txt", spec.requirements).file("requirements.txt")
-    container = with_cache(site.online(container), Cache.UV).with_mounted_file(_LOCK, lock)
+    container = with_cache(site.mirrored(container), Cache.UV).with_mounted_file(_LOCK, lock)
     container = container.with_env_variable("UV_CACHE_DIR", Cache.UV.path)
     limit = str(int(spec.cache_gb * 1e6))
     command = [

@@ -39,6 +39,6 @@ def _packer(
     # conda-pack takes files with a prefix in them from the package cache. The cache volume may have been emptied
     # since the environment was made, so it is filled again in the same container.
     container = with_program(with_program(env, "make_env.py"), "pack_env.py")
-    container = with_cache(with_channel(site.online(container), local), Cache.CONDA)
+    container = with_cache(with_channel(site.mirrored(container), local), Cache.CONDA)
     fill = [f"{TOOLS}/bin/python", f"{PROGRAMS}/make_env.py", "fill-cache", "--prefix", spec.prefix]
     return container.with_exec([*fill, "--pkgs-cache", Cache.CONDA.path, "--channel", *channels(spec)])

@@ -10,16 +10,20 @@ PROGRAMS = "/run/cslr-images"
 
 @dataclass(frozen=True)
 class Site:
-    """The surroundings of a build that are not part of its plan."""
+    """The surroundings of a build: the user's mirror, and the package index where it is not the client's default."""
 
     mirror: dagger.Service | None = None
+    index: str | None = None
 
     def online(self, container: dagger.Container) -> dagger.Container:
-        """Let the next steps reach the network: trust the system's CAs, and find the host name `mirror`."""
-        # uv and pip bring CA bundles of their own; the system's also holds a site's proxy CA.
-        container = container.with_env_variable("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
-        container = container.with_env_variable("PIP_CERT", "/etc/ssl/certs/ca-certificates.crt")
-        return container.with_service_binding("mirror", self.mirror) if self.mirror else container
+        """Let the next steps reach the network as pip and uv need it; `offline` takes it back."""
+        for name, value in self._variables():
+            container = container.with_env_variable(name, value)
+        return self._bound(container) if self.index else container
+
+    def mirrored(self, container: dagger.Container) -> dagger.Container:
+        """Let the next steps, which read addresses of the sources, also reach the user's machine as `mirror`."""
+        return self._bound(self.online(container))
 
     def download(self, address: str) -> dagger.File:
         """Fetch one file; the engine does it, so it needs no container."""
@@ -27,10 +31,22 @@ class Site:
             return dag.http(address, experimental_service_host=self.mirror)
         return dag.http(address)
 
-    @staticmethod
-    def offline(container: dagger.Container) -> dagger.Container:
+    def offline(self, container: dagger.Container) -> dagger.Container:
         """Take back what `online` set, so that it does not stay in an image."""
-        return container.without_env_variable("SSL_CERT_FILE").without_env_variable("PIP_CERT")
+        for name, _ in self._variables():
+            container = container.without_env_variable(name)
+        return container
+
+    def _bound(self, container: dagger.Container) -> dagger.Container:
+        return container.with_service_binding("mirror", self.mirror) if self.mirror else container
+
+    def _variables(self) -> list[tuple[str, str]]:
+        # uv and pip bring CA bundles of their own; the system's also holds a site's proxy CA.
+        bundle = "/etc/ssl/certs/ca-certificates.crt"
+        found = [("SSL_CERT_FILE", bundle), ("PIP_CERT", bundle)]
+        return found + (
+            [("UV_DEFAULT_INDEX", self.index), ("PIP_INDEX_URL", self.index)] if self.index else []
+        )
 
 
 def with_program(container: dagger.Container, name: str) -> dagger.Container:

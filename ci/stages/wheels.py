@@ -15,7 +15,7 @@ _OUT = "/opt/wheels"
 def build(site: Site, spec: WheelsSpec, torch: dagger.Container) -> dagger.Directory:
     """Compile the wheels in the environment that they are for; report.json beside them tells the times."""
     sdists = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
-    container = with_cache(site.online(torch), Cache.CCACHE).with_env_variable(
+    container = with_cache(site.mirrored(torch), Cache.CCACHE).with_env_variable(
         "CCACHE_DIR", Cache.CCACHE.path
     )
     container = with_program(container.with_mounted_file("/run/sdists.txt", sdists), "compile_wheels.py")
