@@ -267,6 +267,7 @@ class Outcome:
     before: int
     after: int
     kept: str | None = None  # why the original was kept
+    loaded: bool = False  # whether loading was part of the check: it was loadable alone before
     outside_links: int = 0  # names of the same file outside the root: they keep the unstripped one
     names: list[str] = field(default_factory=list)
 
@@ -378,6 +379,7 @@ def strip_batch(
             outcome = Outcome(c.path.relative_to(root).as_posix(), size, size, kept.get(c.path))
             outcome.names = [n.relative_to(root).as_posix() for n in c.names]
             outcome.outside_links = c.status.st_nlink - len(c.names)
+            outcome.loaded = c in loadable
             if outcome.kept is None:
                 outcome.after = copies[c.path].stat().st_size
                 replace(c, copies[c.path])
@@ -457,6 +459,7 @@ class Report:
                     "names": o.names,
                     "before": o.before,
                     "after": o.after,
+                    "loaded": o.loaded,
                     "links_outside": o.outside_links,
                 }
                 for o in self.stripped

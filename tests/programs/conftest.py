@@ -123,10 +123,21 @@ def run(tools: Path, clean_env: dict[str, str]) -> Run:
     return run_program
 
 
+@pytest.fixture(scope="session")
+def short_root() -> Path:
+    """Where environments are made: in memory where there is room, else in the folder for temporary files.
+
+    Either path is short: a prefix must not be longer than the placeholder that it replaces.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 (a name of its own is made below it)
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4e9
+    return memory if roomy else Path(tempfile.gettempdir())
+
+
 @pytest.fixture
-def short() -> Iterator[Path]:
-    """A folder with a short path: a prefix must not be longer than the placeholder that it replaces."""
-    folder = Path(tempfile.mkdtemp(prefix="c"))
+def short(short_root: Path) -> Iterator[Path]:
+    """A folder with a short path."""
+    folder = Path(tempfile.mkdtemp(prefix="c", dir=short_root))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
