@@ -7,10 +7,17 @@ from functools import cached_property
 from importlib import resources
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from packaging import requirements
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ci.documents import Document, load, parse_toml
 from ci.errors import UserError, choose, shown
+
+
+def _checked_requirement(line: str) -> str:
+    requirements.Requirement(line)
+    return line
+
 
 # What may stand in a version, a package name or a path that ends up in a command line or an address.
 # A version has no local label (`+cu128`): the wheel tag of the CUDA version is added where it belongs.
@@ -31,6 +38,7 @@ Requirement = Annotated[
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?"
         r"( ?(==|!=|~=|<=|>=|<|>) ?[0-9][0-9A-Za-z.*+_]*(, ?(==|!=|~=|<=|>=|<|>) ?[0-9][0-9A-Za-z.*+_]*)*)?$"
     ),
+    AfterValidator(_checked_requirement),
 ]
 ArchList = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+\.[0-9][a-z]?(\+PTX)?([ ;][0-9]+\.[0-9][a-z]?(\+PTX)?)*$")
@@ -293,7 +301,7 @@ def checked_glob(pattern: str) -> str:
     """Accept a glob over cell ids; anything that can match no id is refused."""
     if not re.fullmatch(r"[A-Za-z0-9.*?\[\]!_-]{1,80}", pattern):
         raise UserError(
-            f"bad glob {shown(pattern)}; accepted: letters, digits, '.', '-', '_', '*', '?', '[…]', at most 80 characters"
+            f"bad glob {shown(pattern)}; accepted: letters, digits and .-_*?[]!, at most 80 characters"
         )
     return pattern
 

@@ -15,6 +15,7 @@ from ci.lock import Lock
 from ci.matrix import Cell, Matrix, Target, TorchPins
 from ci.sources import Sources, Toolkit, filled
 from ci.specs import (
+    Account,
     BaseSpec,
     ChannelSpec,
     CondaSpec,
@@ -190,13 +191,18 @@ class _Planner:
         reasons = {
             "image": f"compiler and headers out of {image}",
             "wheels": f"nvcc {source.compiler} from wheels",
-            "hybrid": f"no nvcc {self.cell.cuda} in wheels: Debian's nvcc {source.compiler} with {self.cell.cuda} headers",
+            "hybrid": f"no nvcc {spec.cuda} in wheels: Debian's nvcc {source.compiler}, {spec.cuda} headers",
         }
         return self._add("toolkit", spec, (), reasons[source.provider])
 
     def _base(self, toolkit: Stage | None) -> Stage:
         name = self.sources.images.cpu if self.cell.cuda == "cpu" else self.sources.images.devel
-        spec = BaseSpec(image=self._place(name), apt=self.matrix.apt.devel, tools=self.lock.tools())
+        spec = BaseSpec(
+            image=self._place(name),
+            apt=self.matrix.apt.devel,
+            tools=self.lock.tools(),
+            account=self._account(),
+        )
         return self._add("base", spec, (toolkit,), f"compilers and tools on {spec.image}")
 
     def _conda(self, base: Stage, channel: Stage | None) -> Stage:
@@ -296,7 +302,7 @@ class _Planner:
     def _runtime_base(self, toolkit: Stage | None) -> Stage:
         images = self.sources.images
         name = self._place(images.cpu if self.cell.cuda == "cpu" else images.runtime)
-        spec = RuntimeBaseSpec(image=name, apt=self.matrix.apt.runtime)
+        spec = RuntimeBaseSpec(image=name, apt=self.matrix.apt.runtime, account=self._account())
         return self._add(
             "runtime-base",
             spec,
@@ -310,7 +316,6 @@ class _Planner:
         return self._add("pack", spec, parents, f"the environment as conda-pack exports it for {PREFIX}")
 
     def _image(self, parents: tuple[Stage, ...]) -> Stage:
-        image = self.matrix.image
         serves = "marimo" in self.target.layers
         port = self.matrix.marimo.port if serves else None
         args: tuple[str, ...] = ("bash",)
@@ -318,9 +323,7 @@ class _Planner:
             args = ("marimo", "edit", "--headless", "--host", "0.0.0.0", "--port", str(port), "--no-token")  # noqa: S104
         spec = ImageSpec(
             kind=self.target.kind,
-            user=image.user,
-            uid=image.uid,
-            workdir=image.workdir,
+            account=self._account(),
             env=self._env(),
             labels=self._labels(),
             entrypoint=("tini", "--"),
@@ -356,6 +359,10 @@ class _Planner:
         if locked is None:
             self.notes.append("the lock of PyG's sources is for other pins: taken by version, without hashes")
         return locked or "".join(f"{pin}\n" for pin in pins)
+
+    def _account(self) -> Account:
+        image = self.matrix.image
+        return Account(user=image.user, uid=image.uid, workdir=image.workdir)
 
     def _toolkit_source(self) -> Toolkit | None:
         if self.cell.cuda == "cpu":

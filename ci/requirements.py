@@ -47,8 +47,11 @@ def pins(locked: str) -> dict[str, str]:
 def honours(locked: str, asked: str) -> bool:
     """Tell whether a lock gives everything that is asked for, so that a changed pin is never overruled by it."""
     have = pins(locked)
-    lines = [Requirement(line) for line in asked.splitlines()]
-    return all(line.specifier.contains(have.get(str(canonicalize_name(line.name)), "none")) for line in lines)
+    for line in map(Requirement, asked.splitlines()):
+        version = have.get(str(canonicalize_name(line.name)))
+        if version is None or not line.specifier.contains(version):
+            return False
+    return True
 
 
 def picked(locked: str, wanted_pins: Sequence[str]) -> str | None:

@@ -14,6 +14,14 @@ class Spec(Document):
     """The inputs of one stage."""
 
 
+class Account(Spec):
+    """The user that images run as, and the working folder that belongs to it."""
+
+    user: str
+    uid: int
+    workdir: str
+
+
 class ChannelSpec(Spec):
     """A conda channel made from CPython's Maven artefacts, Debian's libraries and PyPI's wheels."""
 
@@ -38,6 +46,7 @@ class BaseSpec(Spec):
     image: str
     apt: tuple[str, ...]
     tools: str
+    account: Account
 
 
 class CondaSpec(Spec):
@@ -94,6 +103,7 @@ class RuntimeBaseSpec(Spec):
 
     image: str
     apt: tuple[str, ...]
+    account: Account
 
 
 class PackSpec(Spec):
@@ -104,12 +114,10 @@ class PackSpec(Spec):
 
 
 class ImageSpec(Spec):
-    """The configuration of a finished image; it adds no layer but the user."""
+    """The configuration of a finished image; it adds no layer."""
 
     kind: Literal["devel", "runtime"]
-    user: str
-    uid: int
-    workdir: str
+    account: Account
     env: tuple[tuple[str, str], ...]
     labels: tuple[tuple[str, str], ...]
     entrypoint: tuple[str, ...]

@@ -5,7 +5,7 @@ from dagger import dag
 
 from ci.plan import CUDA_HOME
 from ci.specs import BaseSpec
-from ci.stages import apt
+from ci.stages import account, apt
 from ci.stages.site import Site
 
 TOOLS = "/opt/tools"
@@ -15,6 +15,7 @@ def build(site: Site, spec: BaseSpec, toolkit: dagger.Directory | None) -> dagge
     """Compose the devel base."""
     container = dag.container().from_(spec.image)
     container = apt.install(container, site, spec.apt, apt.variant(spec.image))
+    container = account.add(container, spec.account)
     container = with_tools(container, site, spec.tools)
     return container.with_directory(CUDA_HOME, toolkit) if toolkit else container
 

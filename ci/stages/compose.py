@@ -93,9 +93,9 @@ class Build:
         return self.ray() if self.plan.has("ray") else self.pyg()
 
     def runtime_base(self) -> dagger.Container:
-        """Return the runtime base, with the user."""
+        """Return the runtime base."""
         spec = self.plan.spec("runtime-base", RuntimeBaseSpec)
-        return image.with_user(runtime.base(self.site, spec, self.toolkit()), self._image)
+        return runtime.base(self.site, spec, self.toolkit())
 
     def layers(self) -> list[dagger.Directory]:
         """Return the layers of a runtime: the packed environment, then what Ray and marimo add."""
@@ -111,7 +111,7 @@ class Build:
     def image(self) -> dagger.Container:
         """Return the finished image."""
         if self._image.kind == "devel":
-            return image.configure(image.with_user(self.environment(), self._image), self._image)
+            return image.configure(self.environment(), self._image)
         return image.configure(runtime.unpack(self.runtime_base(), self.layers()), self._image)
 
     def archive(self) -> dagger.File:

@@ -7,7 +7,7 @@ from dagger import dag
 
 from ci.plan import CUDA_HOME, PREFIX
 from ci.specs import RuntimeBaseSpec
-from ci.stages import apt
+from ci.stages import account, apt
 from ci.stages.site import Site
 
 
@@ -15,6 +15,7 @@ def base(site: Site, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) ->
     """Compose the runtime base; the CUDA libraries come with torch's wheels, so it has none of its own."""
     container = dag.container().from_(spec.image)
     container = apt.install(container, site, spec.apt, apt.variant(spec.image))
+    container = account.add(container, spec.account)
     return container.with_directory(CUDA_HOME, toolkit) if toolkit else container
 
 

@@ -1,0 +1,98 @@
+"""One engine, one hermetic world and one way to call the module, for all engine tests."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.world import servers, world
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = Path(
+    os.environ.get("CSLR_IMAGES_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cslr-images"
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call printed and how it ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The message of the call's last line, without Dagger's trace id."""
+        line = next(line for line in reversed(self.err.splitlines()) if line.startswith("Error: "))
+        return line.removeprefix("Error: ").split(" [traceparent")[0]
+
+
+def dagger(*words: str) -> Answer:
+    """Run daggerw as a user would."""
+    ran = subprocess.run(
+        [str(ROOT / "daggerw"), *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Answer(ran.returncode, ran.stdout, ran.stderr)
+
+
+def succeed(*words: str) -> str:
+    """Run daggerw, expect success, and return what it printed."""
+    answer = dagger(*words)
+    assert answer.status == 0, answer.err[-4000:]
+    return answer.out
+
+
+@dataclass(frozen=True)
+class World:
+    """The mirror on loopback and the files that point at it."""
+
+    port: int
+    matrix: Path
+    folder: Path
+    mirrors: Path
+
+    def words(
+        self, sources: str = "registries", mirrors: Path | None = None, matrix: Path | None = None
+    ) -> list[str]:
+        """Return the options that lead a call of the module into this world."""
+        return [
+            "call",
+            f"--sources={sources}",
+            f"--matrix-file={matrix or self.matrix}",
+            f"--mirrors={mirrors or self.mirrors}",
+            f"--mirror-service=tcp://127.0.0.1:{self.port}",
+        ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine() -> None:
+    """Start the engine once; what it costs is not the first test's."""
+    succeed("functions")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Serve the stand-ins on loopback."""
+    folder = world.make(tmp_path_factory.mktemp("world") / "mirror")
+    with servers.folder_over_http(folder) as port:
+        mirrors = folder.parent / "mirrors.toml"
+        mirrors.write_text(f'[wheels]\nindex = "http://mirror:{port}/simple"\n', "utf-8")
+        yield World(port=port, matrix=world.HERE / "matrix.toml", folder=folder, mirrors=mirrors)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Run an image registry on loopback, with the program that the embedded engine has for its own."""
+    crane = next(CACHE.glob("parts/tools-*/crane"))
+    with servers.image_registry(crane, tmp_path_factory.mktemp("registry")) as port:
+        yield port

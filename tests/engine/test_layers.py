@@ -1,0 +1,46 @@
+"""Layers that images share: read from the manifests that a real registry on loopback was sent."""
+
+import json
+import urllib.request
+from pathlib import Path
+
+from tests.engine.conftest import World, succeed
+from tests.world import world
+
+PAIR = ("--cuda=cpu", "--python=3.13")
+
+
+def published(small: World, registry: int, target: str, tag: str, matrix: Path | None = None) -> list[str]:
+    """Publish an image and return its layers' digests."""
+    succeed(
+        *small.words(matrix=matrix),
+        "build",
+        *PAIR,
+        f"--target={target}",
+        "publish",
+        f"--address=127.0.0.1:{registry}/layers:{tag}",
+    )
+    accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{registry}/v2/layers/manifests/{tag}", headers=accept)
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - http, on loopback
+        return [layer["digest"] for layer in json.load(answer)["layers"]]
+
+
+def test_runtimes_are_deltas_of_each_other(small: World, registry: int) -> None:
+    runtime = published(small, registry, "runtime", "runtime")
+    ray = published(small, registry, "ray-runtime", "ray")
+    marimo = published(small, registry, "marimo-runtime", "marimo")
+    assert ray[: len(runtime)] == runtime
+    assert marimo[: len(ray)] == ray
+    assert (len(ray) - len(runtime), len(marimo) - len(ray)) == (1, 1)
+
+
+def test_a_new_ray_leaves_the_layers_below_untouched(small: World, registry: int, tmp_path: Path) -> None:
+    newer = world.matrix_with_ray(world.NEWER, tmp_path / "matrix.toml")
+    before = published(small, registry, "ray-runtime", "before")
+    after = published(small, registry, "ray-runtime", "after", newer)
+    assert before[:-1] == after[:-1]
+    assert before[-1] != after[-1]
+    devel_before = published(small, registry, "ray-devel", "devel-before")
+    devel_after = published(small, registry, "ray-devel", "devel-after", newer)
+    assert devel_before[:-1] == devel_after[:-1]

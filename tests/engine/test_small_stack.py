@@ -1,0 +1,169 @@
+"""Every stage on a small stack: real conda, nvcc, strip and conda-pack; torch, PyG, Ray and marimo are stand-ins."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.engine.conftest import World, dagger, succeed
+
+PAIR = ("--cuda=13.1.1", "--python=3.14")
+PYTHON = "/opt/env/bin/python"
+
+# Runs inside an image and prints what a user would look at.
+LOOK = """
+import importlib.metadata as m, json, os, pathlib, pwd, subprocess, sys
+names = ["torch", "torch-geometric", "torch-scatter", "torch-spline-conv", "ray", "marimo", "pip"]
+found = {n: m.version(n) for n in names if any(d.metadata["Name"].replace("_", "-") == n for d in m.distributions())}
+nvcc = subprocess.run(["nvcc", "--version"], capture_output=True, text=True).stdout if "CUDA_HOME" in os.environ else ""
+import torch_scatter
+symbols = pathlib.Path("/opt/env").glob("lib/python3.*/site-packages/torch/lib/libstand_in.so")
+print(json.dumps({
+    "python": sys.version.split()[0], "prefix": sys.prefix, "versions": found, "nvcc": nvcc,
+    "user": pwd.getpwuid(os.getuid()).pw_name, "cwd": os.getcwd(), "home_writable": os.access(".", os.W_OK),
+    "extension": [p.name for p in pathlib.Path(torch_scatter.__file__).parent.glob("*.so")],
+    "symbols": b"hidden" in next(symbols).read_bytes(),
+    "env": {k: v for k, v in os.environ.items() if k in ("PATH", "CUDA_HOME", "LANG", "NVIDIA_VISIBLE_DEVICES",
+        "NVIDIA_DRIVER_CAPABILITIES", "SSL_CERT_FILE", "UV_DEFAULT_INDEX", "PIP_INDEX_URL", "CCACHE_DIR")},
+    "leftovers": [p for p in ("/channel", "/run/cslr-images", "/opt/env/bin/conda-unpack") if os.path.exists(p)],
+}))
+"""
+
+
+def look(world: World, *build: str) -> dict[str, object]:
+    """Build an image and look around in it."""
+    printed = succeed(*world.words(), *build, "with-exec", f"--args={PYTHON},-c,{quoted(LOOK)}", "stdout")
+    found: dict[str, object] = json.loads(printed)
+    return found
+
+
+def quoted(text: str) -> str:
+    """Quote one value for the CLI's comma-separated lists."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+@pytest.fixture(scope="module")
+def runtime(small: World) -> dict[str, object]:
+    return look(small, "build", *PAIR, "--target=marimo-runtime")
+
+
+def test_the_runtime_has_the_whole_environment(runtime: dict[str, object]) -> None:
+    assert str(runtime["python"]).startswith("3.14.")
+    assert runtime["prefix"] == "/opt/env"
+    versions = runtime["versions"]
+    assert isinstance(versions, dict)
+    assert {
+        name: versions.get(name) for name in ("torch", "torch-scatter", "ray", "marimo")
+    } == dict.fromkeys(("torch", "torch-scatter", "ray", "marimo"), "0.1.0")
+
+
+def test_the_extension_was_compiled_by_nvcc(runtime: dict[str, object]) -> None:
+    assert any(str(name).startswith("_stand_in_cuda") for name in list(runtime["extension"]))  # type: ignore[call-overload]
+
+
+def test_the_runtime_keeps_a_compiler_for_cuda(runtime: dict[str, object]) -> None:
+    assert "V13.1.115" in str(runtime["nvcc"])
+
+
+def test_the_runtime_is_configured_as_people_expect(runtime: dict[str, object]) -> None:
+    assert runtime["user"] == "cslr"
+    assert runtime["cwd"] == "/workspace"
+    assert runtime["home_writable"] is True
+    assert runtime["env"] == {
+        "PATH": "/opt/env/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "CUDA_HOME": "/usr/local/cuda",
+        "LANG": "C.UTF-8",
+        "NVIDIA_VISIBLE_DEVICES": "all",
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+    }
+
+
+def test_nothing_of_the_build_stays_behind(runtime: dict[str, object]) -> None:
+    assert runtime["leftovers"] == []
+
+
+def test_symbols_stay_by_default(runtime: dict[str, object]) -> None:
+    assert runtime["symbols"] is True
+
+
+def test_symbols_go_when_asked(small: World) -> None:
+    words = [*small.words()[:1], "--strip-libraries", *small.words()[1:]]
+    printed = succeed(*words, "runtime", *PAIR, "with-exec", f"--args={PYTHON},-c,{quoted(LOOK)}", "stdout")
+    assert json.loads(printed)["symbols"] is False
+
+
+def test_labels_tell_what_is_inside(small: World) -> None:
+    image = ("build", *PAIR, "--target=ray-runtime")
+    labels = {
+        name: succeed(*small.words(), *image, "label", f"--name=io.cslr-images.{name}").strip()
+        for name in ("cuda", "toolkit-compiler", "torch", "ray")
+    }
+    assert labels == {
+        "cuda": "13.1.1",
+        "toolkit-compiler": "nvcc 13.1.115",
+        "torch": "0.1.0+cu130",
+        "ray": "0.1.0",
+    }
+
+
+def test_devel_has_the_tools(small: World) -> None:
+    printed = succeed(
+        *small.words(),
+        "devel",
+        *PAIR,
+        "with-exec",
+        "--args=sh,-c,conda-pack --version; uv --version; id -un",
+        "stdout",
+    )
+    assert printed.split()[-1] == "root"
+    assert "conda-pack 0.9.2" in printed
+    assert "uv 0.13.9" in printed
+
+
+def test_the_hybrid_toolkit_says_what_it_is(small: World) -> None:
+    image = ("base", "--cuda=12.8.1", "--python=3.13")
+    printed = succeed(
+        *small.words(), *image, "with-exec", "--args=/usr/local/cuda/bin/nvcc,--version", "stdout"
+    )
+    assert "V12.4.131" in printed
+
+
+def test_the_cpu_variant_has_no_toolkit(small: World) -> None:
+    found = look(small, "build", "--cuda=cpu", "--python=3.13", "--target=runtime")
+    assert found["nvcc"] == ""
+    assert any(str(name).startswith("_stand_in_cpu") for name in list(found["extension"]))  # type: ignore[call-overload]
+
+
+def test_the_packed_environment_runs_anywhere(small: World, tmp_path: Path) -> None:
+    archive = tmp_path / "env.tar.zst"
+    succeed(*small.words(), "pack", *PAIR, "--target=ray-devel", "export", f"--path={archive}")
+    prefix = tmp_path / "elsewhere"
+    prefix.mkdir()
+    with subprocess.Popen(["zstd", "-dc", str(archive)], stdout=subprocess.PIPE) as unzip:
+        subprocess.run(["tar", "-x", "-C", str(prefix)], stdin=unzip.stdout, check=True)
+    bare = {"PATH": f"{prefix}/bin:/usr/bin:/bin"}
+    subprocess.run([prefix / "bin/python", prefix / "bin/conda-unpack"], env=bare, check=True)
+    code = "import ssl, sys, ray; print(sys.prefix, ray.__version__, bool(ssl.create_default_context().get_ca_certs()))"
+    ran = subprocess.run(
+        [prefix / "bin/python", "-c", code], env=bare, check=True, capture_output=True, text=True
+    )
+    assert ran.stdout.split() == [str(prefix), "0.1.0", "True"]
+
+
+def test_packed_and_unpack_are_two_ends_of_one_thing(small: World, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    succeed(*small.words(), "packed", *PAIR, "--target=devel", "export", f"--path={tree}")
+    printed = succeed(
+        *small.words(), "unpack", *PAIR, f"--packed={tree}", "with-exec", f"--args={PYTHON},-VV", "stdout"
+    )
+    assert printed.startswith("Python 3.14.")
+
+
+def test_a_promise_that_is_not_kept_fails_the_call_and_is_named(small: World) -> None:
+    answer = dagger(*small.words(), "verify", *PAIR, "--target=runtime")
+    assert answer.status != 0
+    # The stand-in for torch has no tensors: what needs them fails, what only needs versions does not.
+    assert "promises not kept" in answer.error
+    assert "train_step" in answer.error
+    assert "Traceback" not in answer.error

@@ -1,0 +1,146 @@
+"""Stand-ins for the big Python packages: same names, a few kilobytes, so that 18 cells fit a test.
+
+Only packages that the stages merely install are stood in for. What the stages do with them is real: uv, conda,
+nvcc, strip, conda-pack. The extension's source archive compiles a real kernel with a real nvcc.
+"""
+
+import base64
+import hashlib
+import io
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+EPOCH = (2024, 1, 1, 0, 0, 0)
+
+# A shared library with symbols to strip, for the package that stands in for torch.
+LIBRARY = "static int hidden(int x) { return x + 1; }\nint stand_in(int x) { return hidden(x); }\n"
+
+CPP_EXTENSION = '''
+"""Stands in for torch.utils.cpp_extension: .cu files go to nvcc, the rest is setuptools."""
+import os
+import subprocess
+from setuptools.command.build_ext import build_ext
+
+
+class BuildExtension(build_ext):
+    def build_extension(self, extension):
+        kernels = [source for source in extension.sources if source.endswith(".cu")]
+        extension.sources = [source for source in extension.sources if source not in kernels]
+        home = os.environ["CUDA_HOME"]
+        for kernel in kernels:
+            target = os.path.join(self.build_temp, os.path.basename(kernel) + ".o")
+            os.makedirs(self.build_temp, exist_ok=True)
+            nvcc = [f"{home}/bin/nvcc", "-arch=sm_80", "-Xcompiler", "-fPIC"]
+            subprocess.run([*nvcc, "-c", kernel, "-o", target], check=True)
+            extension.extra_objects.append(target)
+        if kernels:
+            extension.libraries.append("cudart")
+            extension.library_dirs.append(f"{home}/lib64")
+        super().build_extension(extension)
+'''
+
+SETUP = """
+from setuptools import Extension, setup
+from torch.utils.cpp_extension import BuildExtension
+import os
+
+cuda = os.environ.get("FORCE_CUDA") == "1"
+sources = ["csrc/module.c"] + (["csrc/kernel.cu"] if cuda else [])
+name = "{name}._stand_in_cuda" if cuda else "{name}._stand_in_cpu"
+setup(
+    name="{name}",
+    version="{version}",
+    packages=["{name}"],
+    ext_modules=[Extension(name, sources, define_macros=[("MODULE", name.rsplit(".", 1)[1])])],
+    cmdclass={{"build_ext": BuildExtension}},
+)
+"""
+
+MODULE = """
+#include <Python.h>
+#define NAME2(x) PyInit_##x
+#define NAME(x) NAME2(x)
+#define TEXT2(x) #x
+#define TEXT(x) TEXT2(x)
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, TEXT(MODULE), 0, -1, 0};
+PyMODINIT_FUNC NAME(MODULE)(void) { return PyModule_Create(&module); }
+"""
+
+KERNEL = """
+__global__ void twice(float *x) { x[threadIdx.x] *= 2; }
+extern "C" void run(float *x) { twice<<<1, 32>>>(x); }
+"""
+
+
+def wheel(
+    folder: Path,
+    name: str,
+    version: str,
+    files: Mapping[str, bytes | str] | None = None,
+    *,
+    tag: str = "py3-none-any",
+    requires: tuple[str, ...] = (),
+) -> Path:
+    """Write a wheel; without files it has one module that knows its version."""
+    module = name.replace("-", "_")
+    content = dict(files or {f"{module}/__init__.py": f'__version__ = "{version}"\n'})
+    info = f"{module}-{version}.dist-info"
+    needs = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    extras = "".join(f"Provides-Extra: {extra}\n" for extra in ("data", "train", "tune", "serve"))
+    content[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}{extras}"
+    content[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: stand-in\nRoot-Is-Purelib: true\nTag: {tag}\n"
+    record = [
+        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(_bytes(data)).digest()).rstrip(b'=').decode()},"
+        f"{len(_bytes(data))}"
+        for path, data in content.items()
+    ]
+    content[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,"]) + "\n"
+    target = folder / f"{module}-{version}-{tag}.whl"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in content.items():
+            archive.writestr(zipfile.ZipInfo(path, EPOCH), _bytes(data))
+    return target
+
+
+def torch(folder: Path, version: str, scratch: Path) -> Path:
+    """Write the wheel that stands in for torch, with a real shared library in it."""
+    source, library = scratch / "library.c", scratch / "libstand_in.so"
+    source.write_text(LIBRARY)
+    subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-o", library, source], check=True)
+    public, _, local = version.partition("+")
+    cuda = f'"{local[2:4]}.{local[4:]}"' if local.startswith("cu") else "None"
+    files: dict[str, bytes | str] = {
+        "torch/__init__.py": f'from . import version\n__version__ = "{version}"\n',
+        "torch/version.py": f"cuda = {cuda}\npublic = {public!r}\n",
+        "torch/utils/__init__.py": "",
+        "torch/utils/cpp_extension.py": CPP_EXTENSION,
+        "torch/lib/libstand_in.so": library.read_bytes(),
+    }
+    return wheel(folder, "torch", version, files, tag="py3-none-linux_x86_64")
+
+
+def extension_sdist(folder: Path, name: str, version: str) -> Path:
+    """Write the source archive of an extension: a C module and a CUDA kernel."""
+    module = name.replace("-", "_")
+    top = f"{module}-{version}"
+    files = {
+        "setup.py": SETUP.format(version=version, name=module),
+        f"{module}/__init__.py": f'__version__ = "{version}"\n',
+        "csrc/module.c": MODULE,
+        "csrc/kernel.cu": KERNEL,
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+    }
+    target = folder / f"{top}.tar.gz"
+    with tarfile.open(target, "w:gz") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{top}/{path}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return target
+
+
+def _bytes(data: bytes | str) -> bytes:
+    return data if isinstance(data, bytes) else data.encode()

@@ -1,0 +1,57 @@
+"""The hermetic world: an index of stand-ins, a page of PyG wheels and nightly wheels, in one folder."""
+
+from pathlib import Path
+
+from tests.world import packages
+
+VERSION = "0.1.0"
+NEWER = "0.1.1"
+HERE = Path(__file__).resolve().parent
+
+
+def make(folder: Path) -> Path:
+    """Write everything that the mirror on loopback serves."""
+    scratch = folder.parent / "scratch"
+    scratch.mkdir()
+    for version in (VERSION, *(f"{VERSION}+{tag}" for tag in ("cu128", "cu130", "cpu"))):
+        packages.torch(_project(folder, "torch"), version, scratch)
+        for name in ("torchvision", "torchaudio"):
+            packages.wheel(_project(folder, name), name, version)
+    packages.wheel(_project(folder, "torch-geometric"), "torch-geometric", VERSION)
+    for name in ("torch-scatter", "torch-spline-conv"):
+        packages.extension_sdist(_project(folder, name), name, VERSION)
+    for name in ("ray", "marimo"):
+        for version in (VERSION, NEWER):
+            packages.wheel(_project(folder, name), name, version)
+    nightly = folder / "ray-wheels"
+    nightly.mkdir()
+    for abi in ("cp313", "cp314"):
+        packages.wheel(nightly, "ray", "0.2.0.dev0", tag=f"{abi}-{abi}-manylinux2014_x86_64")
+    _pyg_page(folder)
+    return folder
+
+
+def matrix_with_ray(version: str, target: Path) -> Path:
+    """Write the small stack's matrix with another Ray."""
+    text = (HERE / "matrix.toml").read_text("utf-8")
+    old = f'[ray]\nversion = "{VERSION}"'
+    assert old in text
+    target.write_text(text.replace(old, f'[ray]\nversion = "{version}"'), "utf-8")
+    return target
+
+
+def _project(folder: Path, name: str) -> Path:
+    project = folder / "simple" / name
+    project.mkdir(parents=True, exist_ok=True)
+    return project
+
+
+def _pyg_page(folder: Path) -> None:
+    """Write a page that has one extension for one Python: the other cells must compile it."""
+    place = folder / "pyg"
+    place.mkdir()
+    version = f"{VERSION}+pt01cu128"
+    wheel = packages.wheel(place, "torch-spline-conv", version, tag="cp313-cp313-linux_x86_64")
+    link = wheel.name.replace("+", "%2B")
+    (place / "torch-0.1.0+cu128.html").write_text(f'<a href="{link}">{wheel.name}</a>\n')
+    (place / "torch-0.1.0+cu130.html").write_text("<p>nothing for this torch yet</p>\n")
