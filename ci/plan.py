@@ -197,13 +197,16 @@ class _Planner:
 
     def _base(self, toolkit: Stage | None) -> Stage:
         name = self.sources.images.cpu if self.cell.cuda == "cpu" else self.sources.images.devel
+        # An image that provides the toolkit has the whole of it: nothing is laid over.
+        adds = self.toolkit_source is not None and self.toolkit_source.provider != "image"
         spec = BaseSpec(
             image=self._place(name),
             apt=self.matrix.apt.devel,
             tools=self.lock.tools(),
             account=self._account(),
+            adds_toolkit=adds,
         )
-        return self._add("base", spec, (toolkit,), f"compilers and tools on {spec.image}")
+        return self._add("base", spec, (toolkit if adds else None,), f"compilers and tools on {spec.image}")
 
     def _conda(self, base: Stage, channel: Stage | None) -> Stage:
         spec = CondaSpec(

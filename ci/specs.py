@@ -47,6 +47,7 @@ class BaseSpec(Spec):
     apt: tuple[str, ...]
     tools: str
     account: Account
+    adds_toolkit: bool
 
 
 class CondaSpec(Spec):

@@ -58,7 +58,8 @@ class Build:
 
     def base(self) -> dagger.Container:
         """Return the devel base."""
-        return base.build(self.site, self.plan.spec("base", BaseSpec), self.toolkit())
+        spec = self.plan.spec("base", BaseSpec)
+        return base.build(self.site, spec, self.toolkit() if spec.adds_toolkit else None)
 
     def conda(self) -> dagger.Container:
         """Return the base with the conda environment."""

@@ -1,0 +1,123 @@
+"""The `upstream` sources' code path, against mirrors on loopback: an image registry, a conda channel, index pages.
+
+NVIDIA's devel image is stood in for by Debian with the toolkit from wheels; the originals were not reached.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.engine.conftest import World, dagger, succeed
+
+OLD = ("--cuda=12.8.1", "--python=3.13")
+PYTHON = "/opt/env/bin/python"
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The world with a mirrors file for the upstream sources."""
+
+    world: World
+    mirrors: Path
+
+    def words(self, *options: str) -> list[str]:
+        """Return the options of a call, others first."""
+        words = self.world.words("upstream", self.mirrors)
+        return [words[0], *options, *words[1:]]
+
+
+@pytest.fixture(scope="module")
+def upstream(small: World, registry: int) -> Upstream:
+    image = f"127.0.0.1:{registry}/nvidia/cuda:12.8.1-cudnn-devel-ubuntu24.04"
+    succeed(*small.words(), "base", *OLD, "publish", f"--address={image}")
+    succeed(*small.words(), "channel", *OLD, "export", f"--path={small.folder / 'channel'}")
+    mirror = f"http://mirror:{small.port}"
+    mirrors = small.folder.parent / "upstream.toml"
+    mirrors.write_text(
+        f"""
+[images]
+devel = "127.0.0.1:{registry}/nvidia/cuda:{{cuda}}-cudnn-devel-ubuntu24.04"
+runtime = "debian:bookworm-slim"
+cpu = "debian:bookworm-slim"
+glibc = "2.36"
+[conda]
+channels = ["{mirror}/channel"]
+[wheels]
+index = "{mirror}/simple"
+torch = "{mirror}/simple"
+pyg = "{mirror}/pyg/torch-{{torch}}%2B{{tag}}.html"
+ray_nightly = "{mirror}/ray-wheels/{{wheel}}"
+""",
+        "utf-8",
+    )
+    return Upstream(small, mirrors)
+
+
+def test_the_plan_takes_the_wheel_that_the_page_has_and_compiles_the_rest(upstream: Upstream) -> None:
+    printed = succeed(*upstream.words(), "plan", *OLD, "--target=runtime")
+    assert "torch-spline-conv 0.1.0: wheel" in printed
+    assert "torch-scatter 0.1.0: compile (no cp313 wheel on the PyG page for torch 0.1.0+cu128)" in printed
+    assert "pyg-lib is left out" in printed
+
+
+def test_another_python_has_no_wheel_there(upstream: Upstream) -> None:
+    printed = succeed(*upstream.words(), "plan", "--cuda=12.8.1", "--python=3.14", "--target=runtime")
+    assert "torch-spline-conv 0.1.0: compile (no cp314 wheel" in printed
+
+
+def test_a_page_that_cannot_be_read_is_said(upstream: Upstream, tmp_path: Path) -> None:
+    mirrors = tmp_path / "gone.toml"
+    mirrors.write_text(upstream.mirrors.read_text("utf-8").replace("/pyg/", "/gone/"), "utf-8")
+    words = Upstream(upstream.world, mirrors).words()
+    printed = succeed(*words, "plan", *OLD, "--target=runtime")
+    assert "the page of PyG wheels could not be read" in printed
+
+
+def test_the_image_is_built_from_the_mirrors(upstream: Upstream) -> None:
+    code = (
+        "import json, importlib.metadata as m, subprocess; print(json.dumps([m.version('torch'), m.version('ray'),"
+        " subprocess.run(['nvcc', '--version'], capture_output=True, text=True).stdout.split()[-1]]))"
+    )
+    quoted = '"' + code.replace('"', '""') + '"'
+    image = ("build", *OLD, "--target=ray-runtime")
+    printed = succeed(*upstream.words(), *image, "with-exec", f"--args={PYTHON},-c,{quoted}", "stdout")
+    torch, ray, nvcc = json.loads(printed)
+    assert (torch, ray) == ("0.1.0+cu128", "0.1.0")
+    assert "12.4" in nvcc
+
+
+@pytest.mark.parametrize("python", ["3.13", "3.14"])
+def test_a_nightly_ray_is_taken_for_the_cells_own_python(upstream: Upstream, python: str) -> None:
+    printed = succeed(
+        *upstream.words("--ray-mode=nightly"),
+        "plan",
+        "--cuda=12.8.1",
+        f"--python={python}",
+        "--target=ray-devel",
+    )
+    abi = f"cp{python.replace('.', '')}"
+    assert f"ray-0.2.0.dev0-{abi}-{abi}-manylinux2014_x86_64.whl" in printed
+
+
+def test_the_nightly_wheel_is_installed(upstream: Upstream) -> None:
+    code = "import importlib.metadata as m; print(m.version('ray'))"
+    printed = succeed(
+        *upstream.words("--ray-mode=nightly"),
+        "ray",
+        *OLD,
+        "with-exec",
+        f'--args={PYTHON},-c,"{code}"',
+        "stdout",
+    )
+    assert printed.strip() == "0.2.0.dev0"
+
+
+def test_a_registry_that_is_not_there_fails_the_call(upstream: Upstream, tmp_path: Path) -> None:
+    mirrors = tmp_path / "no-registry.toml"
+    mirrors.write_text('[images]\ndevel = "127.0.0.1:1/nvidia/cuda:{cuda}"\n', "utf-8")
+    words = Upstream(upstream.world, mirrors).words()
+    answer = dagger(*words, "base", *OLD)
+    assert answer.status != 0
+    assert "127.0.0.1:1" in answer.err
