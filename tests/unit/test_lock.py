@@ -80,7 +80,7 @@ def test_no_stage_changes_what_a_stage_below_it_installed(pair: str) -> None:
 def test_every_extension_with_sources_has_their_hashes() -> None:
     wanted = [f"{name}=={pin.version}" for name, pin in MATRIX.pyg.extensions.items() if pin.sdist]
     assert len(wanted) == 4
-    assert picked(locks().sdists(), wanted).count("--hash=sha256:") >= 4
+    assert (picked(locks().sdists(), wanted) or "").count("--hash=sha256:") >= 4
 
 
 def test_the_tools_are_those_that_make_environments() -> None:

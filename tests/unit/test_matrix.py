@@ -434,7 +434,20 @@ STRINGS_OF_A_KIND: dict[str, tuple[list[str], list[str]]] = {
     ),
     "Requirement": (
         ["numpy", "numpy>=2.1,<3", "ray[data,serve]==2.60.0", "a == 1.*", "a ~=1.2, !=1.2.3"],
-        ["", "-r x", "a --index-url x", "a @ x", "a ; x", "./x", "a=1", "a==", "a==1 b"],
+        [
+            "",
+            "-r x",
+            "a --index-url x",
+            "a @ x",
+            "a ; x",
+            "./x",
+            "a=1",
+            "a==",
+            "a==1 b",
+            "a~=1",
+            "a>=1.*",
+            "a-",
+        ],
     ),
     "ArchList": (
         ["8.0", "7.5 8.0 9.0a 12.0+PTX", "8.0;9.0+PTX"],

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.requirements import picked, ray_nightly_wheel, wanted
-from tests.unit.mistakes import answer, mistake, texts
+from ci.requirements import honours, picked, pins, ray_nightly_wheel, wanted
+from tests.unit.mistakes import texts
 from tests.unit.planning import matrix_with
 
 MATRIX = matrix_with()
@@ -63,7 +63,7 @@ def test_a_pin_is_taken_with_all_its_hashes_and_no_others() -> None:
 
 
 def test_pins_come_in_the_order_in_which_they_are_wanted() -> None:
-    text = picked(LOCK, ["torch-sparse==0.6.18", "torch-scatter==2.1.2"])
+    text = picked(LOCK, ["torch-sparse==0.6.18", "torch-scatter==2.1.2"]) or ""
     assert text.index("dddd") < text.index("cccc")
     assert "torch-cluster" not in text
 
@@ -84,22 +84,42 @@ def test_nothing_wanted_is_nothing_taken() -> None:
         "--hash=sha256:cccc",
     ],
 )
-def test_a_pin_without_hashes_is_a_mistake_that_names_those_with(pin: str) -> None:
-    assert mistake(lambda: picked(LOCK, ["torch-cluster==1.6.3", pin])) == (
-        f"locks/sdists.txt has no hashes for {pin}; "
-        "it has: torch-cluster==1.6.3, torch-scatter==2.1.2, torch-sparse==0.6.18"
-    )
-
-
-def test_every_missing_pin_is_named_at_once() -> None:
-    assert "no hashes for a==1, b==2;" in mistake(
-        lambda: picked(LOCK, ["a==1", "torch-sparse==0.6.18", "b==2"])
-    )
+def test_a_lock_that_lacks_a_pin_gives_none_at_all(pin: str) -> None:
+    assert picked(LOCK, ["torch-cluster==1.6.3", pin]) is None
 
 
 @given(texts, st.lists(texts, max_size=3))
-def test_any_lock_gives_pins_or_a_mistake(lock: str, pins: list[str]) -> None:
-    answer(lambda: picked(lock, pins))
+def test_any_lock_gives_all_pins_or_none(lock: str, wanted_pins: list[str]) -> None:
+    found = picked(lock, wanted_pins)
+    assert found is None or all(pin in found for pin in wanted_pins)
+
+
+# -- locks and pins ------------------------------------------------------------------------------------------
+
+
+def test_the_pins_of_a_lock_are_told_by_normal_names() -> None:
+    lock = 'Torch_Cluster==1.6.3 \\\n    --hash=sha256:a==b\n# x==1\ncolorama==0.4.6 ; os_name == "nt" \\\n\n'
+    assert pins(lock) == {"torch-cluster": "1.6.3", "colorama": "0.4.6"}
+    assert pins(LOCK) == {"torch-cluster": "1.6.3", "torch-scatter": "2.1.2", "torch-sparse": "0.6.18"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "honoured"),
+    [
+        ("", True),
+        ("torch-scatter==2.1.2", True),
+        ("Torch_Scatter==2.1.2", True),
+        ("torch-scatter==2.1.2\ntorch-sparse>=0.6,<1", True),
+        ("torch-scatter[extra]==2.1.2", True),
+        ("torch-scatter==2.1", False),
+        ("torch-scatter==2.1.2+cu128", False),
+        ("torch-scatter==2.1.2\ntorch-sparse>=0.7", False),
+        ("torch==2.11.0", False),
+        ("numpy", False),
+    ],
+)
+def test_a_lock_honours_what_is_asked_or_does_not(asked: str, honoured: bool) -> None:
+    assert honours(LOCK, asked) is honoured
 
 
 # -- Ray's nightly wheel -------------------------------------------------------------------------------------
