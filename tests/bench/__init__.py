@@ -1,0 +1,1 @@
+"""Benchmarks: real cells, built on this machine, measured, written to BENCHMARKS.md."""
