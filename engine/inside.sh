@@ -27,8 +27,8 @@ cp "$run/private/"{resolv.conf,hosts,hostname} /etc/
 mkdir -p /etc/dagger /usr/local/share/dagger/content
 cp "$run/engine.json" /etc/dagger/engine.json
 mount --bind "$content" /usr/local/share/dagger/content
-cp "$tools/init" /usr/local/bin/dagger-init
-cp "$here/runc.sh" /usr/local/bin/runc
+install "$tools/init" /usr/local/bin/dagger-init
+install "$here/runc.sh" /usr/local/bin/runc
 mkdir -p /usr/local/lib/cslr-images/{cni,done}
 for certificate in /usr/local/share/ca-certificates/*.crt; do
   [[ -e $certificate ]] || continue

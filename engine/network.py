@@ -45,9 +45,9 @@ def forget(name: str) -> None:
         if f'name: \\"{name}\\"' in rule and (chain := re.search(r"-j (CNI-\w+)", rule)):
             chains.add(chain[1])
             _iptables("nat", "--delete", *shlex.split(rule)[1:])
-    for chain in chains:
-        _iptables("nat", "--flush", chain)
-        _iptables("nat", "--delete-chain", chain)
+    for unused in chains:
+        _iptables("nat", "--flush", unused)
+        _iptables("nat", "--delete-chain", unused)
 
 
 def forget_forwarding(subnet: str) -> None:

@@ -56,10 +56,18 @@ class Engine:
 
     @classmethod
     def read(cls, places: Places) -> "Engine | None":
+        """The engine that was started last, whichever version of this file wrote it down."""
         try:
             known = json.loads(places.record.read_text())
-            holder, init = Process(**known.pop("holder")), Process(**known.pop("init"))
-            return cls(holder=holder, init=init, **known)
+            return cls(
+                source=known.get("source", ""),
+                tools=known.get("tools", ""),
+                socket=known["socket"],
+                registry=known["registry"],
+                subnet=known["subnet"],
+                holder=Process(**known["holder"]),
+                init=Process(**known["init"]),
+            )
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -82,6 +90,7 @@ def start(places: Places, parts: Parts) -> Engine:
         folder.mkdir(parents=True, exist_ok=True)
     registry = f"127.0.0.1:{network.free_port(places.number)}"
     subnet = network.free_subnet(places.number)
+    places.socket.unlink(missing_ok=True)
     places.config.write_text(json.dumps(configuration(registry), indent=2))
     holder = _spawn(places, parts, registry, subnet)
     engine = Engine(
