@@ -29,7 +29,7 @@ cp "$run/engine.json" /etc/dagger/engine.json
 mount --bind "$content" /usr/local/share/dagger/content
 install "$tools/init" /usr/local/bin/dagger-init
 install "$here/runc.sh" /usr/local/bin/runc
-mkdir -p /usr/local/lib/cslr-images/{cni,done}
+mkdir -p /usr/local/lib/cslr-images/{cni,added,never-ran}
 for certificate in /usr/local/share/ca-certificates/*.crt; do
   [[ -e $certificate ]] || continue
   echo "$(basename "$certificate" .crt) $(openssl x509 -noout -subject_hash -in "$certificate")"
@@ -38,6 +38,9 @@ done >/usr/local/lib/cslr-images/certificates
 # keep it to the engine's own network, so that others can have theirs.
 printf '#!/bin/sh\nexec /usr/sbin/dnsmasq --bind-dynamic "$@"\n' >/usr/local/sbin/dnsmasq
 chmod +x /usr/local/sbin/dnsmasq
+# The machine has put its certificates in order already.
+ln -sf /bin/true /usr/local/sbin/update-ca-certificates
+ln -sf /bin/true /usr/local/sbin/c_rehash
 export PATH=/usr/local/sbin:$PATH
 for folder in /run/containers /var/lib/cni; do
   mkdir -p "$folder"

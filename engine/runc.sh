@@ -5,9 +5,10 @@
 # the same to the container's files in milliseconds; the real runc does the rest.
 set -euo pipefail
 
-readonly own=/usr/local/share/ca-certificates # the same path here and in containers
-readonly list=/usr/local/lib/cslr-images/certificates # by inside.sh: lines of NAME HASH
-readonly done_dir=/usr/local/lib/cslr-images/done
+readonly own=/usr/local/share/ca-certificates           # the same path here and in containers
+readonly list=/usr/local/lib/cslr-images/certificates   # by inside.sh: lines of NAME HASH
+readonly added=/usr/local/lib/cslr-images/added         # containers that have them, with the files before and after
+readonly never_ran=/usr/local/lib/cslr-images/never-ran
 
 # Prints the container's root, if updating its certificates is all it is to do.
 root_of_update() {
@@ -51,7 +52,7 @@ remove() {
 
 update_quickly() {
   local root=$1 mark
-  mark=$done_dir/${root//\//_}
+  mark=$added/${root//\//_}
   # A link on the way could lead out of the container.
   [[ $(realpath -e "$root/etc/ssl/certs/ca-certificates.crt") == "$root/etc/ssl/certs/ca-certificates.crt" ]] || return 1
   if [[ -d $mark ]]; then
@@ -61,7 +62,12 @@ update_quickly() {
   fi
 }
 
-if root=$(root_of_update "$@") && update_quickly "$root"; then
+container=${*: -1}
+if [[ " $* " == *" delete "* ]]; then
+  # What the real runc never saw is gone without it.
+  rm "$never_ran/$container" 2>/dev/null && exit 0
+elif root=$(root_of_update "$@") && update_quickly "$root"; then
+  : >"$never_ran/$container"
   exit 0
 fi
 exec /usr/sbin/runc "$@"
