@@ -81,7 +81,7 @@ class JarRecipe:
 
 @dataclass(frozen=True)
 class DebRecipe:
-    """One conda package made of one or more Debian packages."""
+    """One conda package made of one or more Debian packages; 'a|b' is the first of them that there is."""
 
     name: str
     debs: tuple[str, ...]
@@ -471,7 +471,7 @@ def python_abi_package(recipe: JarRecipe, scratch: Path) -> Package:
 
 def conda_version(debian_version: str) -> str:
     """Upstream's part of a Debian version: 1:1.2.13.dfsg-1 is 1.2.13, 6.4-4 is 6.4."""
-    upstream = re.sub(r"^\d+:", "", debian_version)
+    upstream = re.sub(r"^(.*\+really|\d+:)", "", debian_version)
     return re.split(r"[-+~]", re.sub(r"\.?\+?dfsg\d*", "", upstream))[0]
 
 
@@ -480,8 +480,6 @@ def deb_package(recipe: DebRecipe, debs: dict[str, Path], scratch: Path) -> Pack
     (root / "lib").mkdir(parents=True)
     versions = []
     for name in recipe.debs:
-        if name not in debs:
-            raise UserError(f"{recipe.name}: no {name}_*.deb among the Debian packages")
         versions.append(conda_version(run(["dpkg-deb", "-f", debs[name], "Version"]).strip()))
         run(["dpkg-deb", "-x", debs[name], tree])
     for library in sorted(tree.rglob("*.so*")):
@@ -491,10 +489,11 @@ def deb_package(recipe: DebRecipe, debs: dict[str, Path], scratch: Path) -> Pack
         if is_elf(library):
             library.chmod(0o755)
             set_rpath(library, "$ORIGIN")
-    for source, target in (("usr/share/zoneinfo", "share/zoneinfo"), ("lib/terminfo", "share/terminfo")):
-        for base in (tree / source, tree / "usr" / source):  # trixie's /lib is /usr/lib
-            if base.is_dir() and not (root / target).exists():
-                shutil.copytree(base, root / target, symlinks=True)
+    # terminfo: bookworm's place, the same with /lib in /usr, and trixie's
+    for source in ("usr/share/zoneinfo", "lib/terminfo", "usr/lib/terminfo", "usr/share/terminfo"):
+        target = root / "share" / Path(source).name
+        if (tree / source).is_dir() and not target.exists():
+            shutil.copytree(tree / source, target, symlinks=True)
     if not any(root.rglob("*.*")):
         raise UserError(f"{recipe.name}: nothing usable in {', '.join(recipe.debs)}")
     noarch = "generic" if recipe.noarch else None
@@ -598,11 +597,14 @@ def check_sonames(packages: list[Package]) -> None:
             raise UserError(f"{what}: in none of its dependencies")
 
 
-def find_one(folder: Path | None, pattern: str, what: str) -> Path:
-    found = sorted(folder.rglob(pattern)) if folder else []
+def find_one(folder: Path | None, patterns: str, what: str) -> Path:
+    """The one file that matches; of several patterns (a|b) the first that anything matches counts."""
+    found: list[Path] = []
+    for pattern in patterns.split("|"):
+        found = found or (sorted(folder.rglob(pattern)) if folder else [])
     if len(found) != 1:
         where = str(folder) if folder else "no folder given"
-        raise UserError(f"{what}: {len(found)} files match {pattern} ({where}), expected one")
+        raise UserError(f"{what}: {len(found)} files match {patterns} ({where}), expected one")
     return found[0]
 
 
@@ -617,7 +619,10 @@ def build(
 ) -> list[dict[str, Any]]:
     """Builds the whole channel in a folder beside `out`, then puts it in place."""
     epoch = source_date_epoch()
-    deb_files = {name: find_one(debs, f"{name}_*.deb", name) for name in recipe.deb_names}
+    deb_files = {
+        names: find_one(debs, "|".join(f"{n}_*.deb" for n in names.split("|")), names)
+        for names in recipe.deb_names
+    }
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     packages: list[Package] = []
@@ -667,6 +672,18 @@ def retry(what: str, command: Sequence[str | Path], tries: int = 4, **options: A
     raise AssertionError("unreachable")
 
 
+def choose_deb(names: str) -> str:
+    """The first of some names (a|b) that this Debian can download: some libraries changed theirs, as in ...t64."""
+    first, *others = names.split("|")
+    if not others:
+        return first
+    for name in (first, *others):
+        command = ["apt-get", "download", "--print-uris", "-qq", name]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return name
+    raise UserError(f"apt-get knows none of {names.replace('|', ', ')}: is apt-get update needed?")
+
+
 def fetch(folder: Path, recipe: Recipe, only: Sequence[str] = ("jars", "debs", "wheels")) -> None:
     """Downloads what the recipe names into jars/, debs/ and wheels/, from each client's default registry."""
     if "jars" in only:
@@ -686,7 +703,8 @@ def fetch(folder: Path, recipe: Recipe, only: Sequence[str] = ("jars", "debs", "
         debs = folder / "debs"
         shutil.rmtree(debs, ignore_errors=True)
         debs.mkdir(parents=True)
-        retry("Debian packages", ["apt-get", "download", "-q", *recipe.deb_names], cwd=debs)
+        chosen = [choose_deb(names) for names in recipe.deb_names]
+        retry("Debian packages", ["apt-get", "download", "-q", *chosen], cwd=debs)
     if "wheels" in only and recipe.wheels:
         wheels = folder / "wheels"
         shutil.rmtree(wheels, ignore_errors=True)

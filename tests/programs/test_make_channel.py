@@ -157,7 +157,8 @@ def test_missing_parts_and_bad_recipes(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("debian", "upstream"),
     [("1:1.2.13.dfsg-1", "1.2.13"), ("6.4-4", "6.4"), ("5.4.1-1+deb12u2", "5.4.1"), ("1.5.4+dfsg2-5", "1.5.4"),
-     ("2026f-0+deb12u1", "2026f"), ("6.4+20240113-1", "6.4")],
+     ("2026f-0+deb12u1", "2026f"), ("6.4+20240113-1", "6.4"),
+     ("1:1.3.dfsg+really1.3.1-1+b1", "1.3.1")],
 )  # fmt: skip
 def test_upstream_version(debian: str, upstream: str) -> None:
     assert make_channel.conda_version(debian) == upstream
@@ -168,3 +169,16 @@ def test_requirements_of_a_wheel() -> None:
     assert make_channel.required(metadata) == ("packaging >=24.0",)
     with pytest.raises(make_channel.UserError, match="conditional"):
         make_channel.required("Requires-Dist: tomli; python_version < '3.11'\n")
+
+
+def test_one_of_several_debian_names(run: Run, parts: Path, tmp_path: Path) -> None:
+    """trixie calls some libraries by other names than bookworm: a|b takes the first that there is."""
+    debs = [{"name": "libffi", "debs": ["libffi8t64|libffi8|libffi9"]}]
+    one = write(tmp_path / "r.json", {"debs": debs})
+    run("make_channel.py", "fetch", tmp_path / "parts", "--recipe", one, "--only", "debs")
+    assert len(list((tmp_path / "parts/debs").glob("libffi8_*.deb"))) == 1
+    run("make_channel.py", "build", tmp_path / "out", "--recipe", one, "--debs", parts / "debs")
+    assert list((tmp_path / "out/linux-64").glob("libffi-3*.conda"))
+    none = write(tmp_path / "n.json", {"debs": [{"name": "x", "debs": ["libnot1|libnot2"]}]})
+    done = run("make_channel.py", "fetch", tmp_path / "parts", "--recipe", none, "--only", "debs", ok=False)
+    assert "none of libnot1, libnot2" in done.stderr

@@ -191,8 +191,13 @@ def test_hard_links(short: Path) -> None:
 def test_what_is_left_alone(short: Path) -> None:
     """Archives, objects, files of other kinds, and programs that carry data behind themselves."""
     library = compile_library(short, "lib.so", "int x(void) { return 1; }")
-    for name, content in (("lib.a", b"!<arch>\n" + bytes(99)), ("cut.so", library.read_bytes()[:100]),
-                          ("text.so", b"INPUT(lib.so)" * 9), ("data.so", library.read_bytes() + b"PK data")):  # fmt: skip
+    others = {
+        "lib.a": b"!<arch>\n" + bytes(99),
+        "cut.so": library.read_bytes()[:100],
+        "text.so": b"INPUT(lib.so)" * 9,
+        "data.so": library.read_bytes() + b"PK data",
+    }
+    for name, content in others.items():
         (short / name).write_bytes(content)
     subprocess.run(["gcc", "-g", "-c", "-o", short / "lib.o", short / "lib.so.c"], check=True)
     shutil.copy(short / "lib.o", short / "object.so")
