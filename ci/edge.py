@@ -1,7 +1,5 @@
-"""Between the caller and the pure core: reads files and index pages, and turns a user's mistake into one line."""
+"""Between the caller and the pure core: reads the files and index pages that plans are made from."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagger
@@ -13,21 +11,6 @@ from ci.matrix import Cell, Matrix, default_matrix, read_matrix
 from ci.plan import Options, Plan, Shop, checked_archs, make_plan, needed_pages, parse_ray_mode
 from ci.sources import read_sources
 from ci.stages.site import Site
-
-try:
-    # Private in the SDK, and the only way to end a call with a message and no traceback.
-    from dagger.mod._exceptions import FunctionError
-except ImportError:  # pragma: no cover - another SDK
-    FunctionError = ValueError  # type: ignore[assignment,misc]
-
-
-@contextmanager
-def mistakes() -> Iterator[None]:
-    """Let a user's mistake leave the module as one line; a bug of ours keeps its traceback."""
-    try:
-        yield
-    except UserError as error:
-        raise FunctionError(str(error)) from None
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import dagger
 from dagger import object_type
 
 from ci import args, verify
-from ci.caching import cached
-from ci.edge import Desk, mistakes, open_desk
+from ci.edge import Desk, open_desk
 from ci.errors import UserError
 from ci.explain import explain
+from ci.public import public
 from ci.stages import runtime, strip
 from ci.stages.compose import Build
 
@@ -31,7 +31,7 @@ class CslrImages:
 
     # -- what there is -----------------------------------------------------------------------------------
 
-    @cached("session")
+    @public(cache="session")
     async def cells(
         self,
         cuda: args.Cudas = None,
@@ -41,150 +41,145 @@ class CslrImages:
         only: args.Only = None,
     ) -> list[str]:
         """List the ids of the cells that the filters select: `cells --cuda 12.8.1 --only '*-ray-*'`."""
-        with mistakes():
-            desk = await self._desk()
-            chosen = desk.matrix.select(
-                cuda=cuda or (), python=python or (), target=target or (), phase=phase or (), only=only or ()
-            )
-            return [cell.id for cell in chosen]
+        desk = await self._desk()
+        chosen = desk.matrix.select(
+            cuda=cuda or (), python=python or (), target=target or (), phase=phase or (), only=only or ()
+        )
+        return [cell.id for cell in chosen]
 
-    @cached("session")
+    @public(cache="session")
     async def plan(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> str:
         """Tell what `build` would do and why, without building: `plan --cuda 12.8.1 --python 3.13 --target devel`."""
         return explain((await self._build(cuda, python, target)).plan)
 
     # -- images ------------------------------------------------------------------------------------------
 
-    @cached("session")
+    @public(cache="session")
     async def build(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
         """Build one image: `build --cuda 12.8.1 --python 3.13 --target ray-runtime`."""
         return await (await self._build(cuda, python, target)).image().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build the devel image: CUDA toolkit, compilers, conda tooling, PyTorch and PyG."""
         return await (await self._build(cuda, python, "devel")).image().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build the runtime image: the environment of devel, able to compile extensions."""
         return await (await self._build(cuda, python, "runtime")).image().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def ray_devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build devel with Ray."""
         return await (await self._build(cuda, python, "ray-devel")).image().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def ray_runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build the runtime with Ray; it shares all but a layer with `runtime`."""
         return await (await self._build(cuda, python, "ray-runtime")).image().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def marimo_devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build devel with Ray and marimo."""
         return await (await self._build(cuda, python, "marimo-devel")).image().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def marimo_runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build the runtime with Ray and marimo; `marimo-runtime … up` serves notebooks on port 8080."""
         return await (await self._build(cuda, python, "marimo-runtime")).image().sync()
 
     # -- stages ------------------------------------------------------------------------------------------
 
-    @cached("session")
+    @public(cache="session")
     async def toolkit(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Make the CUDA toolkit: nvcc, headers and the CUDA runtime library."""
-        with mistakes():
-            found = (await self._build(cuda, python, "devel")).toolkit()
-            if found is None:
-                raise UserError("the cpu variant has no CUDA toolkit")
-            return await found.sync()
+        found = (await self._build(cuda, python, "devel")).toolkit()
+        if found is None:
+            raise UserError("the cpu variant has no CUDA toolkit")
+        return await found.sync()
 
-    @cached("session")
+    @public(cache="session")
     async def channel(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Make the conda channel that the `registries` sources use."""
-        with mistakes():
-            found = (await self._build(cuda, python, "devel")).channel()
-            if found is None:
-                raise UserError(f"the {self.sources} sources name conda channels: none is made")
-            return await found.sync()
+        found = (await self._build(cuda, python, "devel")).channel()
+        if found is None:
+            raise UserError(f"the {self.sources} sources name conda channels: none is made")
+        return await found.sync()
 
-    @cached("session")
+    @public(cache="session")
     async def base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Make the devel base: compilers, toolkit, and the tools for environments."""
         return await (await self._build(cuda, python, "devel")).base().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def conda(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add the conda environment at /opt/env."""
         return await (await self._build(cuda, python, "devel")).conda().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def torch(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add PyTorch, torchvision and torchaudio."""
         return await (await self._build(cuda, python, "devel")).torch().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def wheels(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Compile the PyG extensions that have no wheel; report.json holds the times."""
-        with mistakes():
-            found = (await self._build(cuda, python, "devel")).wheels()
-            if found is None:
-                raise UserError("every PyG extension has a wheel: nothing is compiled")
-            return await found.sync()
+        found = (await self._build(cuda, python, "devel")).wheels()
+        if found is None:
+            raise UserError("every PyG extension has a wheel: nothing is compiled")
+        return await found.sync()
 
-    @cached("session")
+    @public(cache="session")
     async def pyg(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add PyTorch Geometric with its extensions."""
         return await (await self._build(cuda, python, "devel")).pyg().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def ray(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add Ray."""
         return await (await self._build(cuda, python, "ray-devel")).ray().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def marimo(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Add marimo."""
         return await (await self._build(cuda, python, "marimo-devel")).marimo().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def runtime_base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Make the runtime base: compilers and toolkit for JIT, no environment yet."""
         return await (await self._build(cuda, python, "runtime")).runtime_base().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def pack(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.File:
         """Export the environment with conda-pack, for machines without containers: `pack … -o env.tar.zst`."""
         return await (await self._build(cuda, python, target)).archive().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def packed(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Directory:
         """Export the environment with conda-pack as a tree for /opt/env, as image layers hold it."""
         return await (await self._build(cuda, python, target)).packed().sync()
 
-    @cached("session")
+    @public(cache="session")
     async def unpack(self, cuda: args.Cuda, python: args.Python, packed: args.Packed) -> dagger.Container:
         """Lay a packed environment over the runtime base: the other end of `packed`."""
         base = (await self._build(cuda, python, "runtime")).runtime_base()
         return await runtime.unpack(base, [packed]).sync()
 
-    @cached("session")
+    @public(cache="session")
     async def strip(self, cuda: args.Cuda, python: args.Python, image: args.AnyImage) -> dagger.Container:
         """Strip symbols from the libraries of an image's environment; a file that would break stays whole."""
         return await strip.image((await self._build(cuda, python, "devel")).base(), image).sync()
 
     # -- trust -------------------------------------------------------------------------------------------
 
-    @cached("never")
+    @public(cache="never")
     async def verify(
         self, cuda: args.Cuda, python: args.Python, target: args.Target, image: args.Verified = None
     ) -> str:
         """Run in the image what its target promises; fails naming each promise that is not kept."""
         build = await self._build(cuda, python, target)
-        with mistakes():
-            return await verify.verify(build.plan, image or build.image())
+        return await verify.verify(build.plan, image or build.image())
 
     async def _desk(self) -> Desk:
         return await open_desk(
@@ -199,6 +194,5 @@ class CslrImages:
         )
 
     async def _build(self, cuda: str, python: str, target: str) -> Build:
-        with mistakes():
-            desk = await self._desk()
-            return Build(await desk.plan(desk.matrix.cell(cuda, python, target)), desk.site)
+        desk = await self._desk()
+        return Build(await desk.plan(desk.matrix.cell(cuda, python, target)), desk.site)
