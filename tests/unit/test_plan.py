@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ci.documents import load
+from ci.explain import explain
 from ci.indexes import Page
-from ci.plan import Options, Plan, checked_archs, make_plan, needed_pages, parse_ray_mode
+from ci.matrix import Matrix
+from ci.plan import Options, Plan, Shop, checked_archs, make_plan, needed_pages, parse_ray_mode
+from ci.promises import promises
+from ci.sources import Sources, profiles, read_sources
 from ci.specs import (
     BaseSpec,
     CondaSpec,
@@ -28,7 +35,7 @@ from ci.specs import (
     WheelsSpec,
 )
 from tests.unit.mistakes import answer, mistake, nasty, texts
-from tests.unit.planning import CELLS, PAIRS, TARGETS, cell, digests, plan, pyg_page, reason, shop
+from tests.unit.planning import CELLS, PAIRS, TARGETS, cell, digests, plan, pyg_page, reason, shipped, shop
 
 PYG_PAGE = "https://data.pyg.org/whl/torch-2.11.0%2Bcu128.html"
 ENVIRONMENT = ("base", "conda", "torch", "wheels", "pyg")
@@ -817,3 +824,63 @@ def test_a_list_that_is_accepted_holds_nothing_else(value: str) -> None:
             plan("cu12.8.1-py3.13-devel", options=Options(archs=value)).spec("wheels", WheelsSpec).arch_list
             == value
         )
+
+
+# -- whatever the documents hold -----------------------------------------------------------------------------
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """List the path of everything in a document."""
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [
+        *([path] if path else []),
+        *(found for key, item in below for found in places(item, (*path, key))),
+    ]
+
+
+def replaced(data: Any, path: tuple[str | int, ...], value: object) -> Any:
+    """Return a copy of a document with one value replaced."""
+    if not path:
+        return value
+    copy: Any = dict(data) if isinstance(data, dict) else list(data)
+    copy[path[0]] = replaced(data[path[0]], path[1:], value)
+    return copy
+
+
+MATRIX = tomllib.loads(shipped("matrix.toml"))
+SOURCES = profiles()["registries"]
+words = st.sampled_from(
+    ["cpu", "12.8.1", "13.1.1", "3.14", "a", "1", "1.0", "8.0", "/a", "a==1", "cu999", "http://h/{tag}"]
+)
+anything = st.recursive(
+    words | st.none() | st.booleans() | st.integers(0, 70_000) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(places(MATRIX)), anything)
+def test_every_cell_of_any_matrix_that_is_accepted_is_planned_or_refused(
+    path: tuple[str | int, ...], value: object
+) -> None:
+    matrix = answer(lambda: load(replaced(MATRIX, path, value), Matrix, "matrix.toml"))
+    stand = shop()
+    if matrix:
+        for profile in ("upstream", "registries"):
+            changed = Shop(matrix=matrix, profile=profile, sources=read_sources(profile), lock=stand.lock)
+            for one in matrix.cells[::5]:
+                made = answer(partial(make_plan, one, changed, {PYG_PAGE: pyg_page()}))
+                assert made is None or (explain(made) and promises(made))
+
+
+@given(st.sampled_from(places(SOURCES)), anything)
+def test_every_cell_is_planned_from_any_sources_that_are_accepted_or_refused(
+    path: tuple[str | int, ...], value: object
+) -> None:
+    sources = answer(lambda: load(replaced(SOURCES, path, value), Sources, "sources.toml"))
+    stand = shop("registries")
+    if sources:
+        changed = Shop(matrix=stand.matrix, profile="registries", sources=sources, lock=stand.lock)
+        for one in stand.matrix.cells[::5]:
+            answer(partial(needed_pages, one, changed))
+            answer(partial(make_plan, one, changed, {}))
