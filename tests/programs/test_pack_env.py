@@ -1,7 +1,6 @@
 """pack_env.py on real environments: moved, unpacked, run; and the ways in which conda-pack breaks silently."""
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import stat
@@ -253,8 +252,6 @@ def test_errors_are_one_line(run: Run, built: Path, short: Path) -> None:
 
 def test_conda_pack_still_corrupts(tools: Path, own: Path) -> None:
     """Why the cache is checked at all: conda-pack warns, exits 0, and the new place has no certificates."""
-    if importlib.util.find_spec("conda_pack") is None:
-        pytest.skip("conda-pack is not in this interpreter")
     shutil.rmtree(own / "pkgs")
     dest = own / "moved"
     command: list[str | Path] = [tools / "conda-pack", "-q", "-p", own / "env", "-o", own / "x.tar"]
