@@ -6,7 +6,7 @@ from dagger import dag
 from ci.plan import CUDA_HOME
 from ci.specs import BaseSpec
 from ci.stages import account, apt
-from ci.stages.site import Site
+from ci.stages.site import Site, program
 
 TOOLS = "/opt/tools"
 
@@ -16,8 +16,15 @@ def build(site: Site, spec: BaseSpec, toolkit: dagger.Directory | None) -> dagge
     container = dag.container().from_(spec.image)
     container = apt.install(container, site, spec.apt, apt.variant(spec.image))
     container = account.add(container, spec.account)
-    container = with_tools(container, site, spec.tools)
+    container = with_conda_env(with_tools(container, site, spec.tools))
     return container.with_directory(CUDA_HOME, toolkit) if toolkit else container
+
+
+def with_conda_env(container: dagger.Container) -> dagger.Container:
+    """Give people `conda-env create|install|list`, which needs no conda: the program that makes the environment."""
+    command = f'#!/bin/sh\nexec {TOOLS}/bin/python {TOOLS}/lib/make_env.py "$@"\n'
+    container = container.with_file(f"{TOOLS}/lib/make_env.py", program("make_env.py"))
+    return container.with_new_file(f"{TOOLS}/bin/conda-env", command, permissions=0o755)
 
 
 def with_tools(container: dagger.Container, site: Site, requirements: str) -> dagger.Container:

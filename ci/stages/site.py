@@ -49,14 +49,22 @@ class Site:
         )
 
 
+def program(name: str) -> dagger.File:
+    """Return one of the programs of `ci/programs`."""
+    return _programs().file(name)
+
+
 def with_program(container: dagger.Container, name: str) -> dagger.Container:
     """Mount one of the programs of `ci/programs`, file or folder, at /run/cslr-images."""
-    source = dag.current_module().source().directory("ci/programs")
     if name.endswith(".py"):
-        return container.with_mounted_file(f"{PROGRAMS}/{name}", source.file(name))
-    return container.with_mounted_directory(f"{PROGRAMS}/{name}", source.directory(name))
+        return container.with_mounted_file(f"{PROGRAMS}/{name}", program(name))
+    return container.with_mounted_directory(f"{PROGRAMS}/{name}", _programs().directory(name))
 
 
 def without_program(container: dagger.Container, name: str) -> dagger.Container:
     """Unmount a program again."""
     return container.without_mount(f"{PROGRAMS}/{name}")
+
+
+def _programs() -> dagger.Directory:
+    return dag.current_module().source().directory("ci/programs")

@@ -113,12 +113,13 @@ def test_devel_has_the_tools(small: World) -> None:
         "devel",
         *PAIR,
         "with-exec",
-        "--args=sh,-c,conda-pack --version; uv --version; id -un",
+        "--args=sh,-c,conda-pack --version; uv --version; conda-env list; id -un",
         "stdout",
     )
     assert printed.split()[-1] == "root"
     assert "conda-pack 0.9.2" in printed
     assert "uv 0.13.9" in printed
+    assert "python_abi" in printed
 
 
 def test_the_hybrid_toolkit_says_what_it_is(small: World) -> None:
