@@ -339,6 +339,8 @@ def audit(prefix: Path) -> list[Managed]:
         rows = {row["_path"]: row for row in data["paths_data"]["paths"]}
         package = Managed(data["name"], data["version"], Path(source), rows)
         for name, row in rows.items():
+            if name.endswith(".pyc"):
+                continue  # Python writes these again when it likes; conda's own is exported if there is one
             file = f"{prefix}/{name}"
             if not os.path.lexists(file):
                 package.missing.append(name)
@@ -465,7 +467,7 @@ def load(prefix: Path, allowed: Sequence[str], exclude: Sequence[str], relocatab
         raise UserError(f"the prefix {prefix} is not absolute")
     replaced = refuse_replaced(audit(prefix), allowed)
     try:
-        env = CondaEnv.from_prefix(str(prefix), on_missing_cache="raise", ignore_missing_files=bool(replaced))
+        env = CondaEnv.from_prefix(str(prefix), on_missing_cache="raise", ignore_missing_files=True)
     except CondaPackException as error:
         raise UserError(" ".join(str(error).split())) from error
     as_installed(env, replaced, relocatable)

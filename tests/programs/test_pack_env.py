@@ -203,6 +203,20 @@ def test_compiled_files_stay_fresh(run: Run, own: Path) -> None:
     assert times["stale"] != EPOCH
 
 
+def test_compiled_files_are_nobodys_business(run: Run, own: Path) -> None:
+    """That Python wrote a conda package's .pyc again, or somebody removed it, is no change to the package."""
+    folder = own / "env/lib/python3.13/__pycache__"
+    rewritten, removed = folder / "copy.cpython-313.pyc", folder / "abc.cpython-313.pyc"
+    pristine = rewritten.read_bytes()
+    rewritten.unlink()  # not in place: the cache may hold the same file
+    rewritten.write_bytes(b"anything")
+    removed.unlink()
+    run("pack_env.py", own / "env", "--to-dir", own / "out", "--dest-prefix", "/opt/env")
+    packed = own / "out/lib/python3.13/__pycache__"
+    assert (packed / rewritten.name).read_bytes() == pristine
+    assert not (packed / removed.name).exists()
+
+
 def test_links_and_empty_folders(run: Run, own: Path) -> None:
     env = own / "env"
     (env / "share/empty").mkdir(parents=True)
