@@ -115,7 +115,9 @@ def test_a_wrong_type_or_a_missing_key_names_the_key(text: str, key: str) -> Non
 
 def test_an_unknown_key_is_told_before_what_it_leaves_missing() -> None:
     assert "unknown key 'titel'" in mistake(lambda: read("titel = 1\nwheels = 3"))
-    assert "unknown key 'wheels.0.nme'" in mistake(lambda: read('title = 1\nby_name = 3\n[[wheels]]\nnme = "a"'))
+    assert "unknown key 'wheels.0.nme'" in mistake(
+        lambda: read('title = 1\nby_name = 3\n[[wheels]]\nnme = "a"')
+    )
 
 
 @pytest.mark.parametrize(
