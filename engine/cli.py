@@ -39,6 +39,9 @@ def run(arguments: list[str]) -> int:
     except TroubleError as trouble:
         say(str(trouble))
         return 1
+    except KeyboardInterrupt:
+        say("interrupted; the next use goes on from here")
+        return 130
     return 0
 
 

@@ -22,6 +22,8 @@ START_SECONDS = 120
 # The engine itself may take five minutes to write everything down.
 STOP_SECONDS = 330
 LOG_BYTES = 20_000_000
+KEPT_FREE = 15_000_000_000
+MOST_OF_DISK = 0.6
 BASE_IMAGE = "library/debian:bookworm-slim"
 
 
@@ -91,7 +93,7 @@ def start(places: Places, parts: Parts) -> Engine:
     registry = f"127.0.0.1:{network.free_port(places.number)}"
     subnet = network.free_subnet(places.number)
     places.socket.unlink(missing_ok=True)
-    places.config.write_text(json.dumps(configuration(registry), indent=2))
+    places.config.write_text(json.dumps(configuration(registry, os.statvfs(places.state)), indent=2))
     holder = _spawn(places, parts, registry, subnet)
     engine = Engine(
         source=source_mark(),
@@ -125,15 +127,22 @@ def stop(places: Places) -> bool:
     return was_alive
 
 
-def configuration(registry: str) -> dict[str, object]:
+def configuration(registry: str, disk: os.statvfs_result) -> dict[str, object]:
+    # The engine counts the blocks that the file system keeps back as free; nobody can write them.
+    kept_back = (disk.f_bfree - disk.f_bavail) * disk.f_frsize
+    usable = disk.f_blocks * disk.f_frsize - kept_back
+    # One rule for everything: the default's first rule would cut cache volumes that lay idle for two days.
+    rule = {
+        "all": True,
+        "reservedSpace": 5_000_000_000,
+        "maxUsedSpace": int(usable * MOST_OF_DISK),
+        "minFreeSpace": KEPT_FREE + kept_back,
+    }
     return {
-        "logLevel": "warn",
+        "logLevel": "error",
         # Ordinary image names resolve to the local registry first.
         "registries": {"docker.io": {"mirrors": [registry]}, registry: {"http": True}},
-        # One rule for everything. The default's first rule would cut cache volumes that lay idle for two days.
-        "gc": {
-            "policies": [{"all": True, "reservedSpace": "5GB", "maxUsedSpace": "60%", "minFreeSpace": "15GB"}]
-        },
+        "gc": {"policies": [rule]},
     }
 
 

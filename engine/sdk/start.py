@@ -39,10 +39,11 @@ def load_client_quickly() -> None:
     gc.disable()
     import beartype
 
-    # Checking the arguments of the API's thousand methods: type checkers do it, and so does the engine.
-    beartype.beartype = lambda **_: lambda function: function
+    # It checks the arguments of the API's thousand methods: type checkers do that too, and so does the engine.
+    checking, beartype.beartype = beartype.beartype, lambda **_: lambda function: function
     import dagger.mod.cli  # noqa: F401
 
+    beartype.beartype = checking
     gc.freeze()
     gc.enable()
 
