@@ -61,7 +61,6 @@ async def open_desk(
         raise UserError(f"bad number of jobs {jobs}; accepted: 1 to 1024")
     options = Options(
         archs=checked_archs(archs) if archs is not None else None,
-        jobs=jobs,
         ray=parse_ray_mode(ray),
         strip=strip,
     )
@@ -72,4 +71,4 @@ async def open_desk(
     chosen = read_sources(sources, *over)
     choose("sources profile with torch pins in the matrix", sources, matrix.torch)
     shop = Shop(matrix=matrix, profile=sources, sources=chosen, lock=read_lock())
-    return Desk(shop=shop, site=Site(mirror_service, chosen.wheels.index), options=options)
+    return Desk(shop=shop, site=Site(mirror_service, chosen.wheels.index, jobs), options=options)

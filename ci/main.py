@@ -94,7 +94,7 @@ class CslrImages:
     @public(cache="session")
     async def toolkit(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Make the CUDA toolkit: nvcc, headers and the CUDA runtime library."""
-        found = (await self._build(cuda, python, "devel")).toolkit()
+        found = (await self._build(cuda, python, "runtime")).toolkit()
         if found is None:
             raise UserError("the cpu variant has no CUDA toolkit")
         return await found.sync()

@@ -43,7 +43,6 @@ class Options(Document):
     """What a caller may choose beyond the cell."""
 
     archs: str | None = None
-    jobs: int | None = None
     ray: RayMode = "stable"
     strip: bool = False
 
@@ -177,7 +176,8 @@ class _Planner:
 
     def _toolkit(self) -> Stage | None:
         source = self.toolkit_source
-        if source is None:
+        # A devel image that provides the toolkit has the whole of it: only runtimes need the trimmed one.
+        if source is None or (source.provider == "image" and self.target.kind == "devel"):
             return None
         image = self._place(self.sources.images.devel)
         spec = ToolkitSpec(
@@ -247,7 +247,6 @@ class _Planner:
             spec = WheelsSpec(
                 requirements=self._sdists(compiled),
                 arch_list=self._arch_list(),
-                jobs=self.options.jobs,
                 job_gb=self.matrix.limits.job_gb,
             )
             for_archs = f" for {spec.arch_list}" if spec.arch_list else " for the CPU"
@@ -388,6 +387,8 @@ class _Planner:
         return table[self.cell.cuda]
 
     def _torch_build(self) -> str:
+        if self.tag == "cpu" and not self.sources.wheels.torch:
+            return "CUDA, as the package index has it"
         return "the CPU" if self.tag == "cpu" else f"CUDA {self.tag.removeprefix('cu')[:2]}.{self.tag[-1]}"
 
     def _torch_version(self) -> str:

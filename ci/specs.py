@@ -76,7 +76,6 @@ class WheelsSpec(Spec):
 
     requirements: str
     arch_list: str | None
-    jobs: int | None
     job_gb: float
 
 

@@ -6,6 +6,7 @@ from dagger import dag
 from ci.plan import PREFIX
 from ci.specs import RaySpec
 from ci.stages import apt
+from ci.stages.base import TOOLS
 from ci.stages.caches import Cache, with_cache
 from ci.stages.install import install
 from ci.stages.site import Site
@@ -22,6 +23,8 @@ export BAZEL_CACHE_DIR="$1" BAZEL_ARGS="--disk_cache=$1"
 {PREFIX}/bin/python -m pip wheel --no-deps --wheel-dir /opt/ray-wheel .
 """
 
+_INSTALL = f"{TOOLS}/bin/uv pip install --quiet --no-cache --link-mode copy --python {PREFIX} --no-deps {_WHEEL}/*.whl"
+
 
 def build(site: Site, spec: RaySpec, below: dagger.Container) -> dagger.Container:
     """Install Ray with its extras."""
@@ -32,8 +35,9 @@ def build(site: Site, spec: RaySpec, below: dagger.Container) -> dagger.Containe
         wheels = dag.directory().with_file(name, site.download(spec.wheel))
     else:
         wheels = _from_source(site, spec, below)
-    mounted = below.with_mounted_directory(_WHEEL, wheels)
-    return install(mounted, site, spec.install, "--find-links", _WHEEL).without_mount(_WHEEL)
+    # The index may have a wheel of the same version, so this one goes in first and the extras follow.
+    mounted = below.with_mounted_directory(_WHEEL, wheels).with_exec(["sh", "-c", _INSTALL])
+    return install(mounted.without_mount(_WHEEL), site, spec.install)
 
 
 def _from_source(site: Site, spec: RaySpec, below: dagger.Container) -> dagger.Directory:

@@ -10,10 +10,11 @@ PROGRAMS = "/run/cslr-images"
 
 @dataclass(frozen=True)
 class Site:
-    """The surroundings of a build: the user's mirror, and the package index where it is not the client's default."""
+    """The surroundings of a build, which change no image: the user's mirror, the package index, compile jobs."""
 
     mirror: dagger.Service | None = None
     index: str | None = None
+    jobs: int | None = None
 
     def online(self, container: dagger.Container) -> dagger.Container:
         """Let the next steps reach the network as pip and uv need it; `offline` takes it back."""

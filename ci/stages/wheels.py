@@ -22,5 +22,5 @@ def build(site: Site, spec: WheelsSpec, torch: dagger.Container) -> dagger.Direc
     command = [f"{TOOLS}/bin/python", f"{PROGRAMS}/compile_wheels.py", "--requirements", "/run/sdists.txt"]
     command += ["--python", f"{PREFIX}/bin/python", "--out", _OUT, "--job-gb", str(spec.job_gb)]
     command += ["--arch-list", spec.arch_list, "--cuda-home", CUDA_HOME] if spec.arch_list else ["--cpu"]
-    command += ["--jobs", str(spec.jobs)] if spec.jobs else []
+    command += ["--jobs", str(site.jobs)] if site.jobs else []
     return container.with_exec(command).directory(_OUT)

@@ -82,7 +82,11 @@ def test_a_mistake_is_one_line(words: tuple[str, ...], message: str) -> None:
 @pytest.mark.parametrize(
     ("option", "text", "message"),
     [
-        ("matrix-file", "schema = 1\n[[pairs]]\ncuda = 12\n", "key 'pairs.0.cuda'"),
+        (
+            "matrix-file",
+            "schema = 1\n[[pairs]]\ncudda = 12\n",
+            "unknown key 'pairs.0.cudda' (did you mean 'cuda'?)",
+        ),
         ("matrix-file", "schema = \n", "not valid TOML"),
         ("mirrors", '[wheels]\nindx = "http://a/"\n', "unknown key 'wheels.indx' (did you mean 'index'?)"),
         ("mirrors", '[wheels]\nindex = "http://me:secret@a/"\n', "key 'wheels.index'"),
