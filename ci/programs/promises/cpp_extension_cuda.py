@@ -11,18 +11,20 @@ from typing import Any
 import torch  # type: ignore[import-not-found,unused-ignore]
 from promise import Facts, PromiseError, expect, keep
 
-DECLARATION = "torch::Tensor twice(torch::Tensor x);"
+DECLARATION = "#include <torch/extension.h>\nat::Tensor twice(at::Tensor x);"
 SOURCE = """
+#include <ATen/core/Tensor.h>
 #include <ATen/cuda/CUDAContext.h>
+#include <ATen/ops/empty_like.h>
 
 __global__ void double_all(const float *in, float *out, int64_t n) {
     int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x;
     if (i < n) out[i] = 2 * in[i];
 }
 
-torch::Tensor twice(torch::Tensor x) {
+at::Tensor twice(at::Tensor x) {
     TORCH_CHECK(x.is_cuda(), "not on a GPU");
-    auto out = torch::empty_like(x);
+    auto out = at::empty_like(x);
     double_all<<<(x.numel() + 255) / 256, 256, 0, at::cuda::getCurrentCUDAStream()>>>(
         x.data_ptr<float>(), out.data_ptr<float>(), x.numel());
     return out;
@@ -41,8 +43,14 @@ def check() -> Facts:
     if not extension.CUDA_HOME:
         raise PromiseError("torch finds no CUDA toolkit: CUDA_HOME is not set and nvcc is not on PATH")
     with tempfile.TemporaryDirectory() as folder:
+        # The implicit headers would have nvcc read all of torch several times: minutes, and no other compiler.
         module = extension.load_inline(
-            "promise_cuda", DECLARATION, SOURCE, functions=["twice"], build_directory=folder
+            "promise_cuda",
+            DECLARATION,
+            SOURCE,
+            functions=["twice"],
+            build_directory=folder,
+            no_implicit_headers=True,
         )
     if torch.cuda.is_available():
         found = module.twice(torch.tensor([1.0, 2.5], device="cuda")).tolist()
