@@ -45,9 +45,11 @@ class Site:
         # uv and pip bring CA bundles of their own; the system's also holds a site's proxy CA.
         bundle = "/etc/ssl/certs/ca-certificates.crt"
         found = [("SSL_CERT_FILE", bundle), ("PIP_CERT", bundle)]
-        return found + (
-            [("UV_DEFAULT_INDEX", self.index), ("PIP_INDEX_URL", self.index)] if self.index else []
-        )
+        if self.index:
+            found += [("UV_DEFAULT_INDEX", self.index), ("PIP_INDEX_URL", self.index)]
+            # pip refuses an index over plain HTTP unless its host is named; here the user named the address.
+            found += [("PIP_TRUSTED_HOST", urlsplit(self.index).netloc)]
+        return found
 
 
 def program(name: str) -> dagger.File:
