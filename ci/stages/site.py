@@ -1,6 +1,7 @@
 """What every stage may reach: the programs that run in containers, and the user's mirror on loopback."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import dagger
 from dagger import dag
