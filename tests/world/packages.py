@@ -27,6 +27,8 @@ from setuptools.command.build_ext import build_ext
 
 class BuildExtension(build_ext):
     def build_extension(self, extension):
+        if os.path.exists(self.get_ext_fullpath(extension.name)):
+            return
         kernels = [source for source in extension.sources if source.endswith(".cu")]
         extension.sources = [source for source in extension.sources if source not in kernels]
         home = os.environ["CUDA_HOME"]
