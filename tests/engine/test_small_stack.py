@@ -53,9 +53,8 @@ def test_the_runtime_has_the_whole_environment(runtime: dict[str, object]) -> No
     assert runtime["prefix"] == "/opt/env"
     versions = runtime["versions"]
     assert isinstance(versions, dict)
-    assert {
-        name: versions.get(name) for name in ("torch", "torch-scatter", "ray", "marimo")
-    } == dict.fromkeys(("torch", "torch-scatter", "ray", "marimo"), "0.1.0")
+    found = {name: versions.get(name) for name in ("torch", "torch-scatter", "ray", "marimo")}
+    assert found == {"torch": "0.1.0+cu130", "torch-scatter": "0.1.0", "ray": "0.1.0", "marimo": "0.1.0"}
 
 
 def test_the_extension_was_compiled_by_nvcc(runtime: dict[str, object]) -> None:

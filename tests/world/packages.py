@@ -31,7 +31,7 @@ class BuildExtension(build_ext):
             return
         kernels = [source for source in extension.sources if source.endswith(".cu")]
         extension.sources = [source for source in extension.sources if source not in kernels]
-        home = os.environ["CUDA_HOME"]
+        home = os.environ.get("CUDA_HOME", "")
         for kernel in kernels:
             target = os.path.join(self.build_temp, os.path.basename(kernel) + ".o")
             os.makedirs(self.build_temp, exist_ok=True)
