@@ -71,4 +71,6 @@ async def open_desk(
     chosen = read_sources(sources, *over)
     choose("sources profile with torch pins in the matrix", sources, matrix.torch)
     shop = Shop(matrix=matrix, profile=sources, sources=chosen, lock=read_lock())
-    return Desk(shop=shop, site=Site(mirror_service, chosen.wheels.index, jobs), options=options)
+    host = await mirror_service.hostname() if mirror_service else ""
+    site = Site(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index, jobs=jobs)
+    return Desk(shop=shop, site=site, options=options)

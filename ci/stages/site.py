@@ -7,6 +7,7 @@ import dagger
 from dagger import dag
 
 PROGRAMS = "/run/cslr-images"
+MIRROR = "mirror"  # the host name by which mirrors files call the user's own machine
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Site:
     """The surroundings of a build, which change no image: the user's mirror, the package index, compile jobs."""
 
     mirror: dagger.Service | None = None
+    mirror_host: str = ""
     index: str | None = None
     jobs: int | None = None
 
@@ -29,8 +31,10 @@ class Site:
 
     def download(self, address: str) -> dagger.File:
         """Fetch one file; the engine does it, so it needs no container."""
-        if self.mirror:
-            return dag.http(address, experimental_service_host=self.mirror)
+        if self.mirror and urlsplit(address).hostname == MIRROR:
+            # The engine knows the service by its own name only, not by the one that containers are given.
+            own = address.replace(f"//{MIRROR}", f"//{self.mirror_host}", 1)
+            return dag.http(own, experimental_service_host=self.mirror)
         return dag.http(address)
 
     def offline(self, container: dagger.Container) -> dagger.Container:
@@ -40,7 +44,7 @@ class Site:
         return container
 
     def _bound(self, container: dagger.Container) -> dagger.Container:
-        return container.with_service_binding("mirror", self.mirror) if self.mirror else container
+        return container.with_service_binding(MIRROR, self.mirror) if self.mirror else container
 
     def _variables(self) -> list[tuple[str, str]]:
         # uv and pip bring CA bundles of their own; the system's also holds a site's proxy CA.
