@@ -169,7 +169,9 @@ class _Planner:
     def _channel(self) -> Stage | None:
         if self.sources.conda.channels:
             return None
-        spec = ChannelSpec(image=self._place(self.sources.images.cpu), recipe=self.lock.channel())
+        spec = ChannelSpec(
+            image=self._place(self.sources.images.cpu), recipe=self.lock.channel(), tools=self.lock.tools()
+        )
         return self._add(
             "channel", spec, (), "the sources name no conda channel: one is made from package registries"
         )
@@ -185,6 +187,7 @@ class _Planner:
             cuda=self.cell.cuda,
             compiler=source.compiler,
             image=image,
+            tools=self.lock.tools(),
             wheels=source.wheels,
             deb=source.deb,
         )

@@ -27,6 +27,7 @@ class ChannelSpec(Spec):
 
     image: str
     recipe: str
+    tools: str
 
 
 class ToolkitSpec(Spec):
@@ -36,6 +37,7 @@ class ToolkitSpec(Spec):
     cuda: str
     compiler: str
     image: str
+    tools: str
     wheels: tuple[str, ...]
     deb: Deb | None
 

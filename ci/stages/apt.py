@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import dagger
+from dagger import dag
 
 from ci.stages.caches import Cache, with_cache, without_cache
 from ci.stages.site import Site
@@ -20,6 +21,11 @@ DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \\
 rm -rf /run/apt.log /var/log/apt /var/log/dpkg.log /var/log/alternatives.log /var/cache/ldconfig/aux-cache \\
     /var/cache/debconf/*-old /var/lib/dpkg/*-old
 """
+
+
+def on(image: str, site: Site, packages: Sequence[str]) -> dagger.Container:
+    """Take a base image and install packages in it."""
+    return install(dag.container().from_(image), site, packages, variant(image))
 
 
 def install(

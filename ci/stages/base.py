@@ -13,8 +13,7 @@ TOOLS = "/opt/tools"
 
 def build(site: Site, spec: BaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
     """Compose the devel base."""
-    container = dag.container().from_(spec.image)
-    container = apt.install(container, site, spec.apt, apt.variant(spec.image))
+    container = apt.on(spec.image, site, spec.apt)
     container = account.add(container, spec.account)
     container = with_conda_env(with_tools(container, site, spec.tools))
     return container.with_directory(CUDA_HOME, toolkit) if toolkit else container

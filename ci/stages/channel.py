@@ -16,11 +16,10 @@ _APT = ("ca-certificates", "dpkg-dev", "maven", "python3", "python3-venv")
 _CA = "cat /usr/share/ca-certificates/mozilla/*.crt >/run/ca.pem"
 
 
-def build(site: Site, spec: ChannelSpec, tools: str) -> dagger.Directory:
+def build(site: Site, spec: ChannelSpec) -> dagger.Directory:
     """Download what the recipe names, check it, and build the channel's folder."""
-    container = dag.container().from_(spec.image)
-    container = apt.install(container, site, _APT, apt.variant(spec.image))
-    container = with_program(with_tools(container, site, tools), "make_channel.py")
+    container = apt.on(spec.image, site, _APT)
+    container = with_program(with_tools(container, site, spec.tools), "make_channel.py")
     recipe = dag.directory().with_new_file("channel.json", spec.recipe).file("channel.json")
     container = site.online(container.with_mounted_file("/run/channel.json", recipe))
     program = [f"{TOOLS}/bin/python", f"{PROGRAMS}/make_channel.py"]

@@ -48,13 +48,13 @@ class Build:
         """Return the conda channel that is made here, None where the sources name channels."""
         if not self.plan.has("channel"):
             return None
-        return channel.build(self.site, self.plan.spec("channel", ChannelSpec), self._tools)
+        return channel.build(self.site, self.plan.spec("channel", ChannelSpec))
 
     def toolkit(self) -> dagger.Directory | None:
         """Return the CUDA toolkit, None for the CPU."""
         if not self.plan.has("toolkit"):
             return None
-        return toolkit.build(self.site, self.plan.spec("toolkit", ToolkitSpec), self._tools)
+        return toolkit.build(self.site, self.plan.spec("toolkit", ToolkitSpec))
 
     def base(self) -> dagger.Container:
         """Return the devel base."""
@@ -130,7 +130,3 @@ class Build:
     @property
     def _image(self) -> ImageSpec:
         return self.plan.spec("image", ImageSpec)
-
-    @property
-    def _tools(self) -> str:
-        return self.plan.spec("base", BaseSpec).tools

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import dagger
-from dagger import dag
 
 from ci.plan import CUDA_HOME, PREFIX
 from ci.specs import RuntimeBaseSpec
@@ -13,8 +12,7 @@ from ci.stages.site import Site
 
 def base(site: Site, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
     """Compose the runtime base; the CUDA libraries come with torch's wheels, so it has none of its own."""
-    container = dag.container().from_(spec.image)
-    container = apt.install(container, site, spec.apt, apt.variant(spec.image))
+    container = apt.on(spec.image, site, spec.apt)
     container = account.add(container, spec.account)
     return container.with_directory(CUDA_HOME, toolkit) if toolkit else container
 

@@ -1,7 +1,6 @@
 """The CUDA toolkit, trimmed to what compiles extensions: nvcc, headers, the CUDA runtime library."""
 
 import dagger
-from dagger import dag
 
 from ci.plan import CUDA_HOME
 from ci.specs import ToolkitSpec
@@ -13,11 +12,10 @@ _APT = ("build-essential", "ca-certificates", "dpkg-dev", "python3", "python3-ve
 _OUT = "/opt/toolkit"
 
 
-def build(site: Site, spec: ToolkitSpec, tools: str) -> dagger.Directory:
+def build(site: Site, spec: ToolkitSpec) -> dagger.Directory:
     """Make the toolkit's tree, the same for devel and runtime images."""
-    container = dag.container().from_(spec.image)
-    container = apt.install(container, site, _APT, apt.variant(spec.image))
-    container = with_program(with_tools(container, site, tools), "cuda_home.py")
+    container = apt.on(spec.image, site, _APT)
+    container = with_program(with_tools(container, site, spec.tools), "cuda_home.py")
     command = [f"{TOOLS}/bin/python", f"{PROGRAMS}/cuda_home.py", _OUT, "--check"]
     if spec.provider == "image":
         command += ["--installed", CUDA_HOME]
