@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import dagger
 
+from ci.code import read_code
 from ci.errors import UserError, choose, one_line, shown
 from ci.indexes import Page, read_page
 from ci.lock import read_lock
@@ -70,7 +71,7 @@ async def open_desk(
     over = (await mirrors.contents(), await mirrors.name()) if mirrors else ()
     chosen = read_sources(sources, *over)
     choose("sources profile with torch pins in the matrix", sources, matrix.torch)
-    shop = Shop(matrix=matrix, profile=sources, sources=chosen, lock=read_lock())
+    shop = Shop(matrix=matrix, profile=sources, sources=chosen, lock=read_lock(), code=read_code())
     host = await mirror_service.hostname() if mirror_service else ""
     site = Site(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index, jobs=jobs)
     return Desk(shop=shop, site=site, options=options)

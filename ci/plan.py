@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from ci import requirements as lines
+from ci.code import Code
 from ci.documents import Document
 from ci.errors import UserError, choose, shown
 from ci.indexes import Page, Pages, Wheel, find_wheel
@@ -79,6 +80,7 @@ class Shop:
     profile: str
     sources: Sources
     lock: Lock
+    code: Code
 
 
 def needed_pages(cell: Cell, shop: Shop) -> tuple[str, ...]:
@@ -124,6 +126,7 @@ class _Planner:
         self.sources = shop.sources
         self.profile = shop.profile
         self.lock = shop.lock
+        self.code = shop.code
         self.page = next((pages[address] for address in needed_pages(cell, shop) if address in pages), None)
         self.options = options
         self.target: Target = shop.matrix.targets[cell.target]
@@ -157,7 +160,7 @@ class _Planner:
 
     def _add(self, name: str, spec: Spec, parents: tuple[Stage | None, ...], reason: str) -> Stage:
         given = tuple(parent for parent in parents if parent is not None)
-        stage = Stage(name=name, spec=spec, parents=given, reason=reason)
+        stage = Stage(name=name, spec=spec, code=self.code.digest(name), parents=given, reason=reason)
         self.stages.append(stage)
         return stage
 

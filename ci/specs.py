@@ -132,15 +132,17 @@ class Stage(Document):
 
     name: str
     spec: Spec
+    code: str
     parents: tuple["Stage", ...]
     reason: str
 
     @cached_property
     def digest(self) -> str:
-        """Return the SHA-256 of everything that the stage is made from: its spec and its parents' digests."""
+        """Return the SHA-256 of everything that the stage is made from: its spec, its code and its parents."""
         content = {
             "name": self.name,
             "spec": self.spec.model_dump(mode="json"),
+            "code": self.code,
             "parents": [parent.digest for parent in self.parents],
         }
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -15,7 +15,7 @@ PORTS = range(25000, 26000)
 
 def free_subnet(number: int) -> str:
     """A range of private addresses that no route of the machine overlaps."""
-    used = _routed()
+    used = routed(output(["ip", "-4", "route", "show", "table", "all"]))
     for i in range(len(POOL)):
         candidate = POOL[(number + i) % len(POOL)]
         if not any(candidate.overlaps(network) for network in used):
@@ -65,11 +65,10 @@ def forget_forwarding(subnet: str) -> None:
             _iptables("filter", "--delete", *shlex.split(rule)[1:])
 
 
-def _routed() -> list[ipaddress.IPv4Network]:
-    routes = output(["ip", "-4", "route", "show", "table", "all"]).splitlines()
-    found = [
-        re.search(r"\b(\d+\.\d+\.\d+\.\d+(?:/\d+)?)\b", route) for route in routes if "default" not in route
-    ]
+def routed(table: str) -> list[ipaddress.IPv4Network]:
+    """The networks that a table of routes, as `ip route` prints it, leads to."""
+    routes = (route for route in table.splitlines() if "default" not in route)
+    found = [re.search(r"\b(\d+\.\d+\.\d+\.\d+(?:/\d+)?)\b", route) for route in routes]
     return [ipaddress.IPv4Network(match[1], strict=False) for match in found if match]
 
 

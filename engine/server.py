@@ -16,7 +16,7 @@ from engine.commands import Commands, output
 from engine.images import Built
 from engine.places import SOURCE, Places, source_mark
 from engine.setup import Parts
-from engine.talk import TroubleError
+from engine.talk import TroubleError, say
 
 START_SECONDS = 120
 # The engine itself may take five minutes to write everything down.
@@ -24,6 +24,7 @@ STOP_SECONDS = 330
 LOG_BYTES = 20_000_000
 KEPT_FREE = 15_000_000_000
 MOST_OF_DISK = 0.6
+CONNECTED = "03"  # SS_CONNECTED in the kernel's linux/net.h
 BASE_IMAGE = "library/debian:bookworm-slim"
 
 
@@ -79,9 +80,22 @@ class Engine:
 
 
 def running(places: Places) -> Engine | None:
-    """The engine of this cache folder, if it runs and is what the repository says."""
+    """The engine of this cache folder, if it runs and is what the repository says, or is at work for somebody."""
     engine = Engine.read(places)
-    return engine if engine and engine.source == source_mark() and engine.alive else None
+    if engine is None or not engine.alive:
+        return None
+    if engine.source == source_mark():
+        return engine
+    if not clients(Path("/proc/net/unix").read_text(), engine.socket):
+        return None
+    say("engine/ has changed, but another call is using the engine: goes on with it as it is")
+    return engine
+
+
+def clients(table: str, address: str) -> int:
+    """How many connections a listening unix socket has accepted, by the kernel's table of sockets."""
+    rows = (line.split() for line in table.splitlines())
+    return sum(row[5] == CONNECTED and row[7] == address for row in rows if len(row) == 8)
 
 
 def start(places: Places, parts: Parts) -> Engine:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
+from ci.code import Code, read_code
 from ci.documents import load, merged, parse_toml
 from ci.indexes import Page, read_page
 from ci.lock import Lock, read_lock
@@ -69,10 +70,16 @@ def locks() -> Lock:
     return read_lock()
 
 
+@cache
+def code() -> Code:
+    """Return the code of the module's stages, read once."""
+    return read_code()
+
+
 def shop(profile: str = "upstream", *, changes: str = "", mirrors: str | None = None) -> Shop:
     """Return what plans are made from."""
     sources = read_sources(profile, mirrors)
-    return Shop(matrix=matrix_with(changes), profile=profile, sources=sources, lock=locks())
+    return Shop(matrix=matrix_with(changes), profile=profile, sources=sources, lock=locks(), code=code())
 
 
 def cell(cell_id: str) -> Cell:

@@ -867,7 +867,13 @@ def test_every_cell_of_any_matrix_that_is_accepted_is_planned_or_refused(
     stand = shop()
     if matrix:
         for profile in ("upstream", "registries"):
-            changed = Shop(matrix=matrix, profile=profile, sources=read_sources(profile), lock=stand.lock)
+            changed = Shop(
+                matrix=matrix,
+                profile=profile,
+                sources=read_sources(profile),
+                lock=stand.lock,
+                code=stand.code,
+            )
             for one in matrix.cells[::5]:
                 made = answer(partial(make_plan, one, changed, {PYG_PAGE: pyg_page()}))
                 assert made is None or (explain(made) and promises(made))
@@ -880,7 +886,9 @@ def test_every_cell_is_planned_from_any_sources_that_are_accepted_or_refused(
     sources = answer(lambda: load(replaced(SOURCES, path, value), Sources, "sources.toml"))
     stand = shop("registries")
     if sources:
-        changed = Shop(matrix=stand.matrix, profile="registries", sources=sources, lock=stand.lock)
+        changed = Shop(
+            matrix=stand.matrix, profile="registries", sources=sources, lock=stand.lock, code=stand.code
+        )
         for one in stand.matrix.cells[::5]:
             answer(partial(needed_pages, one, changed))
             answer(partial(make_plan, one, changed, {}))

@@ -18,6 +18,7 @@ PURE = (
     "sources",
     "indexes",
     "requirements",
+    "code",
     "lock",
     "specs",
     "plan",
@@ -40,6 +41,7 @@ ALLOWED = {
     "pydantic",
     "re",
     "tomllib",
+    "types",
     "typing",
     "urllib",
 }

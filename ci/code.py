@@ -1,0 +1,56 @@
+"""The module's own code as an input of its stages: a stage that works differently is another stage."""
+
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from types import MappingProxyType
+
+# What carries out each stage, under `ci/`. A change of anything else leaves the images as they are.
+_INSTALL = ("stages/install.py",)
+FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "channel": ("stages/channel.py", "stages/apt.py", "programs/make_channel.py"),
+        "toolkit": ("stages/toolkit.py", "stages/apt.py", "programs/cuda_home.py"),
+        "base": ("stages/base.py", "stages/apt.py", "stages/account.py", "programs/make_env.py"),
+        "conda": ("stages/conda.py", "programs/make_env.py"),
+        "torch": ("stages/torch.py", *_INSTALL),
+        "wheels": ("stages/wheels.py", "programs/compile_wheels.py"),
+        "pyg": ("stages/pyg.py", *_INSTALL),
+        "ray": ("stages/ray.py", *_INSTALL),
+        "marimo": ("stages/marimo.py", *_INSTALL),
+        "runtime-base": ("stages/runtime.py", "stages/apt.py", "stages/account.py"),
+        "pack": (
+            "stages/pack.py",
+            "stages/delta.py",
+            "stages/strip.py",
+            "programs/pack_env.py",
+            "programs/strip_libs.py",
+        ),
+        "image": ("stages/image.py",),
+    }
+)
+
+
+class Code:
+    """The digest of the code of each stage."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._files = dict(files)
+
+    def digest(self, stage: str) -> str:
+        """Return the SHA-256 of the texts that carry out a stage."""
+        total = hashlib.sha256()
+        for name in FILES[stage]:
+            total.update(hashlib.sha256(self._files[name].encode()).digest())
+        return total.hexdigest()
+
+    def changed(self, name: str, text: str) -> "Code":
+        """Return the code with another text for one file."""
+        return Code({**self._files, name: text})
+
+
+def read_code() -> Code:
+    """Read the code of the module's stages."""
+    root = resources.files("ci")
+    names = {name for files in FILES.values() for name in files}
+    return Code({name: root.joinpath(name).read_text("utf-8") for name in names})

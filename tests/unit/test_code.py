@@ -1,0 +1,46 @@
+"""The code of a stage is one of its inputs: who changes a program gets new digests, from that stage on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import ci
+from ci.code import FILES
+from ci.plan import make_plan
+from tests.unit.planning import cell, code, digests, plan, shop
+
+ROOT = Path(ci.__file__).parent
+ALL = "cu12.8.1-py3.13-marimo-runtime"
+# Puts stages together, reaches out for them, or checks them; what images hold does not come from here.
+AROUND = {"__init__.py", "caches.py", "compose.py", "site.py"}
+
+
+def test_every_stage_of_a_plan_has_code() -> None:
+    assert {stage.name for stage in plan(ALL, "registries").stages} == set(FILES)
+
+
+def test_every_file_that_makes_images_belongs_to_a_stage() -> None:
+    stages = {f"stages/{path.name}" for path in (ROOT / "stages").glob("*.py") if path.name not in AROUND}
+    programs = {f"programs/{path.name}" for path in (ROOT / "programs").glob("*.py")}
+    assert {name for files in FILES.values() for name in files} == stages | programs
+
+
+@pytest.mark.parametrize(
+    ("file", "first", "spared"),
+    [
+        ("programs/compile_wheels.py", "wheels", {"channel", "toolkit", "base", "conda", "torch"}),
+        ("programs/pack_env.py", "pack", {"base", "torch", "wheels", "pyg", "ray", "marimo", "runtime-base"}),
+        ("stages/marimo.py", "marimo", {"base", "torch", "wheels", "pyg", "ray", "runtime-base"}),
+    ],
+)
+def test_a_change_of_code_makes_the_stage_and_what_stands_on_it_new(
+    file: str, first: str, spared: set[str]
+) -> None:
+    stand = shop("registries")
+    before = digests(make_plan(cell(ALL), stand, {}))
+    changed = replace(stand, code=code().changed(file, "another program"))
+    after = digests(make_plan(cell(ALL), changed, {}))
+    same = {name for name in before if before[name] == after[name]}
+    assert spared <= same
+    assert not {first, "image"} & same

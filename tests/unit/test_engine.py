@@ -1,0 +1,153 @@
+"""The parts of daggerw that decide: arguments, networks, who uses the engine; and image layouts."""
+
+import json
+import os
+import socket
+import subprocess
+from collections import namedtuple
+from hashlib import sha256
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import server
+from engine.arguments import completed
+from engine.network import free_port, routed
+from engine.oci import Layout
+from engine.places import PROJECT, Marks, Places
+
+ROUTES = """\
+default via 172.30.0.1 dev eth0
+10.70.0.0/16 dev cni0 proto kernel scope link src 10.70.0.1
+172.30.0.0/24 dev eth0 proto kernel scope link src 172.30.0.2
+local 127.0.0.1 dev lo table local proto kernel scope host src 127.0.0.1
+broadcast 10.70.255.255 dev cni0 table local proto kernel scope link src 10.70.0.1
+"""
+
+
+@pytest.mark.parametrize(
+    ("given_words", "full"),
+    [
+        ("call cells", "call --sources registries cells"),
+        ("--progress plain call cells", "--progress plain call --sources registries cells"),
+        ("call --sources upstream cells", "call --sources upstream cells"),
+        ("call cells --sources=upstream", "call cells --sources=upstream"),
+        ("-m . call cells", "-m . call --sources registries cells"),
+        ("functions", "functions"),
+        ("core version", "core version"),
+        ("query", "query"),
+        ("", ""),
+        ("--progress", "--progress"),
+    ],
+)
+def test_calls_of_this_module_get_the_sources(given_words: str, full: str) -> None:
+    words, added = completed(given_words.split(), PROJECT)
+    assert words == full.split()
+    assert added == (words != given_words.split())
+
+
+def test_calls_of_another_module_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "dagger.json").write_text('{"name": "other"}')
+    assert completed(["call", "cells"], tmp_path) == (["call", "cells"], False)
+    (tmp_path / "dagger.json").write_text("not JSON")
+    assert completed(["call", "cells"], tmp_path) == (["call", "cells"], False)
+    assert completed(["-m", str(tmp_path), "call", "cells"], PROJECT)[1] is False
+    assert completed([f"--mod={tmp_path}", "call", "cells"], PROJECT)[1] is False
+
+
+def test_a_folder_in_the_project_counts_as_the_project() -> None:
+    assert completed(["call", "cells"], PROJECT / "tests/unit")[1] is True
+
+
+def test_routes_become_networks() -> None:
+    networks = ["10.70.0.0/16", "172.30.0.0/24", "127.0.0.1/32", "10.70.255.255/32"]
+    assert routed(ROUTES) == [ip_network(network) for network in networks]
+
+
+def test_a_port_that_is_taken_is_passed_over() -> None:
+    first = free_port(0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", first))
+        taken.listen()
+        assert free_port(0) != first
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> tuple[socket.socket, str]:
+    address = str(tmp_path / "s")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen()
+    return listener, address
+
+
+def test_connections_to_a_socket_are_counted(listening: tuple[socket.socket, str]) -> None:
+    listener, address = listening
+    table = Path("/proc/net/unix")
+    with listener, socket.socket(socket.AF_UNIX) as client:
+        assert server.clients(table.read_text(), address) == 0
+        client.connect(address)
+        accepted, _ = listener.accept()
+        with accepted:
+            assert server.clients(table.read_text(), address) == 1
+            assert server.clients(table.read_text(), address + "x") == 0
+        assert server.clients(table.read_text(), address) == 0
+
+
+# The fields of os.statvfs_result that are asked for.
+Disk = namedtuple("Disk", "f_bfree f_bavail f_blocks f_frsize")
+
+
+@given(st.integers(10**5, 10**9), st.integers(0, 10**4))
+def test_the_engine_leaves_disk_free_that_can_be_used(blocks: int, kept_back: int) -> None:
+    disk = Disk(f_bfree=blocks // 2, f_bavail=blocks // 2 - kept_back, f_blocks=blocks, f_frsize=4096)
+    made = server.configuration("127.0.0.1:1", disk)  # type: ignore[arg-type]
+    rule = json.loads(json.dumps(made))["gc"]["policies"][0]
+    assert rule["minFreeSpace"] - kept_back * 4096 == server.KEPT_FREE
+    assert 0 < rule["maxUsedSpace"] < (blocks - kept_back) * 4096
+
+
+def test_a_layout_holds_what_its_names_say(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "bin").mkdir(parents=True)
+    (tree / "bin/tool").write_text("#!/bin/sh\n")
+    layout = Layout(tmp_path / "layout")
+    layer = layout.add_layer(tree, owned_by_root=True)
+    first = layout.add_image([layer], {"Env": ["A=1"]})
+    second = layout.add_image([layer, layer], {})
+    index = json.loads((tmp_path / "layout/index.json").read_text())
+    assert [entry["digest"] for entry in index["manifests"]] == [first, second]
+    blobs = tmp_path / "layout/blobs/sha256"
+    for blob in blobs.iterdir():
+        assert sha256(blob.read_bytes()).hexdigest() == blob.name
+    listed = subprocess.run(
+        ["tar", "-tvf", blobs / str(layer["digest"]).removeprefix("sha256:"), "--numeric-owner"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert [line.split()[1] for line in listed.stdout.splitlines()] == ["0/0"] * 3
+    config = json.loads((blobs / first.removeprefix("sha256:")).read_text())["config"]["digest"]
+    image = json.loads((blobs / config.removeprefix("sha256:")).read_text())
+    assert image["rootfs"]["diff_ids"] == [layer["digest"]]
+
+
+def test_a_folder_that_cannot_be_read_is_no_layer(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        Layout(tmp_path / "layout").add_layer(tmp_path / "nothing")
+
+
+def test_two_cache_folders_take_different_names_and_sockets_fit(tmp_path: Path) -> None:
+    one, other = Places(tmp_path / "one"), Places(tmp_path / ("d" * 120))
+    assert one.name != other.name
+    assert str(one.socket).startswith(str(tmp_path))
+    assert len(os.fsencode(other.socket)) < 108
+
+
+def test_a_part_is_made_anew_when_what_it_is_made_of_changes() -> None:
+    marks, newer = Marks("go1", "sources"), Marks("go2", "sources")
+    assert marks.tools != newer.tools
+    assert marks.images != newer.images
+    assert marks.tools == Marks("go1", "other sources").tools
+    assert marks.roots != Marks("go1", "other sources").roots
