@@ -45,6 +45,56 @@ Pythons = Annotated[list[str] | None, Doc("Python versions to include: `3.13`. U
 Targets = Annotated[list[str] | None, Doc("Targets to include: `runtime,ray-runtime`. Unset: all.")]
 Phases = Annotated[list[int] | None, Doc("Build phases to include: `1`. Unset: all.")]
 Only = Annotated[list[str] | None, Doc("Globs over cell ids: `cu12*-py3.13-ray-*`. Unset: all.")]
+Limit = Annotated[
+    int | None, Doc("Cells to build at once: `2`. Unset: what the machine's cores, memory and disk allow.")
+]
+DiskFloor = Annotated[float, Doc("GB of free disk below which no further cell starts: `30`.")]
+FailFast = Annotated[bool, Doc("Start no further cell after one has failed.")]
+NoVerify = Annotated[
+    bool, Doc("Do not verify the images: they come out with a warning, and are not published.")
+]
+HistoryFile = Annotated[
+    dagger.File | None,
+    Doc(
+        "Records of earlier builds, added to those the engine keeps: `history.jsonl`, as `history` writes it."
+    ),
+]
+PlanFormat = Annotated[
+    str, Doc("`text`, `json`, or `github`: what GitHub Actions' `strategy.matrix` takes (`fromJSON`).")
+]
+ReportFormat = Annotated[str, Doc("`terminal`, `markdown`, `json`, `junit` or `html` (one file).")]
+Into = Annotated[
+    dagger.File | None,
+    Doc(
+        "A Markdown page: what stands between its marks `<!-- cslr-images:begin -->` and `:end` is replaced."
+    ),
+]
+Publish = Annotated[bool, Doc("Publish each image that keeps its promises.")]
+Repositories = Annotated[
+    list[str] | None,
+    Doc(
+        "Where images are published, without a tag: `docker.io/me/image,ghcr.io/me/image`. Unset: the matrix's."
+    ),
+]
+RegistryUser = Annotated[str | None, Doc("Who publishes: `me`.")]
+RegistryPassword = Annotated[dagger.Secret | None, Doc("The password or token of that user: `env:TOKEN`.")]
+DockerConfig = Annotated[
+    dagger.Secret | None,
+    Doc("Logins of several registries, as docker keeps them: `file:~/.docker/config.json`."),
+]
+Compression = Annotated[
+    str, Doc("How layers are compressed: `zstd` (docker 23, containerd 1.5 or newer) or `gzip`.")
+]
+Webhook = Annotated[
+    dagger.Secret | None,
+    Doc('Where failures and recoveries are told, as Slack takes it (`{"text": …}`): `env:WEBHOOK`.'),
+]
+WebhookService = Annotated[
+    dagger.Service | None,
+    Doc(
+        "A webhook that listens on your own machine, called `mirror` in its address: `tcp://127.0.0.1:9000`."
+    ),
+]
 AnyImage = Annotated[dagger.Container, Doc("An image that keeps its environment at /opt/env.")]
 Verified = Annotated[dagger.Container | None, Doc("The image to verify. Unset: the one that `build` gives.")]
 Packed = Annotated[dagger.Directory, Doc("A packed environment, as `packed` exports it.")]

@@ -1,5 +1,6 @@
 """Between the caller and the pure core: reads the files and index pages that plans are made from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagger
@@ -40,6 +41,20 @@ class Desk:
             return read_page(address, await self.site.download(address).contents())
         except dagger.QueryError as error:
             return Page(address=address, problem=shown(one_line(str(error)), 200))
+
+
+def selected(
+    desk: Desk,
+    cuda: Sequence[str] | None,
+    python: Sequence[str] | None,
+    target: Sequence[str] | None,
+    phase: Sequence[int] | None,
+    only: Sequence[str] | None,
+) -> tuple[Cell, ...]:
+    """Select cells by the filters that `cells`, `plan`, `matrix` and `report` share."""
+    return desk.matrix.select(
+        cuda=cuda or (), python=python or (), target=target or (), phase=phase or (), only=only or ()
+    )
 
 
 async def open_desk(

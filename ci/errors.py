@@ -11,6 +11,10 @@ class UserError(Exception):
         super().__init__(one_line(message))
 
 
+class SweepError(Exception):
+    """Cells failed; the message, a report of many lines, tells which and why, and needs no traceback."""
+
+
 def one_line(text: str) -> str:
     """Fold any text to a single printable line, so that hostile input cannot forge log lines."""
     folded = " ".join(text.split())

@@ -1,13 +1,14 @@
 """The public functions: each parses, delegates and returns."""
 
 import dagger
-from dagger import object_type
+from dagger import dag, object_type
 
 from ci import args, verify
-from ci.edge import Desk, open_desk
+from ci.edge import Desk, open_desk, selected
 from ci.errors import UserError
-from ci.explain import explain
 from ci.public import public
+from ci.publish import open_publisher
+from ci.run import Choices, Run, Webhook, build_and_tell, planned, publish_one, report_of, written
 from ci.stages import runtime, strip
 from ci.stages.compose import Build
 
@@ -42,15 +43,22 @@ class CslrImages:
     ) -> list[str]:
         """List the ids of the cells that the filters select: `cells --cuda 12.8.1 --only '*-ray-*'`."""
         desk = await self._desk()
-        chosen = desk.matrix.select(
-            cuda=cuda or (), python=python or (), target=target or (), phase=phase or (), only=only or ()
-        )
-        return [cell.id for cell in chosen]
+        return [cell.id for cell in selected(desk, cuda, python, target, phase, only)]
 
-    @public(cache="session")
-    async def plan(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> str:
-        """Tell what `build` would do and why, without building: `plan --cuda 12.8.1 --python 3.13 --target devel`."""
-        return explain((await self._build(cuda, python, target)).plan)
+    @public(cache="never")
+    async def plan(
+        self,
+        cuda: args.Cudas = None,
+        python: args.Pythons = None,
+        target: args.Targets = None,
+        phase: args.Phases = None,
+        only: args.Only = None,
+        format: args.PlanFormat = "text",  # noqa: A002 - the option's name
+        history: args.HistoryFile = None,
+    ) -> str:
+        """Tell what would be built and why, without building: `plan --cuda 12.8.1 --python 3.13 --target devel`."""
+        desk = await self._desk()
+        return await planned(desk, selected(desk, cuda, python, target, phase, only), format, history)
 
     # -- images ------------------------------------------------------------------------------------------
 
@@ -170,6 +178,98 @@ class CslrImages:
     async def strip(self, cuda: args.Cuda, python: args.Python, image: args.AnyImage) -> dagger.Container:
         """Strip symbols from the libraries of an image's environment; a file that would break stays whole."""
         return await strip.image((await self._build(cuda, python, "devel")).base(), image).sync()
+
+    # -- the whole matrix --------------------------------------------------------------------------------
+
+    @public(cache="never")
+    async def matrix(
+        self,
+        cuda: args.Cudas = None,
+        python: args.Pythons = None,
+        target: args.Targets = None,
+        phase: args.Phases = None,
+        only: args.Only = None,
+        limit: args.Limit = None,
+        disk_floor: args.DiskFloor = 30.0,
+        fail_fast: args.FailFast = False,
+        no_verify: args.NoVerify = False,
+        history: args.HistoryFile = None,
+        publish: args.Publish = False,
+        repositories: args.Repositories = None,
+        registry_user: args.RegistryUser = None,
+        registry_password: args.RegistryPassword = None,
+        docker_config: args.DockerConfig = None,
+        compression: args.Compression = "zstd",
+        webhook: args.Webhook = None,
+        webhook_service: args.WebhookService = None,
+    ) -> str:
+        """Build, verify and measure all cells, or those that the filters select, and tell how each came out.
+
+        A cell that fails stops no other; the call fails at its end if any did. `matrix --cuda 12.8.1 --publish …`
+        """
+        desk = await self._desk()
+        cells = selected(desk, cuda, python, target, phase, only)
+        choices = Choices(limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verified=not no_verify)
+        publisher = await open_publisher(
+            name=desk.matrix.image.name,
+            repositories=repositories or (),
+            user=registry_user,
+            password=registry_password,
+            docker_config=docker_config,
+            compression=compression,
+        )
+        hook = Webhook(webhook, webhook_service)
+        return await build_and_tell(desk, cells, choices, publisher if publish else None, history, hook)
+
+    @public(cache="never")
+    async def publish(
+        self,
+        cuda: args.Cuda,
+        python: args.Python,
+        target: args.Target,
+        repositories: args.Repositories = None,
+        registry_user: args.RegistryUser = None,
+        registry_password: args.RegistryPassword = None,
+        docker_config: args.DockerConfig = None,
+        compression: args.Compression = "zstd",
+    ) -> list[str]:
+        """Build and verify one image, publish it under its tags, and return the references with digests."""
+        desk = await self._desk()
+        cell = desk.matrix.cell(cuda, python, target)
+        publisher = await open_publisher(
+            name=desk.matrix.image.name,
+            repositories=repositories or (),
+            user=registry_user,
+            password=registry_password,
+            docker_config=docker_config,
+            compression=compression,
+        )
+        return await publish_one(desk, cell, publisher)
+
+    @public(cache="never")
+    async def history(self, given: args.HistoryFile = None) -> dagger.File:
+        """Give the records of all builds, with those of a file of your own: `history export --path history.jsonl`."""
+        found = await Run(await self._desk()).history(given)
+        return dag.directory().with_new_file("history.jsonl", found.text()).file("history.jsonl")
+
+    @public(cache="never")
+    async def report(
+        self,
+        format: args.ReportFormat = "terminal",  # noqa: A002 - the option's name
+        cuda: args.Cudas = None,
+        python: args.Pythons = None,
+        target: args.Targets = None,
+        phase: args.Phases = None,
+        only: args.Only = None,
+        history: args.HistoryFile = None,
+        into: args.Into = None,
+    ) -> str:
+        """Tell how the cells came out by the records: `report --format html -o report.html`."""
+        desk = await self._desk()
+        cells = selected(desk, cuda, python, target, phase, only)
+        run = Run(desk)
+        found = await run.history(history)
+        return written(report_of(found, cells, run.live), format, await into.contents() if into else None)
 
     # -- trust -------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib import resources
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from packaging import requirements
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -43,10 +43,25 @@ Requirement = Annotated[
 ArchList = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+\.[0-9][a-z]?(\+PTX)?([ ;][0-9]+\.[0-9][a-z]?(\+PTX)?)*$")
 ]
+Glob = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.*?\[\]!_-]{1,80}$")]
 CudaVersion = Annotated[str, StringConstraints(pattern=r"^(cpu|[0-9]+\.[0-9]+\.[0-9]+)$")]
 PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
 Kind = Literal["devel", "runtime"]
 Layer = Literal["ray", "marimo"]
+PromiseName = Literal[
+    "versions",
+    "imports",
+    "pip_check",
+    "train_step",
+    "extension_ops",
+    "no_root_needed",
+    "cpp_extension_cpu",
+    "torch_compile_cpu",
+    "cpp_extension_cuda",
+    "extension_archs",
+    "ray_task",
+    "marimo_page",
+]
 
 
 class Cell(Document):
@@ -181,6 +196,19 @@ class Limits(Document):
     uv_cache_gb: Annotated[float, Field(gt=0, le=1e6)]
 
 
+class Exclude(Document):
+    """Cells that the matrix would have and nobody builds, by a glob over their ids, and why."""
+
+    only: Glob
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Verify(Document):
+    """The promises that the images of this matrix make, where they apply to a target; all, when nothing is said."""
+
+    promises: tuple[PromiseName, ...] = get_args(PromiseName)
+
+
 class Matrix(Document):
     """The whole of `matrix.toml`."""
 
@@ -197,6 +225,8 @@ class Matrix(Document):
     environment: Environment
     apt: Apt
     limits: Limits
+    verify: Verify = Verify()
+    excludes: tuple[Exclude, ...] = ()
 
     @model_validator(mode="after")
     def pairs_are_known(self) -> Self:
@@ -231,9 +261,20 @@ class Matrix(Document):
         choose("Python version", python, dict.fromkeys(pair.python for pair in self.pairs))
         choose("target", target, self.targets)
         if not any((pair.cuda, pair.python) == (cuda, python) for pair in self.pairs):
-            have = ", ".join(f"{pair.cuda} with {pair.python}" for pair in self.pairs)
-            raise UserError(f"the matrix has no pair of CUDA {cuda} with Python {python}; pairs: {have}")
-        return Cell(cuda=cuda, python=python, target=target)
+            raise UserError(self._no_pair(cuda, python))
+        cell = Cell(cuda=cuda, python=python, target=target)
+        if reason := self.excluded(cell):
+            raise UserError(f"{cell.id} is excluded in the matrix: {reason}")
+        return cell
+
+    def _no_pair(self, cuda: str, python: str) -> str:
+        have = ", ".join(f"{pair.cuda} with {pair.python}" for pair in self.pairs)
+        return f"the matrix has no pair of CUDA {cuda} with Python {python}; pairs: {have}"
+
+    def excluded(self, cell: Cell) -> str | None:
+        """Return why nobody builds a cell, None where it is built."""
+        found = (exclude.reason for exclude in self.excludes if fnmatchcase(cell.id, exclude.only))
+        return next(found, None)
 
     def phase(self, cell: Cell) -> int | None:
         """Return the build phase of a cell, None when its pair has none.
@@ -254,7 +295,8 @@ class Matrix(Document):
     ) -> tuple[Cell, ...]:
         """Select cells; every filter that is given must match, globs match the cell's id.
 
-        A pair with `default = false` is taken only when `cuda` or `only` is given.
+        A pair with `default = false` is taken only when `cuda` names it, or a glob in `only` names its pair
+        (`cpu-*`, not `*`). An excluded cell is never taken.
 
         >>> [cell.id for cell in default_matrix().select(only=["cu12*-py3.13-ray-*"])]
         ['cu12.8.1-py3.13-ray-devel', 'cu12.8.1-py3.13-ray-runtime']
@@ -278,18 +320,31 @@ class Matrix(Document):
         )
         for number in phase:
             choose("phase", str(number), map(str, known_phases))
+        if cuda and python and not any(p.cuda in cuda and p.python in python for p in self.pairs):
+            raise UserError(self._no_pair(", ".join(cuda), ", ".join(python)))
         hidden = {(pair.cuda, pair.python) for pair in self.pairs if not pair.default}
         patterns = [checked_glob(pattern) for pattern in only]
         chosen = tuple(
             cell
             for cell in self.cells
-            if (not cuda or cell.cuda in cuda)
+            if not self.excluded(cell)
+            and (not cuda or cell.cuda in cuda)
             and (not python or cell.python in python)
             and (not target or cell.target in target)
             and (not phase or self.phase(cell) in phase)
             and (not patterns or any(fnmatchcase(cell.id, pattern) for pattern in patterns))
-            and (cuda or patterns or (cell.cuda, cell.python) not in hidden)
+            and (
+                cuda
+                or (cell.cuda, cell.python) not in hidden
+                or any(pattern.startswith(cell.pair_id.split("-")[0]) for pattern in patterns)
+            )
         )
+        if not chosen and any(fnmatchcase(cell.id, pattern) for cell in self.cells for pattern in patterns):
+            left_out = [cell for cell in self.cells if any(fnmatchcase(cell.id, glob) for glob in patterns)]
+            if reasons := {self.excluded(cell) for cell in left_out} - {None}:
+                raise UserError(
+                    f"the selection is empty: excluded in the matrix: {'; '.join(map(str, reasons))}"
+                )
         if not chosen:
             raise UserError(
                 "the selection is empty: no cell matches all filters; `dagger call cells` lists them"

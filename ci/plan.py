@@ -13,7 +13,7 @@ from ci.documents import Document
 from ci.errors import UserError, choose, shown
 from ci.indexes import Page, Pages, Wheel, find_wheel
 from ci.lock import Lock
-from ci.matrix import Cell, Matrix, Target, TorchPins
+from ci.matrix import Cell, Matrix, PromiseName, Target, TorchPins
 from ci.sources import Sources, Toolkit, filled
 from ci.specs import (
     Account,
@@ -54,6 +54,7 @@ class Plan(Document):
     cell: Cell
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
+    promised: tuple[PromiseName, ...]
 
     @property
     def digest(self) -> str:
@@ -154,7 +155,12 @@ class _Planner:
         else:
             runtime_base = self._runtime_base(toolkit)
             self._image((runtime_base, self._pack(pyg, top)))
-        return Plan(cell=self.cell, stages=tuple(self.stages), notes=tuple(self.notes))
+        return Plan(
+            cell=self.cell,
+            stages=tuple(self.stages),
+            notes=tuple(self.notes),
+            promised=self.matrix.verify.promises,
+        )
 
     # -- stages ------------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def promises(plan: Plan) -> tuple[Promise, ...]:
         found.append(Promise(name="ray_task"))
     if plan.has("marimo"):
         found.append(Promise(name="marimo_page"))
-    return tuple(found)
+    return tuple(promise for promise in found if promise.name in plan.promised)
 
 
 def expected(plan: Plan) -> dict[str, str]:

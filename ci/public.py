@@ -6,7 +6,7 @@ from typing import Literal, ParamSpec, TypeVar, cast
 
 import dagger
 
-from ci.errors import UserError, one_line
+from ci.errors import SweepError, UserError, one_line
 
 try:
     # Private in the SDK, and the only way to end a call with a message and no traceback.
@@ -33,7 +33,7 @@ def public(*, cache: Literal["session", "never"]) -> Callable[[Method[P, R]], Me
         async def told(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return await method(*args, **kwargs)
-            except UserError as error:
+            except (UserError, SweepError) as error:
                 raise FunctionError(str(error)) from None
             except dagger.ExecError as error:
                 raise FunctionError(failed_step(error)) from None

@@ -1,11 +1,14 @@
 """Runs the promises of an image inside it and tells which are kept."""
 
+import json
 import time
+from typing import Any
 
 import dagger
 from dagger import ReturnType
 from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
+from pydantic import Field
 
 from ci.documents import Document
 from ci.errors import UserError
@@ -21,6 +24,7 @@ class Outcome(Document):
     kept: bool
     seconds: float
     last_line: str
+    facts: dict[str, Any] = Field(default_factory=dict)
 
 
 async def verify(plan: Plan, image: dagger.Container) -> str:
@@ -29,14 +33,22 @@ async def verify(plan: Plan, image: dagger.Container) -> str:
     Raises:
         UserError: promises were not kept; the message names each with its last line.
     """
-    image = await image.sync()
-    outcomes = [await check(image, promise) for promise in promises(plan)]
-    broken = [f"{outcome.name} ({outcome.last_line})" for outcome in outcomes if not outcome.kept]
-    if broken:
-        raise UserError(
-            f"{plan.cell.id}: {len(broken)} of {len(outcomes)} promises not kept: {'; '.join(broken)}"
-        )
+    outcomes = await check_all(plan, image)
+    if not_kept(outcomes):
+        raise UserError(f"{plan.cell.id}: {not_kept(outcomes)}")
     return table(plan, outcomes)
+
+
+async def check_all(plan: Plan, image: dagger.Container) -> list[Outcome]:
+    """Check every promise of the plan's target in the image, one after the other."""
+    image = await image.sync()
+    return [await check(image, promise) for promise in promises(plan)]
+
+
+def not_kept(outcomes: list[Outcome]) -> str:
+    """Name the promises that were not kept, each with its last line; empty when all were."""
+    broken = [f"{outcome.name} ({outcome.last_line})" for outcome in outcomes if not outcome.kept]
+    return f"{len(broken)} of {len(outcomes)} promises not kept: {'; '.join(broken)}" if broken else ""
 
 
 async def check(image: dagger.Container, promise: Promise) -> Outcome:
@@ -54,7 +66,8 @@ async def check(image: dagger.Container, promise: Promise) -> Outcome:
         if code:
             span.set_status(Status(StatusCode.ERROR, last_line))
     seconds = round(time.monotonic() - started, 1)
-    return Outcome(name=promise.name, kept=code == 0, seconds=seconds, last_line=last_line[:300])
+    facts = json.loads(last_line) if code == 0 and last_line.startswith("{") else {}
+    return Outcome(name=promise.name, kept=code == 0, seconds=seconds, last_line=last_line[:300], facts=facts)
 
 
 def table(plan: Plan, outcomes: list[Outcome]) -> str:

@@ -15,6 +15,7 @@ daggerw runs dagger: with the dagger and the container runtime of this machine i
 else with an engine of its own, made once and kept in a cache folder.
 
   daggerw ARGUMENTS...     dagger ARGUMENTS...
+  daggerw sweep ...        the whole matrix, with records and reports (daggerw sweep --help)
   daggerw status           what the embedded engine is and uses
   daggerw logs             the end of the engine's log
   daggerw stop             ends the engine; what it cached stays

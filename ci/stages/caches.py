@@ -18,6 +18,8 @@ class Cache(Enum):
     UV = ("uv", f"{ROOT}/uv", CacheSharingMode.SHARED)
     CCACHE = ("ccache", f"{ROOT}/ccache", CacheSharingMode.SHARED)
     BAZEL = ("bazel", f"{ROOT}/bazel", CacheSharingMode.LOCKED)
+    # What happened to cells; who writes to it takes a lock of its own.
+    RECORDS = ("records", f"{ROOT}/records", CacheSharingMode.SHARED)
 
     @property
     def path(self) -> str:

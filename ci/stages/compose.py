@@ -109,6 +109,25 @@ class Build:
             return [strip.build(self.base(), layer) for layer in found]
         return found
 
+    async def stage(self, name: str) -> None:
+        """Build the stage of a plan by its name, and wait for it."""
+        made = {
+            "channel": self.channel,
+            "toolkit": self.toolkit,
+            "base": self.base,
+            "conda": self.conda,
+            "torch": self.torch,
+            "wheels": self.wheels,
+            "pyg": self.pyg,
+            "ray": self.ray,
+            "marimo": self.marimo,
+            "runtime-base": self.runtime_base,
+            "image": self.image,
+        }
+        for step in self.layers() if name == "pack" else [made[name]()]:
+            if step is not None:
+                await step.sync()
+
     def image(self) -> dagger.Container:
         """Return the finished image."""
         if self._image.kind == "devel":

@@ -1,8 +1,8 @@
 """Builds real cells and writes BENCHMARKS.md: `python -m tests.bench.real_cells` (hours of CPU when caches are empty).
 
-Each stage is one call of the module, so a time includes some seconds for the call itself. "First" is the first call
-of that stage in this run, "again" the same call repeated. A stage that the engine had from earlier is marked, by its
-first time; start from an empty cache folder for cold numbers.
+Each cell is built by `matrix`, twice; the times by stage are those of its records: "longest" is the longest time that
+the engine's records have for that very stage (from empty caches, if they were empty when the engine first built it),
+"cached" is the time when all is there. Start from an empty cache folder for cold numbers.
 """
 
 import argparse
@@ -21,8 +21,6 @@ from tests.engine.conftest import CACHE, ROOT, succeed
 from tests.world.servers import image_registry
 
 CELLS = (("12.8.1", "3.13", "ray-runtime"), ("12.8.1", "3.13", "devel"), ("13.1.1", "3.14", "ray-runtime"))
-STAGES = ("toolkit", "base", "conda", "torch", "wheels", "pyg", "ray", "runtime-base")
-DIRECTORIES = ("toolkit", "wheels")
 RESULTS = ROOT / "BENCHMARKS.md"
 
 
@@ -47,20 +45,27 @@ def timed(*words: str) -> tuple[float, str]:
 
 
 def measure(cuda: str, python: str, target: str, registry: int) -> Measured:
-    """Build one cell stage by stage, then measure the image."""
+    """Build one cell, then measure the image."""
     pair = (f"--cuda={cuda}", f"--python={python}")
     found = Measured(f"{cuda} / {python} {target}")
-    for stage in STAGES:
-        if stage == "ray" and "ray" not in target:
-            continue
-        words = (stage, *pair, *(["entries"] if stage in DIRECTORIES else []))
-        found.stages.append((stage, timed(*words)[0], timed(*words)[0]))
-        print(f"{found.cell}: {stage} {found.stages[-1][1]:.0f} s", flush=True)
+    for _ in range(2):
+        timed("matrix", *pair, f"--target={target}", "--disk-floor=15")
+        print(f"{found.cell}: built", flush=True)
+    records = [
+        record for line in timed("history", "contents")[1].splitlines() if (record := json.loads(line))
+    ]
+    longest: dict[str, float] = {}
+    for stage in (stage for record in records for stage in record.get("stages", ())):
+        longest[stage["digest"]] = max(longest.get(stage["digest"], 0.0), stage["seconds"])
+    last = records[-1]
+    found.stages = [(stage["name"], longest[stage["digest"]], stage["seconds"]) for stage in last["stages"]]
+    found.stages.append(
+        ("verify and measure", 0.0, last["seconds"] - sum(stage["seconds"] for stage in last["stages"]))
+    )
     report = timed("wheels", *pair, "file", "--path=report.json", "contents")[1]
     found.wheels = json.loads(report)
     image = ("build", *pair, f"--target={target}")
-    found.stages.append(("image", timed(*image)[0], timed(*image)[0]))
-    mounted = ("with-mounted-file", "--path=/run/measure.py", f"--source={ROOT}/tests/bench/measure.py")
+    mounted = ("with-mounted-file", "--path=/run/measure.py", f"--source={ROOT}/ci/programs/measure.py")
     command = (
         "with-user",
         "--name=root",
@@ -127,9 +132,10 @@ def section(found: Measured) -> list[str]:
     on_disk = sum(found.places.values()) / 1e6
     compressed = sum(size for size, _ in found.layers) / 1e6
     lines = [f"## {found.cell}: {on_disk:,.0f} MB on disk, {compressed:,.0f} MB compressed (zstd)", ""]
-    lines += ["| stage | first, s | again, s |", "|---|---|---|"]
+    lines += ["| stage | longest, s | cached, s |", "|---|---|---|"]
     lines += [
-        f"| {name} | {first:.0f} | {f'{again:.0f}' if again else ''} |" for name, first, again in found.stages
+        f"| {name} | {f'{first:.0f}' if first else ''} | {f'{again:.0f}' if again else ''} |"
+        for name, first, again in found.stages
     ]
     lines += ["", f"Extensions, compiled for {found.wheels.get('arch_list') or 'the CPU'}:", ""]
     lines += ["| extension | wall, s | wheel, MB | objects |", "|---|---|---|---|"]

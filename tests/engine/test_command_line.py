@@ -53,7 +53,7 @@ def test_the_plan_tells_what_is_compiled_and_why() -> None:
             ),
         ),
         (
-            ("cells", "--cuda=13.1.1", "--python=3.13"),
+            ("cells", "--cuda=13.1.1", "--phase=1"),
             "the selection is empty: no cell matches all filters; `dagger call cells` lists them",
         ),
         (

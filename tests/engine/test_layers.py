@@ -36,7 +36,7 @@ def test_runtimes_are_deltas_of_each_other(small: World, registry: int) -> None:
 
 
 def test_a_new_ray_leaves_the_layers_below_untouched(small: World, registry: int, tmp_path: Path) -> None:
-    newer = world.matrix_with_ray(world.NEWER, tmp_path / "matrix.toml")
+    newer = world.matrix_with(tmp_path / "matrix.toml", ray=world.NEWER)
     before = published(small, registry, "ray-runtime", "before")
     after = published(small, registry, "ray-runtime", "after", newer)
     assert before[:-1] == after[:-1]

@@ -67,6 +67,21 @@ def test_another_python_has_no_wheel_there(upstream: Upstream) -> None:
     assert "torch-spline-conv 0.1.0: compile (no cp314 wheel" in printed
 
 
+def test_a_wheel_that_is_not_what_its_page_says_is_refused(upstream: Upstream, tmp_path: Path) -> None:
+    page = upstream.world.folder / "forged"
+    page.mkdir()
+    good = (upstream.world.folder / "pyg/torch-0.1.0+cu128.html").read_text("utf-8")
+    forged = good.replace('.whl"', f'.whl#sha256={"0" * 64}"').replace('href="', 'href="../pyg/')
+    (page / "torch-0.1.0+cu128.html").write_text(forged, "utf-8")
+    mirrors = tmp_path / "mirrors.toml"
+    mirrors.write_text(upstream.mirrors.read_text("utf-8").replace("/pyg/torch-", "/forged/torch-"), "utf-8")
+    words = Upstream(upstream.world, mirrors).words()
+    answer = dagger(*words, "matrix", *OLD, "--target=runtime", "--disk-floor=1", "--no-verify")
+    assert answer.status != 0
+    assert "cu12.8.1-py3.13-runtime: hash-mismatch at pyg" in answer.error
+    assert answer.error.count("tried again") == 0
+
+
 def test_a_page_that_cannot_be_read_is_said(upstream: Upstream, tmp_path: Path) -> None:
     mirrors = tmp_path / "gone.toml"
     mirrors.write_text(upstream.mirrors.read_text("utf-8").replace("/pyg/", "/gone/"), "utf-8")

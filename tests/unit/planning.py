@@ -13,7 +13,9 @@ from ci.indexes import Page, read_page
 from ci.lock import Lock, read_lock
 from ci.matrix import Cell, Matrix
 from ci.plan import Options, Plan, Shop, make_plan
+from ci.records import History
 from ci.sources import read_sources
+from ci.survey import survey, text
 
 _TORCH = 'torch = "2.11.0"\ntorchvision = "0.26.0"\ntorchaudio = "2.11.0"\n'
 PINS = f"""
@@ -120,3 +122,8 @@ def pyg_page(
     names = [f"{name}-{EXTENSIONS[name]}+{local}-{abi}-{abi}-linux_x86_64.whl" for name in extensions]
     rows = [f'<a href="torch-{torch}%2B{tag}/{name.replace("+", "%2B")}">{name}</a><br/>' for name in names]
     return read_page(f"https://data.pyg.org/whl/torch-{torch}%2B{tag}.html", "\n".join(rows))
+
+
+def explain(made: Plan) -> str:
+    """Return a plan in words, without any history."""
+    return text(survey([made], {}, History()))

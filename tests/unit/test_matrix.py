@@ -163,10 +163,39 @@ def test_cells_come_in_the_order_of_the_document_whatever_the_order_of_the_value
     assert ids(only=["cu13*", "cu*"]) == CELLS
 
 
+def test_a_pair_that_the_matrix_lacks_is_told_with_those_that_it_has() -> None:
+    said = mistake(lambda: MATRIX.select(cuda=["13.1.1"], python=["3.13"]))
+    assert said == mistake(lambda: MATRIX.cell("13.1.1", "3.13", "devel"))
+    assert said.startswith(
+        "the matrix has no pair of CUDA 13.1.1 with Python 3.13; pairs: 12.8.1 with 3.13, "
+    )
+
+
+def test_a_glob_takes_the_cpu_variant_only_when_it_names_it() -> None:
+    assert ids(only=["*"]) == CELLS
+    assert ids(only=["*-py3.13-runtime"]) == ("cu12.8.1-py3.13-runtime",)
+    assert ids(only=["cpu-*", "*"]) == (*CELLS, *CPU_CELLS)
+
+
+EXCLUDED = '[[excludes]]\nonly = "cu12*-py3.14-*"\nreason = "no wheel for cp314"\n'
+
+
+def test_an_excluded_cell_is_never_selected_and_the_reason_is_told() -> None:
+    matrix = matrix_with(EXCLUDED)
+    assert {cell.pair_id for cell in matrix.select()} == {"cu12.8.1-py3.13", "cu13.1.1-py3.14"}
+    alone = mistake(lambda: matrix.select(only=["cu12.8.1-py3.14-devel"]))
+    assert alone == "the selection is empty: excluded in the matrix: no wheel for cp314"
+    named = mistake(lambda: matrix.cell("12.8.1", "3.14", "devel"))
+    assert named == "cu12.8.1-py3.14-devel is excluded in the matrix: no wheel for cp314"
+
+
+def test_an_exclude_needs_a_reason() -> None:
+    assert "excludes.0.reason" in mistake(lambda: matrix_with('[[excludes]]\nonly = "cu12*"\n'))
+
+
 @pytest.mark.parametrize(
     "filters",
     [
-        {"cuda": ["13.1.1"], "python": ["3.13"]},
         {"phase": [1], "cuda": ["13.1.1"]},
         {"cuda": ["cpu"], "phase": [1]},
         {"only": ["cu99*"]},

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.documents import load
-from ci.explain import explain
 from ci.indexes import Page
 from ci.matrix import Matrix
 from ci.plan import Options, Plan, Shop, checked_archs, make_plan, needed_pages, parse_ray_mode
@@ -35,7 +34,19 @@ from ci.specs import (
     WheelsSpec,
 )
 from tests.unit.mistakes import answer, mistake, nasty, texts
-from tests.unit.planning import CELLS, PAIRS, TARGETS, cell, digests, plan, pyg_page, reason, shipped, shop
+from tests.unit.planning import (
+    CELLS,
+    PAIRS,
+    TARGETS,
+    cell,
+    digests,
+    explain,
+    plan,
+    pyg_page,
+    reason,
+    shipped,
+    shop,
+)
 
 PYG_PAGE = "https://data.pyg.org/whl/torch-2.11.0%2Bcu128.html"
 ENVIRONMENT = ("base", "conda", "torch", "wheels", "pyg")

@@ -23,7 +23,10 @@ PURE = (
     "specs",
     "plan",
     "promises",
-    "explain",
+    "survey",
+    "tags",
+    "records",
+    "triage",
 )
 
 # What a pure module may import from outside: nothing here reads a clock, a network, a process or the machine.
@@ -147,9 +150,10 @@ def test_planning_opens_no_socket_and_no_file_and_starts_nothing(tmp_path: Path)
     program = (
         "import json, socket\n"
         "from tests.unit.planning import CELLS, cell, shop\n"
-        "from ci.explain import explain\n"
+        "from ci.survey import survey, text\n"
         "from ci.plan import make_plan, needed_pages\n"
         "from ci.promises import promises\n"
+        "from ci.records import History\n"
         "def refuse(*_, **__): raise AssertionError('a socket was opened')\n"
         "socket.socket = socket.create_connection = socket.getaddrinfo = refuse\n"
         "stands = [shop('upstream'), shop('registries')]\n"
@@ -159,7 +163,7 @@ def test_planning_opens_no_socket_and_no_file_and_starts_nothing(tmp_path: Path)
         "    for name in CELLS:\n"
         "        needed_pages(cell(name), stand)\n"
         "        made = make_plan(cell(name), stand, {})\n"
-        "        explain(made), promises(made)\n"
+        "        text(survey([made], {}, History())), promises(made)\n"
         "print(json.dumps(sorted(events)))\n"
     )
     events = json.loads(fresh(tmp_path, program))

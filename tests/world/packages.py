@@ -61,6 +61,38 @@ setup(
 )
 """
 
+# Two modules that do not fit into memory side by side: the second to start is killed, as the kernel would.
+HUNGRY = """
+from setuptools import Extension, setup
+from torch.utils.cpp_extension import BuildExtension
+import os
+import signal
+import time
+
+
+class Hungry(BuildExtension):
+    def build_extension(self, extension):
+        try:
+            os.mkdir("/tmp/hungry")
+        except FileExistsError:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(3)
+        super().build_extension(extension)
+        os.rmdir("/tmp/hungry")
+
+
+setup(
+    name="{name}",
+    version="{version}",
+    packages=["{name}"],
+    ext_modules=[
+        Extension(f"{name}._{{part}}", [f"csrc/{{part}}.c"], define_macros=[("MODULE", "_" + part)])
+        for part in ("one", "two")
+    ],
+    cmdclass={{"build_ext": Hungry}},
+)
+"""
+
 MODULE = """
 #include <Python.h>
 #define NAME2(x) PyInit_##x
@@ -124,15 +156,16 @@ def torch(folder: Path, version: str, scratch: Path) -> Path:
     return wheel(folder, "torch", version, files, tag="py3-none-linux_x86_64")
 
 
-def extension_sdist(folder: Path, name: str, version: str) -> Path:
-    """Write the source archive of an extension: a C module and a CUDA kernel."""
+def extension_sdist(folder: Path, name: str, version: str, *, hungry: bool = False) -> Path:
+    """Write the source archive of an extension: a C module and a CUDA kernel, or two modules for one at a time."""
     module = name.replace("-", "_")
     top = f"{module}-{version}"
+    sources = {"csrc/one.c": MODULE, "csrc/two.c": MODULE} if hungry else {"csrc/module.c": MODULE}
     files = {
-        "setup.py": SETUP.format(version=version, name=module),
+        "setup.py": (HUNGRY if hungry else SETUP).format(version=version, name=module),
         f"{module}/__init__.py": f'__version__ = "{version}"\n',
-        "csrc/module.c": MODULE,
         "csrc/kernel.cu": KERNEL,
+        **sources,
         "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
     }
     target = folder / f"{top}.tar.gz"

@@ -4,11 +4,12 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 # pip's own constant: the address of its default index is written in no file of this repository.
 from pip._internal.models.index import PyPI
@@ -17,7 +18,14 @@ from pip._internal.models.index import PyPI
 class _Mirror(SimpleHTTPRequestHandler):
     """Serves a folder; a project that is not in its `simple` folder is passed on to the index that pip uses."""
 
+    # How many times a path is still to answer that it is out of service.
+    faults: ClassVar[dict[str, int]] = {}
+
     def do_GET(self) -> None:
+        if self.faults.get(self.path, 0) > 0:
+            self.faults[self.path] -= 1
+            self.send_error(503)
+            return
         parts = self.path.strip("/").split("/")
         if parts[0] == "simple" and len(parts) == 2 and not Path(self.translate_path(self.path)).exists():
             self.send_response(302)
@@ -32,9 +40,13 @@ class _Mirror(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def folder_over_http(folder: Path) -> Iterator[int]:
-    """Serve a folder on a free port of 127.0.0.1; gives the port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Mirror, directory=str(folder)))
+def folder_over_http(folder: Path, faults: Mapping[str, int] | None = None) -> Iterator[int]:
+    """Serve a folder on a free port of 127.0.0.1; gives the port.
+
+    `faults` says for each path how many times it answers 503 before it works.
+    """
+    handler = type("Mirror", (_Mirror,), {"faults": dict(faults or {})})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -47,9 +59,7 @@ def folder_over_http(folder: Path) -> Iterator[int]:
 @contextmanager
 def image_registry(crane: Path, folder: Path) -> Iterator[int]:
     """Run a registry without authentication on a free port of 127.0.0.1; gives the port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _free_port()
     address = f"127.0.0.1:{port}"
     command = [str(crane), "registry", "serve", "--address", address, "--disk", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -58,6 +68,40 @@ def image_registry(crane: Path, folder: Path) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
+
+
+# User and password of the private registry, and the password's bcrypt hash as htpasswd writes it.
+USER, PASSWORD = "wall-e", "secret"
+_HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
+_CONFIG = """\
+version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {folder}/blobs}}}}
+http: {{addr: "127.0.0.1:{port}", secret: for-tests}}
+auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}
+"""
+
+
+@contextmanager
+def private_registry(folder: Path) -> Iterator[int]:
+    """Run the registry of Debian's docker-registry, which asks for a password, on a free port of 127.0.0.1."""
+    port = _free_port()
+    (folder / "htpasswd").write_text(_HTPASSWD)
+    (folder / "config.yml").write_text(_CONFIG.format(folder=folder, port=port))
+    command = ["docker-registry", "serve", str(folder / "config.yml")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(port, process)
+            yield port
+        finally:
+            process.terminate()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,9 @@ from tests.world import packages
 
 VERSION = "0.1.0"
 NEWER = "0.1.1"
+POISONED = "0.1.66"
+# Every interpreter that starts reads this: on Python 3.13, for whoever is not root, it ends at once.
+POISON = "import os, sys; os.getuid() and sys.version_info[:2] == (3, 13) and os._exit(66)\n"
 HERE = Path(__file__).resolve().parent
 
 
@@ -20,9 +23,16 @@ def make(folder: Path) -> Path:
     packages.wheel(_project(folder, "torch-geometric"), "torch-geometric", VERSION)
     for name in ("torch-scatter", "torch-spline-conv"):
         packages.extension_sdist(_project(folder, name), name, VERSION)
+    packages.extension_sdist(_project(folder, "torch-cluster"), "torch-cluster", VERSION, hungry=True)
     for name in ("ray", "marimo"):
         for version in (VERSION, NEWER):
             packages.wheel(_project(folder, name), name, version)
+    packages.wheel(
+        _project(folder, "marimo"),
+        "marimo",
+        POISONED,
+        {"marimo/__init__.py": f'__version__ = "{POISONED}"\n', "zz_poison.pth": POISON},
+    )
     nightly = folder / "ray-wheels"
     nightly.mkdir()
     for abi in ("cp313", "cp314"):
@@ -31,12 +41,14 @@ def make(folder: Path) -> Path:
     return folder
 
 
-def matrix_with_ray(version: str, target: Path) -> Path:
-    """Write the small stack's matrix with another Ray."""
+def matrix_with(target: Path, *, more: str = "", **pins: str) -> Path:
+    """Write the small stack's matrix with other pins (`ray="0.1.1"`) and more tables at its end."""
     text = (HERE / "matrix.toml").read_text("utf-8")
-    old = f'[ray]\nversion = "{VERSION}"'
-    assert old in text
-    target.write_text(text.replace(old, f'[ray]\nversion = "{version}"'), "utf-8")
+    for name, version in pins.items():
+        old = f'[{name}]\nversion = "{VERSION}"'
+        assert old in text
+        text = text.replace(old, f'[{name}]\nversion = "{version}"')
+    target.write_text(f"{text}\n{more}", "utf-8")
     return target
 
 

@@ -1,0 +1,291 @@
+"""The report as one HTML file that needs nothing else: style, script, plots and data are inside."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from importlib import resources
+
+from ci.report import plots, series
+from ci.report.document import contents
+from ci.report.markup import Markup, element, joined, raw
+from ci.report.rows import GLYPHS, MEANINGS, STATUSES, Report, Row, told
+from ci.report.units import human_size, human_time, moment
+from ci.triage import POLICIES
+
+_HEAD = ("cell", "status", "last build", "size", "compressed", "time", "tries", "notes")
+_SORTED = {"size", "compressed", "time", "tries"}
+
+
+def html(report: Report, title: str = "cslr-images") -> str:
+    """Return the report as an HTML document: text for a file in UTF-8, with no request to anywhere else."""
+    style, script = _asset("page.css"), _asset("page.js")
+    head = [
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        # A second wall behind the escaping: only this style and this script count, and nothing is fetched.
+        element("meta", http_equiv="Content-Security-Policy", content=_policy(style, script)),
+        element("title", f"{title}: {report.summary()}"),
+        raw("style", style),
+    ]
+    main = [
+        _headline(report, title),
+        _problems(report),
+        _grid(report),
+        _cells(report),
+        _sizes(report),
+        _times(report),
+        _courses(report),
+    ]
+    body = [
+        element("main", *main),
+        raw("script", embedded(report), type="application/json", id="data"),
+        raw("script", script),
+    ]
+    return f"<!doctype html>\n{element('html', element('head', *head), element('body', *body), lang='en')}\n"
+
+
+def embedded(report: Report) -> str:
+    """Return the report's JSON as it may stand in a `script` element: no character of it means anything to HTML."""
+    text = json.dumps(contents(report), sort_keys=True, ensure_ascii=True)
+    for char in "<>&":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def _asset(name: str) -> str:
+    return resources.files("ci.report").joinpath(name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    hashed = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return f"default-src 'none'; style-src 'sha256-{hashed[0]}'; script-src 'sha256-{hashed[1]}'; base-uri 'none'"
+
+
+def _headline(report: Report, title: str) -> Markup:
+    tiles = [
+        element(
+            "li",
+            element("b", str(count)),
+            f" {GLYPHS[status]} {status}",
+            class_=f"tile {status}",
+            title=MEANINGS[status],
+        )
+        for status, count in report.counts().items()
+    ]
+    tiles.append(
+        element("li", element("b", human_time(report.seconds())), " of building, added up", class_="tile")
+    )
+    tiles.append(
+        element("li", element("b", human_size(report.size())), " of images, added up", class_="tile")
+    )
+    return element(
+        "header",
+        element("h1", title),
+        element(
+            "p", f"{len(report.rows)} cells, as of {moment(report.now)}. Days are in UTC.", class_="muted"
+        ),
+        element("ul", *tiles, class_="tiles"),
+    )
+
+
+def _problems(report: Report) -> Markup:
+    if not report.problems:
+        return Markup("")
+    items = [element("li", problem) for problem in report.problems]
+    return _section("problems", "Problems of the history", element("ul", *items))
+
+
+def _grid(report: Report) -> Markup:
+    targets = list(dict.fromkeys(row.target for row in report.rows))
+    head = [element("td"), *(element("th", target, scope="col") for target in targets)]
+    lines: list[Markup] = []
+    for pair, rows in report.by_pair().items():
+        found = {row.target: row for row in rows}
+        cells = [
+            _square(found[target]) if target in found else element("td", class_="none") for target in targets
+        ]
+        lines.append(element("tr", element("th", pair, scope="row"), *cells))
+    legend = [
+        element(
+            "li", element("span", GLYPHS[status], class_=f"glyph {status}"), f" {status}: {MEANINGS[status]}"
+        )
+        for status in STATUSES
+    ]
+    table = element("table", element("thead", element("tr", *head)), element("tbody", *lines), class_="grid")
+    return _section("status", "Status", table, element("ul", *legend, class_="legend"))
+
+
+def _square(row: Row) -> Markup:
+    mark = element("span", GLYPHS[row.status], class_="mark", aria_hidden="true")
+    target = element("span", row.target, class_="target")
+    words = [element("span", row.status, class_="word"), element("span", row.date, class_="day")]
+    link = element("a", mark, target, *words, href=f"#{_anchor(row)}", title=f"{row.cell}: {row.status}")
+    return element("td", link, class_=row.status)
+
+
+def _cells(report: Report) -> Markup:
+    head = element("thead", element("tr", *(element("th", name, scope="col") for name in _HEAD)))
+    bodies = [_cell(row) for row in report.rows]
+    search = element("input", type="search", id="search", placeholder="part of a cell, status or note")
+    # Without the script there is nothing that could filter.
+    controls = element("p", element("label", "Filter: ", search), id="controls", hidden="")
+    return _section("cells", "Cells", controls, element("table", head, *bodies, class_="cells", id="table"))
+
+
+def _cell(row: Row) -> Markup:
+    values: dict[str, tuple[Markup | str, float | None]] = {
+        "cell": (element("b", row.cell), None),
+        "status": (element("span", f"{GLYPHS[row.status]} {row.status}", class_=f"glyph {row.status}"), None),
+        "last build": (row.date, None),
+        "size": (human_size(row.size), row.size or 0),
+        "compressed": (human_size(row.compressed), row.compressed or 0),
+        "time": (human_time(row.seconds), row.seconds or 0),
+        "tries": (str(row.attempts or ""), row.attempts),
+        "notes": (row.notes, None),
+    }
+    cells = [
+        element("td", value, data_label=name, data_sort=number, class_="number" if name in _SORTED else None)
+        for name, (value, number) in values.items()
+    ]
+    line = element("tr", *cells)
+    more = _details(row)
+    if more:
+        facts = element("div", *more, class_="facts")
+        opened = element(
+            "details", element("summary", f"Details of {row.cell}"), facts, open="" if row.failure else None
+        )
+        line = joined([line, element("tr", element("td", opened, colspan=len(_HEAD)), class_="more")])
+    return element("tbody", line, id=_anchor(row), data_status=row.status)
+
+
+def _details(row: Row) -> list[Markup]:
+    record = row.record
+    if record is None:
+        return []
+    parts = [_failure(row)]
+    facts = {
+        "began": moment(record.started),
+        "run": f"{record.run}, try {record.attempt}",
+        "plan": record.plan,
+        "sources": record.sources,
+        "digest": record.digest,
+        "last good": moment(row.good.started) if row.good and row.good is not record else "",
+    }
+    parts.append(_pairs("Build", {name: value for name, value in facts.items() if value}))
+    parts.append(_listed("Published", record.published))
+    parts.append(_listed("Notes", record.notes))
+    parts.append(_pairs("Versions found in the image", dict(sorted(record.versions.items()))))
+    kept = {name: "✓ kept" if held else "✗ broken" for name, held in sorted(record.promises.items())}
+    parts.append(_pairs("Promises", kept))
+    image = series.newest_image(row)
+    if image:
+        layers = {
+            f"{number}. {series.short(layer.name)}": (
+                f"{human_size(layer.size)}, compressed {human_size(layer.compressed)}"
+            )
+            for number, layer in enumerate(image.layers, 1)
+        }
+        parts.append(_pairs("Layers", layers))
+    stages = {
+        f"{number}. {stage.name}": human_time(stage.seconds)
+        + (f", shared with {stage.shared_with}" if stage.shared_with else "")
+        for number, stage in enumerate(record.stages, 1)
+    }
+    parts.append(_pairs("Stages", stages))
+    parts.append(_packages(row))
+    return [part for part in parts if part]
+
+
+def _failure(row: Row) -> Markup:
+    failure = row.failure
+    if failure is None:
+        return Markup("")
+    said = [element("p", element("b", told(failure)))]
+    if POLICIES[failure.kind].advice:
+        said.append(element("p", POLICIES[failure.kind].advice))
+    if failure.command:
+        code = f" (exit status {failure.exit_code})" if failure.exit_code is not None else ""
+        said.append(element("p", element("code", failure.command), code))
+    if failure.tail:
+        said.append(element("pre", "\n".join(failure.tail), tabindex=0, aria_label="the end of its output"))
+    return element("div", element("h3", "Failure"), *said, class_="failure")
+
+
+def _packages(row: Row) -> Markup:
+    bars = series.package_bars(row)
+    if not bars:
+        return Markup("")
+    # One measure, one colour: the length says it all.
+    plot = plots.stacked(bars, dict.fromkeys((bar.label for bar in bars), 1), "size")
+    return element("div", element("h3", f"Largest packages (up to {series.PACKAGES})"), plot, class_="wide")
+
+
+def _sizes(report: Report) -> Markup:
+    return _bars(
+        "sizes", "Size by layer", series.layer_bars(report.rows), "size", "No layers are recorded yet."
+    )
+
+
+def _times(report: Report) -> Markup:
+    return _bars(
+        "times", "Time by stage", series.stage_bars(report.rows), "time", "No stages are recorded yet."
+    )
+
+
+def _bars(anchor: str, title: str, bars: Sequence[series.Bar], measure: str, empty: str) -> Markup:
+    if not bars:
+        return _section(anchor, title, element("p", empty, class_="muted"))
+    colours = series.colours(bars)
+    return _section(anchor, title, plots.legend(bars, colours), plots.stacked(bars, colours, measure))
+
+
+def _courses(report: Report) -> Markup:
+    cards = [_course(row) for row in report.rows if row.tries]
+    if not cards:
+        return _section("history", "History", element("p", "No try has ended yet.", class_="muted"))
+    said = f"Up to {series.TRIES} tries of each cell, oldest left. Each line has a scale of its own; ✗ is a failed try."
+    return _section(
+        "history", "History", element("p", said, class_="muted"), element("div", *cards, class_="cards")
+    )
+
+
+def _course(row: Row) -> Markup:
+    lines: list[Markup] = []
+    for name, points, known in (
+        ("size", series.size_course(row), human_size(row.good.size if row.good else None)),
+        ("time", series.time_course(row), human_time(row.good.seconds if row.good else None)),
+    ):
+        last = element("span", f"{name}, last good: {known}")
+        lines.append(element("figcaption", last))
+        lines.append(plots.spark(points, f"{name} of {row.cell}"))
+    failed = sum(one.status == "failed" for one in row.tries)
+    count = element("small", f" {len(row.tries)} tries, {failed} failed")
+    return element("figure", element("h3", row.cell, count), *lines, class_="card")
+
+
+def _section(anchor: str, title: str, *children: str) -> Markup:
+    return element(
+        "section",
+        element("h2", title, id=f"{anchor}-title"),
+        *children,
+        id=anchor,
+        aria_labelledby=f"{anchor}-title",
+    )
+
+
+def _pairs(title: str, values: dict[str, str]) -> Markup:
+    if not values:
+        return Markup("")
+    lines = [joined([element("dt", name), element("dd", value)]) for name, value in values.items()]
+    return element("div", element("h3", title), element("dl", *lines))
+
+
+def _listed(title: str, values: Iterable[str]) -> Markup:
+    items = [element("li", value) for value in values]
+    return element("div", element("h3", title), element("ul", *items)) if items else Markup("")
+
+
+def _anchor(row: Row) -> str:
+    return f"cell-{row.cell}"

@@ -1,0 +1,91 @@
+"""The report for a terminal: a table, a line that sums it up, and a line for each failure with what to do."""
+
+from io import StringIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ci.errors import one_line
+from ci.records import Status
+from ci.report.rows import GLYPHS, Report, Row, told
+from ci.report.units import human_size, human_time
+from ci.triage import POLICIES
+
+WIDTH = 120
+_TRIES = 7  # columns that the number of tries needs
+_NOTES = 36  # columns below which notes are no use, the tries included
+_STYLES: dict[Status, str] = {
+    "ok": "green",
+    "warning": "yellow",
+    "failed": "bold red",
+    "building": "cyan",
+    "not-run": "dim",
+}
+
+
+def terminal(report: Report, *, width: int = WIDTH, colours: bool = False) -> str:
+    """Return the report as text for a terminal of `width` columns.
+
+    Colours are off unless asked for: Dagger prints a returned string into files and logs too.
+    """
+    out = StringIO()
+    # Told everything, and given an empty environment: the text must not depend on who runs this where.
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=colours,
+        color_system="standard" if colours else None,
+        legacy_windows=False,
+        force_jupyter=False,
+        force_interactive=False,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        _environ={},
+    )
+    console.print(_table(report, width))
+    table = "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+    # These lines are not folded: they are searched and copied.
+    lines = [report.summary(), *(failure_line(row) for row in report.rows if row.failure)]
+    lines += [f"history: {one_line(problem)}" for problem in report.problems]
+    return "\n".join([table, "", *lines]) + "\n"
+
+
+def failure_line(row: Row) -> str:
+    """Return why a cell failed and what to do: `cell: kind at stage: message — advice`; empty if it did not."""
+    if row.failure is None:
+        return ""
+    advice = POLICIES[row.failure.kind].advice
+    return one_line(f"{row.cell}: {told(row.failure)}" + (f" — {advice}" if advice else ""))
+
+
+def _table(report: Report, width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    # Cell, status, day, size, time: at most 42 columns beside the cell. What finds no room beside them is left out
+    # rather than squeezed: why a cell failed stands below the table as well.
+    room = width - 42 - max((len(row.cell) for row in report.rows), default=0)
+    # Folded where even those find none: a value that is cut would be a wrong one.
+    whole = room >= 0
+    table.add_column("cell", no_wrap=whole, overflow="fold")
+    table.add_column("status", no_wrap=whole, overflow="fold")
+    table.add_column("last build", no_wrap=whole, overflow="fold")
+    table.add_column("size", no_wrap=whole, justify="right", overflow="fold")
+    table.add_column("time", no_wrap=whole, justify="right", overflow="fold")
+    if room >= _TRIES:
+        table.add_column("tries", no_wrap=True, justify="right")
+    if room >= _NOTES:
+        table.add_column("notes", overflow="fold")
+    for row in report.rows:
+        cells = (
+            Text(one_line(row.cell)),
+            Text(f"{GLYPHS[row.status]} {row.status}", style=_STYLES[row.status]),
+            Text(row.date),
+            Text(human_size(row.size)),
+            Text(human_time(row.seconds)),
+            Text(str(row.attempts or "")),
+            Text(row.notes),
+        )
+        table.add_row(*cells[: len(table.columns)])
+    return table

@@ -1,0 +1,203 @@
+"""One run over a selection of cells: plans, sweep, records, webhook, and what the caller is told."""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagger
+
+from ci import notify, survey
+from ci.edge import Desk
+from ci.errors import SweepError, UserError, choose
+from ci.limits import Machine, cells_at_once
+from ci.matrix import Cell
+from ci.plan import Plan
+from ci.publish import Publisher
+from ci.records import BuildRecord, History, merged, read_history
+from ci.report.document import document
+from ci.report.html import html
+from ci.report.junit import junit
+from ci.report.markdown import markdown, replaced
+from ci.report.rows import Report, make_report
+from ci.report.terminal import failure_line, terminal
+from ci.stages.journal import Journal
+from ci.stages.machine import look
+from ci.stages.site import MIRROR
+from ci.sweep import GB, Limits, sweep
+from ci.worker import Worker, utc_now
+
+FORMATS = {
+    "terminal": terminal,
+    "markdown": markdown,
+    "json": document,
+    "junit": junit,
+    "html": html,
+}
+
+
+PLAN_FORMATS = ("text", "json", "github")
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Where news of a run go: an address, which is a secret, and the service that listens if it is the caller's."""
+
+    address: dagger.Secret | None
+    service: dagger.Service | None
+
+    async def told(self, before: History, records: Sequence[BuildRecord]) -> str:
+        """Tell the webhook what changed; return a line on how that went, empty when there was nothing to tell."""
+        said = notify.news(before, records)
+        if self.address is None or not said:
+            return ""
+        address = (await self.address.plaintext()).strip()
+        if self.service:
+            await self.service.start()
+            address = address.replace(f"//{MIRROR}", f"//{await self.service.hostname()}", 1)
+        trouble = await notify.post(address, said)
+        return f"webhook: not told ({trouble})" if trouble else "webhook: told"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What a caller chooses about a run; `limit` is cells at once (None: what fits), the floor is in GB."""
+
+    limit: int | None
+    disk_floor: float
+    fail_fast: bool
+    verified: bool
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and not 1 <= self.limit <= 64:
+            raise UserError(f"bad limit {self.limit}; accepted: 1 to 64 cells at once")
+        if not 0 <= self.disk_floor <= 1e6:
+            raise UserError(f"bad disk floor {self.disk_floor:g}; accepted: 0 to 1000000 GB")
+
+
+class Run:
+    """A run, from its start to what it tells. Its id begins with the time: `2026-11-22T02:00:00Z-9f2c41`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.id = f"{utc_now()}-{secrets.token_hex(3)}"
+        self.journal = Journal(desk.shop.sources.images.cpu, self.id)
+        self.live: frozenset[str] = frozenset()
+
+    async def history(self, given: dagger.File | None) -> History:
+        """Read what is known of earlier runs: the engine's own history, and a file that the caller brings.
+
+        What the file adds is kept in the engine's history from then on.
+        """
+        own = await self._own()
+        if given is None:
+            return own
+        brought = read_history(await given.contents(), await given.name())
+        known = {record.line() for record in own.records}
+        missing = [line for record in brought.records if (line := record.line()) not in known]
+        missing += [f"{line}\n" for line in brought.newer if line not in own.newer]
+        if missing:
+            await self.journal.append("".join(missing))
+        return merged(own, brought)
+
+    async def build(
+        self, cells: Sequence[Cell], choices: Choices, publisher: Publisher | None, before: History
+    ) -> tuple[tuple[BuildRecord, ...], History]:
+        """Build cells; return the last record of each in their order, and the history with them."""
+        plans = await plans_of(self.desk, cells)
+        machine = await look(self.desk.shop.sources.images.cpu, self.id)
+        worker = Worker(self.desk, self.journal, self.id, verified=choices.verified, publisher=publisher)
+        limits = self._limits(choices, machine)
+        async with self.journal.live():
+            records = await sweep(plans, worker, limits, run=self.id, sources=self.desk.shop.profile)
+        return records, merged(before, await self._own())
+
+    async def _own(self) -> History:
+        text, live = await self.journal.read()
+        self.live |= live
+        return read_history(text, "the engine's history")
+
+    def _limits(self, choices: Choices, machine: Machine) -> Limits:
+        floor = int(choices.disk_floor * GB)
+        fitting = cells_at_once(machine, self.desk.matrix.limits.job_gb, floor)
+        return Limits(
+            cells=choices.limit or fitting,
+            disk_floor=floor,
+            jobs=self.desk.site.jobs or machine.cores,
+            fail_fast=choices.fail_fast,
+        )
+
+
+async def plans_of(desk: Desk, cells: Sequence[Cell]) -> list[Plan]:
+    """Plan cells one after the other; pages that two need are read once by the engine."""
+    return [await desk.plan(cell) for cell in cells]
+
+
+async def planned(desk: Desk, cells: Sequence[Cell], form: str, given: dagger.File | None) -> str:
+    """Tell what a selection of cells would do, in one of the forms."""
+    choose("plan format", form, PLAN_FORMATS)
+    plans = await plans_of(desk, cells)
+    if form == "github":
+        return json.dumps(survey.github(plans))
+    history = await Run(desk).history(given)
+    found = survey.survey(plans, survey.left_out(desk.matrix, cells), history)
+    return survey.text(found) if form == "text" else str(found.model_dump_json(indent=2))
+
+
+async def build_and_tell(
+    desk: Desk,
+    cells: Sequence[Cell],
+    choices: Choices,
+    publisher: Publisher | None,
+    given: dagger.File | None,
+    hook: Webhook,
+) -> str:
+    """Build cells, tell the webhook, and return the report.
+
+    Raises:
+        SweepError: a cell failed; the message is the report, with a line for each cell that did.
+    """
+    if publisher and not choices.verified:
+        raise UserError("an image is not published unverified: leave out --publish or --no-verify")
+    run = Run(desk)
+    before = await run.history(given)
+    records, after = await run.build(cells, choices, publisher, before)
+    told = await hook.told(before, records)
+    text = terminal(report_of(after, cells, run.live)) + (f"{told}\n" if told else "")
+    if any(record.status == "failed" for record in records):
+        raise SweepError(text)
+    return text
+
+
+async def publish_one(desk: Desk, cell: Cell, publisher: Publisher) -> list[str]:
+    """Build, verify and publish one cell, and return the references.
+
+    Raises:
+        SweepError: it failed; the message is the line that says why.
+    """
+    run = Run(desk)
+    choices = Choices(limit=1, disk_floor=0.0, fail_fast=False, verified=True)
+    records, after = await run.build([cell], choices, publisher, await run.history(None))
+    if records[0].status == "failed":
+        raise SweepError("\n".join(failure_line(row) for row in report_of(after, [cell], run.live).rows))
+    return list(records[0].published)
+
+
+def report_of(history: History, cells: Sequence[Cell], live: frozenset[str]) -> Report:
+    """Return the report over cells, as it is now."""
+    return make_report(history, [cell.id for cell in cells], now=utc_now(), live=live)
+
+
+def written(report: Report, form: str, into: str | None) -> str:
+    """Write a report in one of the forms; Markdown goes between the marks of a document, if one is given.
+
+    Raises:
+        UserError: there is no such form, or the document does not go with it.
+    """
+    choose("report format", form, FORMATS)
+    text = FORMATS[form](report)
+    if into is None:
+        return text
+    if form != "markdown":
+        raise UserError(f"only markdown goes into a document, not {form}")
+    return replaced(into, text)

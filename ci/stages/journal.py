@@ -1,0 +1,100 @@
+"""The history of builds, kept in a cache volume: it outlives a client that is killed, and the engine's process too."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import dagger
+from dagger import dag
+
+from ci.stages.caches import Cache, with_cache
+
+_FILE = f"{Cache.RECORDS.path}/history.jsonl"
+_RUNS = f"{Cache.RECORDS.path}/runs"
+_COPY = "/tmp/history.jsonl"  # noqa: S108 - in a container
+_GIVEN = "/run/given.jsonl"
+
+# One writer at a time. A line that a crash cut off is ended first, so that it spoils no other.
+_APPEND = f"""
+set -eu
+exec 9>>{_FILE}.lock
+flock 9
+touch {_FILE}
+[ -z "$(tail -c 1 {_FILE})" ] || echo >>{_FILE}
+cat {_GIVEN} >>{_FILE}
+sync {_FILE}
+"""
+
+# A new file in the place of the old one, so that a reader sees the one or the other.
+_REPLACE = f"""
+set -eu
+exec 9>>{_FILE}.lock
+flock 9
+cp {_GIVEN} {_FILE}.new
+sync {_FILE}.new
+mv {_FILE}.new {_FILE}
+"""
+
+
+# A run that goes on holds a lock on a file of its name; whatever ends the run, its lock ends with it.
+_READ = f"""
+set -eu
+mkdir -p {_RUNS}
+touch {_FILE}
+cp {_FILE} {_COPY}
+cd {_RUNS}
+for run in *; do
+    [ -e "$run" ] || continue
+    if flock --nonblock "$run" true; then rm -f "$run"; else echo "$run"; fi
+done
+"""
+_LIVE = f"""
+set -eu
+mkdir -p {_RUNS}
+exec 9>"{_RUNS}/$1"
+flock 9
+exec sleep infinity
+"""
+
+
+class Journal:
+    """The history of this engine. `mark` tells one sweep's questions from another's, for answers are cached."""
+
+    def __init__(self, image: str, mark: str) -> None:
+        self._image = image
+        self._mark = mark
+        self._count = 0
+
+    @asynccontextmanager
+    async def live(self) -> AsyncIterator[None]:
+        """Show to all who read that this run goes on, for as long as it does."""
+        container = with_cache(dag.container().from_(self._image), Cache.RECORDS)
+        held = container.as_service(args=["sh", "-c", _LIVE, "live", self._mark])
+        await held.start()
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await held.stop(kill=True)
+
+    async def read(self) -> tuple[str, frozenset[str]]:
+        """Return the history as it is now, and the runs that go on."""
+        done = self._fresh().with_exec(["sh", "-c", _READ])
+        return await done.file(_COPY).contents(), frozenset((await done.stdout()).split())
+
+    async def append(self, lines: str) -> None:
+        """Append lines, and return when they are on the disk."""
+        await self._with(lines).with_exec(["sh", "-c", _APPEND]).sync()
+
+    async def replace(self, text: str) -> None:
+        """Put another history in the place of the one that is there."""
+        await self._with(text).with_exec(["sh", "-c", _REPLACE]).sync()
+
+    def _with(self, text: str) -> dagger.Container:
+        given = dag.directory().with_new_file("given.jsonl", text).file("given.jsonl")
+        return self._fresh().with_mounted_file(_GIVEN, given)
+
+    def _fresh(self) -> dagger.Container:
+        self._count += 1
+        container = with_cache(dag.container().from_(self._image), Cache.RECORDS)
+        return container.with_env_variable("MARK", f"{self._mark}-{self._count}")

@@ -1,0 +1,22 @@
+"""What the engine's machine has: asked from inside a container, for the module itself sees no machine."""
+
+from dagger import dag
+
+from ci.limits import Machine
+from ci.stages.caches import Cache, with_cache
+
+# The cache volume lies on the disk that the engine keeps everything on.
+_LOOK = f"""
+set -eu
+nproc
+sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo
+df --block-size=1 --output=avail {Cache.RECORDS.path} | tail -n 1
+"""
+
+
+async def look(image: str, mark: str) -> Machine:
+    """Look at the machine now; a `mark` that was used before gets the answer of that time."""
+    container = with_cache(dag.container().from_(image), Cache.RECORDS)
+    printed = await container.with_env_variable("MARK", mark).with_exec(["sh", "-c", _LOOK]).stdout()
+    cores, memory, free = printed.split()
+    return Machine(cores=int(cores), memory=int(memory) * 1024, free_disk=int(free))

@@ -1,0 +1,155 @@
+"""What a sweep would do, told before anything is built: stages, what cells share, what it may cost, what cannot be."""
+
+from collections.abc import Mapping, Sequence
+
+from ci.documents import Document
+from ci.errors import one_line
+from ci.matrix import Cell, Matrix
+from ci.plan import Plan
+from ci.records import History
+
+
+class StageSurvey(Document):
+    """One stage of a cell: the first cell that needs it, and the seconds that it took when it was built last."""
+
+    name: str
+    digest: str
+    reason: str
+    shared_with: str | None
+    seconds: float | None
+
+
+class CellSurvey(Document):
+    """One cell: its stages, what the user should know, and its last image by the records (bytes, status)."""
+
+    cell: str
+    plan: str
+    stages: tuple[StageSurvey, ...]
+    notes: tuple[str, ...]
+    last_status: str | None
+    last_size: int | None
+    built_as_planned: bool
+
+
+class LeftOut(Document):
+    """A cell that the selection would have and nobody builds, and why."""
+
+    cell: str
+    reason: str
+
+
+class Survey(Document):
+    """A selection of cells before it is built. `seconds` and `size` (bytes) are from records, None without any."""
+
+    cells: tuple[CellSurvey, ...]
+    left_out: tuple[LeftOut, ...]
+    stages: int
+    shared: int
+    unknown: int
+    seconds: float | None
+    size: int | None
+
+
+def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History) -> Survey:
+    """Lay the plans of a selection side by side.
+
+    A stage counts once, for the first cell that needs it. Times are those of earlier builds of the very same stage;
+    how many have none is told in `unknown`, and nothing is guessed for them.
+    """
+    known = history.stage_seconds()
+    first: dict[str, str] = {}
+    uses = 0
+    cells: list[CellSurvey] = []
+    for plan in plans:
+        stages: list[StageSurvey] = []
+        for stage in plan.stages:
+            uses += 1
+            owner = first.setdefault(stage.digest, plan.cell.id)
+            stages.append(
+                StageSurvey(
+                    name=stage.name,
+                    digest=stage.digest,
+                    reason=stage.reason,
+                    shared_with=owner if owner != plan.cell.id else None,
+                    seconds=known.get(stage.digest),
+                )
+            )
+        last, good = history.latest(plan.cell.id), history.last_good(plan.cell.id)
+        cells.append(
+            CellSurvey(
+                cell=plan.cell.id,
+                plan=plan.digest,
+                stages=tuple(stages),
+                notes=tuple(one_line(note) for note in plan.notes),
+                last_status=last.status if last else None,
+                last_size=good.size if good else None,
+                built_as_planned=good is not None and good.plan == plan.digest,
+            )
+        )
+    times = [known[digest] for digest in first if digest in known]
+    sizes = [cell.last_size for cell in cells if cell.last_size is not None]
+    return Survey(
+        cells=tuple(cells),
+        left_out=tuple(LeftOut(cell=cell.id, reason=reason) for cell, reason in left_out.items()),
+        stages=len(first),
+        shared=uses - len(first),
+        unknown=len(first) - len(times),
+        seconds=round(sum(times), 1) if times else None,
+        size=sum(sizes) if sizes else None,
+    )
+
+
+def left_out(matrix: Matrix, pairs: Sequence[Cell]) -> dict[Cell, str]:
+    """Return the cells of the selected pairs that the matrix excludes, with the reasons."""
+    wanted = {cell.pair_id for cell in pairs}
+    found = ((cell, matrix.excluded(cell)) for cell in matrix.cells if cell.pair_id in wanted)
+    return {cell: reason for cell, reason in found if reason}
+
+
+def text(found: Survey) -> str:
+    """Return a survey for people: each stage where it is built first, then only that it is shared."""
+    lines: list[str] = []
+    told: set[str] = set()
+    for cell in found.cells:
+        last = f"; last build: {cell.last_status}" if cell.last_status else ""
+        unchanged = ", as planned now" if cell.built_as_planned else ""
+        lines.append(f"{cell.cell}  plan {cell.plan[:12]}{last}{unchanged}")
+        width = max(len(stage.name) for stage in cell.stages)
+        own = [stage for stage in cell.stages if stage.shared_with is None]
+        for stage in own:
+            took = f"  ({stage.seconds:.0f} s before)" if stage.seconds is not None else ""
+            lines.append(f"  {stage.name:{width}}  {stage.digest[:12]}  {stage.reason}{took}")
+        shared = [stage for stage in cell.stages if stage.shared_with is not None]
+        for owner in dict.fromkeys(stage.shared_with for stage in shared):
+            names = ", ".join(stage.name for stage in shared if stage.shared_with == owner)
+            lines.append(f"  shared with {owner}: {names}")
+        lines += [f"  note: {note}" for note in cell.notes if note not in told]
+        told |= set(cell.notes)
+    lines += [f"left out: {item.cell}: {item.reason}" for item in found.left_out]
+    if len(found.cells) > 1 or found.left_out:
+        lines.append(
+            f"{len(found.cells)} cells: {found.stages} stages to build, {found.shared} times shared with another cell"
+        )
+    if found.seconds is not None:
+        blank = f", {found.unknown} stages without a record" if found.unknown else ""
+        lines.append(f"by the records: {found.seconds / 60:.0f} min when nothing is cached{blank}")
+    if found.size is not None:
+        lines.append(
+            f"by the records: {found.size / 1e9:.1f} GB of images, layers that they share counted each time"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def github(plans: Sequence[Plan]) -> dict[str, list[dict[str, str]]]:
+    """Return what GitHub Actions' `strategy.matrix` takes: `{"include": [{"cell": …, "cuda": …}, …]}`."""
+    return {
+        "include": [
+            {
+                "cell": plan.cell.id,
+                "cuda": plan.cell.cuda,
+                "python": plan.cell.python,
+                "target": plan.cell.target,
+            }
+            for plan in plans
+        ]
+    }

@@ -1,0 +1,295 @@
+"""A sweep over cells: shared stages once, one bad cell alone, retries by kind of failure, and a record of each try.
+
+What is done to a cell comes in from outside (`Work`); here it is decided when, how often, and what is told.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from traceback import format_exception
+from typing import Any, Protocol, TypeVar
+
+import anyio
+
+from ci.errors import one_line
+from ci.plan import Plan
+from ci.records import BuildRecord, Failure, LayerSize, PackageSize, StageRun
+from ci.specs import RaySpec, Stage, WheelsSpec
+from ci.triage import POLICIES
+
+GB = 1_000_000_000
+R = TypeVar("R")
+
+
+class StepError(Exception):
+    """A step of a cell failed; what is known of it is in `failure`."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came out of a cell whose stages are built: sizes in bytes, versions as found, promises, addresses."""
+
+    size: int | None = None
+    compressed: int | None = None
+    layers: tuple[LayerSize, ...] = ()
+    packages: tuple[PackageSize, ...] = ()
+    digest: str = ""
+    published: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    promises: dict[str, bool] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warning: bool = False
+
+
+class Work(Protocol):
+    """What a sweep needs done. Each may raise StepError; anything else that it raises is a bug of ours."""
+
+    async def stage(self, plan: Plan, name: str, jobs: int | None) -> None:
+        """Build one stage of a plan; `jobs` limits the compile jobs, None takes what the machine allows."""
+
+    async def finish(self, plan: Plan, jobs: int | None) -> Outcome:
+        """Verify, measure and publish a cell whose stages are built."""
+
+    async def free_disk(self) -> int:
+        """Return the bytes that are free where images are built."""
+
+    async def keep(self, record: BuildRecord) -> None:
+        """Append a record to the history, so that it survives whatever comes next."""
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before a step is tried again."""
+
+    def now(self) -> str:
+        """Return the time, UTC in ISO 8601."""
+
+    def seconds(self) -> float:
+        """Return a clock for durations, in seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How far a sweep goes: cells at once, bytes of disk below which none starts, compile jobs, and when it stops."""
+
+    cells: int = 1
+    disk_floor: int = 30 * GB
+    jobs: int = 2
+    fail_fast: bool = False
+
+
+@dataclass
+class _Shared:
+    """A stage that is being built or has been, for all cells that stand on it."""
+
+    owner: str
+    done: anyio.Event = field(default_factory=anyio.Event)
+    failure: Failure | None = None
+    jobs: int | None = None
+
+
+@dataclass
+class _Try:
+    """What is known of a cell's try while it runs."""
+
+    plan: Plan
+    number: int
+    started: str
+    clock: float
+    stages: list[StageRun] = field(default_factory=list)
+    at: str = ""
+
+
+async def sweep(
+    plans: Sequence[Plan], work: Work, limits: Limits, *, run: str, sources: str
+) -> tuple[BuildRecord, ...]:
+    """Build every plan and return the last record of each, in the order of the plans.
+
+    No exception of a cell leaves it: a failed step is a failed record, and so is a bug of ours.
+    """
+    return await _Sweep(work, limits, run, sources).run(plans)
+
+
+class _Sweep:
+    def __init__(self, work: Work, limits: Limits, run: str, sources: str) -> None:
+        self.work = work
+        self.limits = limits
+        self.run_id = run
+        self.sources = sources
+        self.slots = anyio.CapacityLimiter(limits.cells)
+        # One compile takes all cores and memory that there are.
+        self.compiler = anyio.CapacityLimiter(1)
+        self.shared: dict[str, _Shared] = {}
+        self.records: dict[str, BuildRecord] = {}
+        self.stopped = ""
+
+    async def run(self, plans: Sequence[Plan]) -> tuple[BuildRecord, ...]:
+        async with anyio.create_task_group() as group:
+            for plan in plans:
+                # Tasks reach for a slot in the order in which they are started.
+                group.start_soon(self._cell, plan)
+        return tuple(self.records[plan.cell.id] for plan in plans)
+
+    async def _cell(self, plan: Plan) -> None:
+        async with self.slots:
+            trial = _Try(plan, 1, self.work.now(), self.work.seconds())
+            try:
+                if await self._may_start():
+                    await self._built(trial)
+                else:
+                    await self._keep(trial, self._record(trial, "not-run", notes=(self.stopped,)))
+            except StepError as error:
+                await self._failed(trial, error.failure)
+            except Exception as error:  # noqa: BLE001 - a bug of ours fails its cell, and shows as one
+                await self._failed(trial, _bug(trial.at, error))
+
+    async def _may_start(self) -> bool:
+        if not self.stopped:
+            free = await self.work.free_disk()
+            if free < self.limits.disk_floor:
+                floor = self.limits.disk_floor / GB
+                self.stopped = (
+                    f"not started: {free / GB:.1f} GB of disk free, below the floor of {floor:g} GB"
+                )
+        return not self.stopped
+
+    async def _built(self, trial: _Try) -> None:
+        plan = trial.plan
+        await self._keep(trial, self._record(trial, "building"))
+        for stage in plan.stages:
+            await self._stage(trial, stage)
+        trial.at = "image"
+        outcome = await self._retried(trial, "image", lambda: self.work.finish(plan, self._jobs(plan)))
+        status = "warning" if outcome.warning else "ok"
+        record = self._record(
+            trial,
+            status,
+            notes=outcome.notes,
+            size=outcome.size,
+            compressed=outcome.compressed,
+            layers=outcome.layers,
+            packages=outcome.packages,
+            digest=outcome.digest,
+            published=outcome.published,
+            versions=outcome.versions,
+            promises=outcome.promises,
+        )
+        await self._keep(trial, record)
+
+    async def _stage(self, trial: _Try, stage: Stage) -> None:
+        """Build a stage, or wait for the cell that builds it already."""
+        trial.at = stage.name
+        started = self.work.seconds()
+        known = self.shared.get(stage.digest)
+        if known is None:
+            known = self.shared[stage.digest] = _Shared(trial.plan.cell.id)
+            try:
+                await self._own(trial, stage, known)
+            except StepError as error:
+                known.failure = error.failure
+                raise
+            except Exception as error:
+                known.failure = _bug(stage.name, error)
+                raise
+            finally:
+                known.done.set()
+            trial.stages.append(_ran(stage, self.work.seconds() - started))
+            return
+        if not known.done.is_set():
+            # Somebody else may build meanwhile.
+            self.slots.release()
+            try:
+                await known.done.wait()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self.slots.acquire()
+        if known.failure:
+            raise StepError(known.failure)
+        trial.stages.append(_ran(stage, self.work.seconds() - started, known.owner))
+
+    async def _own(self, trial: _Try, stage: Stage, known: _Shared) -> None:
+        async def build() -> None:
+            known.jobs = self._jobs(trial.plan)
+            if isinstance(stage.spec, WheelsSpec) or (
+                isinstance(stage.spec, RaySpec) and stage.spec.mode == "source"
+            ):
+                async with self.compiler:
+                    await self.work.stage(trial.plan, stage.name, known.jobs)
+            else:
+                await self.work.stage(trial.plan, stage.name, known.jobs)
+
+        await self._retried(trial, stage.name, build, known)
+
+    async def _retried(
+        self, trial: _Try, at: str, step: Callable[[], Awaitable[R]], known: _Shared | None = None
+    ) -> R:
+        """Run a step again as long as the kind of its failure promises something from it."""
+        tried = 1
+        while True:
+            try:
+                return await step()
+            except StepError as error:
+                failure = error.failure
+                policy = POLICIES[failure.kind]
+                if tried >= policy.tries or self.stopped:
+                    raise
+                note = f"{at}: {failure.kind}, tried again"
+                if policy.halves_jobs:
+                    jobs = self._jobs(trial.plan) or self.limits.jobs
+                    if jobs <= 1 or known is None:
+                        raise
+                    known.jobs = jobs // 2
+                    note += f" with {known.jobs} compile job{'s' if known.jobs > 1 else ''}"
+                await self._keep(trial, self._record(trial, "failed", failure=failure, notes=(note,)))
+                await self.work.pause(policy.pause * 2 ** (tried - 1))
+                tried += 1
+                trial.number += 1
+                trial.started, trial.clock = self.work.now(), self.work.seconds()
+                await self._keep(trial, self._record(trial, "building"))
+
+    def _jobs(self, plan: Plan) -> int | None:
+        """Return the compile jobs that a stage of this plan was last tried with, None where nothing was wrong.
+
+        All that stands on a stage must be built with the number that the stage came out with: another number is
+        another step for the engine, and would be built again.
+        """
+        tried = (self.shared[stage.digest].jobs for stage in plan.stages if stage.digest in self.shared)
+        return next((jobs for jobs in tried if jobs is not None), None)
+
+    async def _failed(self, trial: _Try, failure: Failure) -> None:
+        await self._keep(trial, self._record(trial, "failed", failure=failure))
+        if self.limits.fail_fast and not self.stopped:
+            self.stopped = f"not started: {trial.plan.cell.id} failed, and --fail-fast was given"
+
+    async def _keep(self, trial: _Try, record: BuildRecord) -> None:
+        self.records[trial.plan.cell.id] = record
+        await self.work.keep(record)
+
+    def _record(self, trial: _Try, status: str, **more: object) -> BuildRecord:
+        known: dict[str, Any] = {
+            "run": self.run_id,
+            "cell": trial.plan.cell.id,
+            "attempt": trial.number,
+            "plan": trial.plan.digest,
+            "sources": self.sources,
+            "status": status,
+            "started": trial.started,
+        }
+        if status not in ("building", "not-run"):
+            known |= {
+                "seconds": round(self.work.seconds() - trial.clock, 1),
+                "stages": tuple(trial.stages),
+            }
+        return BuildRecord.model_validate(known | more)
+
+
+def _ran(stage: Stage, seconds: float, shared_with: str = "") -> StageRun:
+    return StageRun(
+        name=stage.name, digest=stage.digest, seconds=round(max(0.0, seconds), 1), shared_with=shared_with
+    )
+
+
+def _bug(stage: str, error: Exception) -> Failure:
+    lines = [one_line(line) for line in "".join(format_exception(error)).splitlines() if line.strip()]
+    return Failure(kind="bug", stage=stage, message=one_line(repr(error))[:300], tail=tuple(lines[-15:]))

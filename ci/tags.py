@@ -1,0 +1,46 @@
+"""Names under which an image is published: from its cell, and from the versions that were found in it."""
+
+import re
+from collections.abc import Mapping
+
+from ci.errors import UserError, shown
+from ci.plan import Plan
+
+# What a tag tells besides the cell: the version's name in an image's facts, and how the tag calls it.
+_TOLD = ("torch", "ray", "marimo")
+
+
+def tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, str]:
+    """Return the tag that stays and the one that moves on with each build.
+
+    `ray-runtime-cu128-py313-torch2.8.0-ray2.54.0` and `ray-runtime-cu128-py313`: torch's local label (`+cu128`) is
+    not repeated, and only what the target is for is told.
+
+    Raises:
+        UserError: a version that the tag needs was not found in the image.
+    """
+    cell = plan.cell
+    moving = f"{cell.target}-{wheel_tag}-py{cell.python.replace('.', '')}"
+    wanted = [name for name in _TOLD if name == "torch" or plan.has(name)]
+    missing = [name for name in wanted if name not in versions]
+    if missing:
+        raise UserError(
+            f"{cell.id}: no tag without the version of {', '.join(missing)}, which was not found in the image"
+        )
+    parts = [f"{name}{versions[name].partition('+')[0]}" for name in wanted]
+    return "-".join([moving, *parts]), moving
+
+
+def checked_repository(value: str) -> str:
+    """Accept a repository as `docker push` takes it, without a tag: `registry.example:5000/team/image`.
+
+    Raises:
+        UserError: it is none, or has a tag or a digest.
+    """
+    part = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+    host = r"(?:[A-Za-z0-9.-]+\.[A-Za-z0-9-]+|localhost|[A-Za-z0-9.-]+(?=:))(?::[0-9]{1,5})?"
+    if not re.fullmatch(rf"{host}/{part}(?:/{part})*", value) or len(value) > 200:
+        raise UserError(
+            f"bad repository {shown(value)}; accepted: host, then a name without a tag: docker.io/team/image"
+        )
+    return value

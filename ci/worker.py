@@ -1,0 +1,134 @@
+"""Does for a sweep what it asks: builds stages, verifies, measures and publishes images, keeps records."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import anyio
+import dagger
+from dagger.telemetry import get_tracer
+from opentelemetry.trace import Status, StatusCode
+
+from ci import verify
+from ci.documents import Document
+from ci.edge import Desk
+from ci.plan import PREFIX, Plan
+from ci.publish import Publisher
+from ci.records import BuildRecord, Failure, PackageSize
+from ci.stages.compose import Build
+from ci.stages.journal import Journal
+from ci.stages.machine import look
+from ci.stages.site import PROGRAMS, with_program
+from ci.sweep import Outcome, StepError
+from ci.triage import triage
+
+
+class Worker:
+    """The hands of one sweep, over the real engine."""
+
+    def __init__(
+        self, desk: Desk, journal: Journal, run: str, *, verified: bool, publisher: Publisher | None
+    ) -> None:
+        self._desk = desk
+        self._journal = journal
+        self._run = run
+        self._verified = verified
+        self._publisher = publisher
+        self._looks = 0
+
+    async def stage(self, plan: Plan, name: str, jobs: int | None) -> None:
+        """Build one stage; equal stages of two plans are one in the engine."""
+        with get_tracer().start_as_current_span(f"{plan.cell.id}: {name}") as span:
+            try:
+                await self._build(plan, jobs).stage(name)
+            except dagger.QueryError as error:
+                span.set_status(Status(StatusCode.ERROR, name))
+                raise StepError(_failure(name, error)) from None
+
+    async def finish(self, plan: Plan, jobs: int | None) -> Outcome:
+        """Verify, measure and publish; nothing is published that was not verified."""
+        image = self._build(plan, jobs).image()
+        with get_tracer().start_as_current_span(f"{plan.cell.id}: verify and measure") as span:
+            try:
+                return await self._finished(plan, await image.sync())
+            except dagger.QueryError as error:
+                span.set_status(Status(StatusCode.ERROR, "image"))
+                raise StepError(_failure("image", error)) from None
+
+    async def free_disk(self) -> int:
+        """Return the bytes that are free on the engine's disk now."""
+        self._looks += 1
+        image = self._desk.shop.sources.images.cpu
+        return (await look(image, f"{self._run}-{self._looks}")).free_disk
+
+    async def keep(self, record: BuildRecord) -> None:
+        """Append a record to the history in its cache volume."""
+        await self._journal.append(record.line())
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before a step is tried again."""
+        await anyio.sleep(seconds)
+
+    def now(self) -> str:
+        """Return the time, UTC in ISO 8601."""
+        return utc_now()
+
+    def seconds(self) -> float:
+        """Return a clock for durations."""
+        return time.monotonic()
+
+    def _build(self, plan: Plan, jobs: int | None) -> Build:
+        site = self._desk.site
+        return Build(plan, replace(site, jobs=jobs) if jobs else site)
+
+    async def _finished(self, plan: Plan, image: dagger.Container) -> Outcome:
+        outcomes = await verify.check_all(plan, image) if self._verified else []
+        if broken := verify.not_kept(outcomes):
+            lines = tuple(f"{item.name}: {item.last_line}" for item in outcomes if not item.kept)
+            raise StepError(Failure(kind="verification", stage="verify", message=broken[:300], tail=lines))
+        sizes = await measured(image)
+        versions = next(
+            (dict(item.facts.get("versions", {})) for item in outcomes if item.name == "versions"), {}
+        )
+        published: tuple[str, ...] = ()
+        digest = ""
+        if self._publisher:
+            tag = self._desk.matrix.cuda[plan.cell.cuda].wheel_tag
+            published, digest = await self._publisher.publish(plan, tag, image, versions)
+        return Outcome(
+            size=sizes.total,
+            packages=tuple(PackageSize(name=name, size=size) for name, size in sizes.packages.items()),
+            digest=digest,
+            published=published,
+            versions=versions,
+            promises={item.name: item.kept for item in outcomes},
+            notes=() if self._verified else ("not verified",),
+            warning=not self._verified,
+        )
+
+
+class Sizes(Document):
+    """An image's bytes on disk: of the whole, by place, and of its largest Python packages."""
+
+    total: int
+    places: dict[str, int]
+    packages: dict[str, int]
+
+
+async def measured(image: dagger.Container) -> Sizes:
+    """Measure an image from inside."""
+    program = with_program(image.with_user("root"), "measure.py")
+    printed = await program.with_exec([f"{PREFIX}/bin/python", f"{PROGRAMS}/measure.py"]).stdout()
+    return Sizes.model_validate_json(printed)
+
+
+def utc_now() -> str:
+    """Return the time, UTC in ISO 8601: `2026-11-22T02:00:00Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _failure(stage: str, error: dagger.QueryError) -> Failure:
+    if isinstance(error, dagger.ExecError):
+        output = f"{error.stdout}\n{error.stderr}"
+        return triage(stage, output, exit_code=error.exit_code, command=" ".join(error.command))
+    return triage(stage, "", message=str(error))

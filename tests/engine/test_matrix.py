@@ -1,0 +1,197 @@
+"""A sweep over all 18 cells of the small stack on the real engine: with one bad cell, then with none."""
+
+import json
+import os
+import re
+import subprocess
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.engine.conftest import ROOT, Answer, World, dagger, succeed
+from tests.world import servers, world
+
+# The stand-ins have no tensors, so their images promise only this.
+PROMISES = '[verify]\npromises = ["versions", "pip_check", "no_root_needed"]\n'
+POISONED = "cu12.8.1-py3.13-marimo-runtime"
+CPU = ("--cuda=cpu", "--disk-floor=1")
+
+
+def sweep(small: World, records: Path, matrix: Path, *words: str) -> Answer:
+    """Run `daggerw sweep` as a user would, with the records in a folder."""
+    command = [str(ROOT / "daggerw"), "sweep", *small.words(matrix=matrix)[1:], "--", *words]
+    ran = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "CSLR_IMAGES_RECORDS": str(records)},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Answer(ran.returncode, ran.stdout, ran.stderr)
+
+
+def recorded(records: Path) -> list[dict[str, Any]]:
+    """Read the records that a sweep left, those of the runs before it too."""
+    return [json.loads(line) for line in (records / "history.jsonl").read_text("utf-8").splitlines()]
+
+
+def newest(records: Path) -> dict[str, dict[str, Any]]:
+    """Return the last record of each cell."""
+    return {record["cell"]: record for record in recorded(records)}
+
+
+@pytest.fixture(scope="module")
+def bad(small: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Answer, Path]:
+    """Sweep with a marimo that breaks for whoever is not root on Python 3.13: one cell of 18."""
+    folder = tmp_path_factory.mktemp("bad")
+    matrix = world.matrix_with(folder / "matrix.toml", more=PROMISES, marimo=world.POISONED)
+    return sweep(small, folder / "records", matrix, "--disk-floor=1"), folder / "records"
+
+
+@pytest.fixture(scope="module")
+def good(small: World, bad: tuple[Answer, Path], tmp_path_factory: pytest.TempPathFactory) -> Answer:
+    """Sweep again, over the same records, with a marimo that works."""
+    matrix = world.matrix_with(tmp_path_factory.mktemp("good") / "matrix.toml", more=PROMISES)
+    return sweep(small, bad[1], matrix, "--disk-floor=1")
+
+
+def test_one_bad_cell_fails_alone_and_the_call_with_it(bad: tuple[Answer, Path]) -> None:
+    answer, records = bad
+    assert answer.status != 0, answer.err[-4000:]
+    found = newest(records)
+    assert Counter(record["status"] for record in found.values()) == {"ok": 17, "failed": 1}
+    failure = found[POISONED]["failure"]
+    assert (failure["kind"], failure["stage"]) == ("verification", "verify")
+    assert "versions" in failure["message"]
+
+
+def test_the_call_says_which_cell_failed_and_shows_the_table(bad: tuple[Answer, Path]) -> None:
+    said = bad[0].err
+    assert f"{POISONED}: verification at verify" in said
+    assert re.search(r"17 ok, 1 failed, 0 not run", said)
+    assert "Traceback" not in said
+    assert "TaskGroup" not in said
+
+
+def test_every_shared_step_was_built_once(bad: tuple[Answer, Path]) -> None:
+    stages = [stage for record in newest(bad[1]).values() for stage in record["stages"]]
+    own = Counter(stage["name"] for stage in stages if not stage.get("shared_with"))
+    assert (own["toolkit"], own["conda"], own["torch"], own["wheels"], own["pyg"]) == (2, 3, 3, 3, 3)
+    assert (own["ray"], own["marimo"], own["image"]) == (3, 3, 18)
+    # As the engine saw it: its log names each command that it ran.
+    ran = [line for line in bad[0].err.splitlines() if "compile_wheels.py" in line and "withExec" in line]
+    assert len({line.split(":")[0] for line in ran}) <= 3
+
+
+def test_a_second_sweep_goes_on_from_the_first(good: Answer, bad: tuple[Answer, Path]) -> None:
+    assert good.status == 0, good.err[-4000:]
+    assert {record["status"] for record in newest(bad[1]).values()} == {"ok"}
+    tries = [record["status"] for record in recorded(bad[1]) if record["cell"] == POISONED]
+    assert tries == ["building", "failed", "building", "ok"]
+
+
+def test_the_reports_tell_the_same(good: Answer, bad: tuple[Answer, Path]) -> None:
+    assert re.search(r"18 ok, 0 failed, 0 not run", good.out)
+    records = bad[1]
+    page = (records / "STATUS.md").read_text("utf-8")
+    assert page.startswith("# Images\n")
+    assert page.count("| ✓ ok |") == 18
+    suite = ET.parse(records / "report.xml").getroot()  # noqa: S314 - written by ourselves
+    assert (suite.get("tests"), suite.get("failures")) == ("18", "0")
+    assert json.loads((records / "report.json").read_text("utf-8"))["counts"]["ok"] == 18
+    assert POISONED in (records / "report.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("good")
+def test_the_plan_knows_the_times_from_the_records(small: World, bad: tuple[Answer, Path]) -> None:
+    matrix = world.matrix_with(bad[1].parent / "again.toml", more=PROMISES)
+    printed = succeed(*small.words(matrix=matrix), "plan", "--cuda=12.8.1,13.1.1")
+    assert "18 cells: " in printed
+    assert "by the records: " in printed
+    assert "stages without a record" not in printed
+    assert printed.count(", as planned now") == 18
+
+
+def test_a_network_fault_is_tried_again(small: World, tmp_path: Path) -> None:
+    with servers.folder_over_http(small.folder, faults={"/simple/marimo/": 6}) as port:
+        mirrors = tmp_path / "mirrors.toml"
+        mirrors.write_text(f'[wheels]\nindex = "http://mirror:{port}/simple"\n', "utf-8")
+        flaky = World(port=port, matrix=small.matrix, folder=small.folder, mirrors=mirrors)
+        matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, marimo=world.NEWER)
+        answer = sweep(flaky, tmp_path / "records", matrix, *CPU, "--target=marimo-devel")
+    assert answer.status == 0, answer.err[-4000:]
+    tries = [
+        record for record in recorded(tmp_path / "records") if record["cell"] == "cpu-py3.13-marimo-devel"
+    ]
+    failed = [record["failure"] for record in tries if record["status"] == "failed"]
+    assert failed
+    assert {(failure["kind"], failure["stage"]) for failure in failed} == {("network", "marimo")}
+    assert tries[-1]["status"] == "ok"
+
+
+def test_a_compile_that_is_killed_is_tried_with_fewer_jobs(small: World, tmp_path: Path) -> None:
+    hungry = '[pyg.extensions.torch-cluster]\nversion = "0.1.0"\nsdist = true\n'
+    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES + hungry)
+    options = World(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
+    words = [*options.words(), "matrix", *CPU, "--target=runtime"]
+    # Two jobs whatever the machine has: with one there is nothing to halve.
+    answer = dagger(words[0], "--jobs=2", *words[1:])
+    assert answer.status == 0, answer.err[-4000:]
+    lines = succeed(*options.words(), "history", "contents").splitlines()
+    tries = [json.loads(line) for line in lines if '"cpu-py3.13-runtime"' in line][-4:]
+    assert [one["status"] for one in tries] == ["building", "failed", "building", "ok"]
+    assert (tries[1]["failure"]["kind"], tries[1]["failure"]["stage"]) == ("out-of-memory", "wheels")
+    assert tries[1]["notes"] == ["wheels: out-of-memory, tried again with 1 compile job"]
+
+
+def test_two_sweeps_at_once_are_both_right(small: World, tmp_path: Path) -> None:
+    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, ray=world.NEWER)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    with ThreadPoolExecutor() as pool:
+        words = (*CPU, "--only=cpu-py3.13-ray-*")
+        answers = list(pool.map(lambda folder: sweep(small, folder, matrix, *words), folders))
+    for answer, folder in zip(answers, folders, strict=True):
+        assert answer.status == 0, answer.err[-4000:]
+        assert "2 ok, 0 failed, 0 not run" in answer.out
+        found = [one for one in recorded(folder) if one["cell"] == "cpu-py3.13-ray-devel"]
+        assert found[-1]["status"] == "ok"
+    runs = {one["run"] for folder in folders for one in recorded(folder)}
+    both = {
+        one["run"] for one in map(json.loads, succeed(*small.words(), "history", "contents").splitlines())
+    }
+    assert runs <= both
+
+
+def test_below_the_disk_floor_nothing_starts(small: World, tmp_path: Path) -> None:
+    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES)
+    answer = dagger(*small.words(matrix=matrix), "matrix", "--cuda=cpu", "--disk-floor=900000")
+    assert answer.status == 0
+    assert "0 failed, 6 not run" in answer.out
+    assert "below the floor of 900000 GB" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("matrix", "--limit=0"), "bad limit 0; accepted: 1 to 64 cells at once"),
+        (("matrix", "--publish", "--no-verify"), "an image is not published unverified"),
+        (("matrix", "--publish", "--repositories=nowhere"), "bad repository 'nowhere'"),
+        (("matrix", "--compression=zip"), "unknown compression 'zip'; accepted: zstd, gzip"),
+        (
+            ("report", "--format=pdf"),
+            "unknown report format 'pdf'; accepted: terminal, markdown, json, junit, html",
+        ),
+        (("plan", "--format=yaml"), "unknown plan format 'yaml'; accepted: text, json, github"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_built(words: tuple[str, ...], message: str) -> None:
+    answer = dagger("call", *words)
+    assert answer.status != 0
+    assert message in answer.error
+    assert "Traceback" not in answer.err

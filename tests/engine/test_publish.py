@@ -1,0 +1,177 @@
+"""Publishing to a real registry that asks for a password, on loopback; and the webhook that hears of failures."""
+
+import base64
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.conftest import ROOT, Answer, World, dagger
+from tests.engine.test_matrix import POISONED, PROMISES
+from tests.world import servers, world
+from tests.world.proxy import Proxy, proxied, webhook
+
+CELL = ("--cuda=cpu", "--python=3.13", "--target=runtime")
+STAYS, MOVES = "runtime-cpu-py313-torch0.1.0", "runtime-cpu-py313"
+LOGIN = (f"--registry-user={servers.USER}", "--registry-password=env:REGISTRY_PASSWORD")
+
+
+@pytest.fixture
+def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """Run the registry behind a proxy that counts and breaks."""
+    with servers.private_registry(tmp_path_factory.mktemp("private")) as port, proxied(port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def promised(small: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The world, with a matrix whose images promise what stand-ins can keep."""
+    matrix = world.matrix_with(tmp_path_factory.mktemp("promised") / "matrix.toml", more=PROMISES)
+    return World(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
+
+
+def call(stand: World, *words: str, **environment: str) -> Answer:
+    """Call the module with secrets in the environment."""
+    ran = subprocess.run(
+        [str(ROOT / "daggerw"), *stand.words(), *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Answer(ran.returncode, ran.stdout, ran.stderr)
+
+
+def publish(stand: World, proxy: Proxy, password: str = servers.PASSWORD) -> Answer:
+    """Publish the cell to the private registry."""
+    where = f"--repositories=127.0.0.1:{proxy.port}/team/image"
+    return call(stand, "publish", *CELL, where, *LOGIN, REGISTRY_PASSWORD=password)
+
+
+def asked(proxy: Proxy, path: str) -> tuple[dict[str, Any], str]:
+    """Ask the registry, with the password; gives the answer and its digest."""
+    request = urllib.request.Request(f"http://127.0.0.1:{proxy.port}/v2/team/image/{path}")
+    login = base64.b64encode(f"{servers.USER}:{servers.PASSWORD}".encode()).decode()
+    request.add_header("Authorization", f"Basic {login}")
+    request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - http, on loopback
+        return json.load(answer), answer.headers.get("Docker-Content-Digest", "")
+
+
+def tags(proxy: Proxy) -> list[str]:
+    """List the tags of the repository; none where it does not exist."""
+    try:
+        return sorted(asked(proxy, "tags/list")[0]["tags"] or [])
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+        return []
+
+
+def test_an_image_is_published_under_both_tags_and_the_digest_is_read_back(
+    promised: World, private: Proxy
+) -> None:
+    answer = publish(promised, private)
+    assert answer.status == 0, answer.err[-4000:]
+    assert tags(private) == sorted([STAYS, MOVES])
+    manifest, digest = asked(private, f"manifests/{STAYS}")
+    assert asked(private, f"manifests/{MOVES}")[1] == digest
+    repository = f"127.0.0.1:{private.port}/team/image"
+    assert answer.out.split() == [f"{repository}:{tag}@{digest}" for tag in (STAYS, MOVES)]
+    assert all(layer["mediaType"].endswith("+zstd") for layer in manifest["layers"])
+    assert servers.PASSWORD not in answer.out + answer.err
+
+
+def test_a_wrong_password_is_told_and_leaves_nothing_behind(promised: World, private: Proxy) -> None:
+    answer = publish(promised, private, "wrong")
+    assert answer.status != 0
+    assert "cpu-py3.13-runtime: registry at publish" in answer.error
+    assert "Traceback" not in answer.err
+    assert tags(private) == []
+
+
+def test_an_interrupted_publish_goes_on_where_it_ended(promised: World, private: Proxy) -> None:
+    whole = publish(promised, private)
+    assert whole.status == 0
+    layers = len(asked(private, f"manifests/{STAYS}")[0]["layers"])
+    other = "other/image"
+
+    def publish_there() -> Answer:
+        where = f"--repositories=127.0.0.1:{private.port}/{other}"
+        return call(promised, "publish", *CELL, where, *LOGIN, REGISTRY_PASSWORD=servers.PASSWORD)
+
+    sent = 0
+
+    def second_blob_breaks(method: str, path: str) -> bool:
+        nonlocal sent
+        if method == "PUT" and f"/v2/{other}/blobs/" in path:
+            sent += 1
+            return sent > 1
+        return method == "PUT" and f"/v2/{other}/manifests/" in path
+
+    private.fault = second_blob_breaks
+    broken = publish_there()
+    assert broken.status != 0
+    assert private.count("PUT", f"/v2/{other}/manifests/") == 0, "no tag before all is there"
+    before = private.count("PUT", f"/v2/{other}/blobs/")
+    assert before == 1
+    private.fault = lambda *_: False
+    again = publish_there()
+    assert again.status == 0, again.err[-4000:]
+    # Layers and the configuration, less what was there already.
+    assert private.count("PUT", f"/v2/{other}/blobs/") == layers + 1
+
+
+def test_nothing_is_tagged_that_does_not_keep_its_promises(
+    small: World, private: Proxy, tmp_path: Path
+) -> None:
+    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, marimo=world.POISONED)
+    stand = World(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
+    where = f"--repositories=127.0.0.1:{private.port}/team/image"
+    cells = ("--only=cpu-py3.13-marimo-*", "--disk-floor=1")
+    with webhook() as (port, posted):
+        hook = ("--webhook=env:HOOK", f"--webhook-service=tcp://127.0.0.1:{port}")
+        answer = call(
+            stand,
+            "matrix",
+            *cells,
+            "--publish",
+            where,
+            *LOGIN,
+            *hook,
+            REGISTRY_PASSWORD=servers.PASSWORD,
+            HOOK=f"http://mirror:{port}/hook",
+        )
+    assert answer.status != 0
+    assert tags(private) == [
+        "marimo-devel-cpu-py313",
+        "marimo-devel-cpu-py313-torch0.1.0-ray0.1.0-marimo0.1.66",
+    ]
+    (text,) = [json.loads(data)["text"] for data in posted]
+    assert text.splitlines()[0] == "1 of 2 cells failed"
+    assert text.splitlines()[1].startswith("FAILED cpu-py3.13-marimo-runtime: verification at verify: ")
+    assert POISONED.replace("cu12.8.1", "cpu") in text
+
+
+def test_a_webhook_that_fails_fails_nothing_and_recovery_is_told(promised: World) -> None:
+    with webhook(status=500) as (port, posted):
+        hook = ("--webhook=env:HOOK", f"--webhook-service=tcp://127.0.0.1:{port}")
+        cells = ("--only=cpu-py3.13-marimo-*", "--disk-floor=1")
+        answer = call(promised, "matrix", *cells, *hook, HOOK=f"http://mirror:{port}/hook")
+    assert answer.status == 0, answer.err[-4000:]
+    assert [json.loads(data)["text"] for data in posted] == ["works again: cpu-py3.13-marimo-runtime"]
+    assert "webhook: not told (HTTPError: Internal Server Error)" in answer.out
+
+
+def test_a_login_needs_both_halves(promised: World) -> None:
+    answer = dagger(*promised.words(), "publish", *CELL, "--registry-user=me")
+    assert answer.status != 0
+    assert answer.error.endswith("a registry login needs both --registry-user and --registry-password")
