@@ -27,7 +27,7 @@ from ci.matrix import (
     read_matrix,
 )
 from tests.unit.mistakes import answer, mistake, nasty, texts
-from tests.unit.planning import CELLS, PAIRS, TARGETS, shipped
+from tests.unit.planning import CELLS, PAIRS, TARGETS, matrix_with, shipped
 
 MATRIX = default_matrix()
 CPU_CELLS = tuple(f"cpu-py3.13-{target}" for target in TARGETS)
