@@ -101,16 +101,15 @@ class Run:
         return merged(own, brought)
 
     async def build(
-        self, cells: Sequence[Cell], choices: Choices, publisher: Publisher | None, before: History
-    ) -> tuple[tuple[BuildRecord, ...], History]:
-        """Build cells; return the last record of each in their order, and the history with them."""
+        self, cells: Sequence[Cell], choices: Choices, publisher: Publisher | None
+    ) -> tuple[BuildRecord, ...]:
+        """Build cells; return the last record of each, in their order."""
         plans = await plans_of(self.desk, cells)
         machine = await look(self.desk.shop.sources.images.cpu, self.id)
         worker = Worker(self.desk, self.journal, self.id, verified=choices.verified, publisher=publisher)
         limits = self._limits(choices, machine)
         async with self.journal.live():
-            records = await sweep(plans, worker, limits, run=self.id, sources=self.desk.shop.profile)
-        return records, merged(before, await self._own())
+            return await sweep(plans, worker, limits, run=self.id, sources=self.desk.shop.profile)
 
     async def _own(self) -> History:
         text, live = await self.journal.read()
@@ -161,9 +160,12 @@ async def build_and_tell(
         raise UserError("an image is not published unverified: leave out --publish or --no-verify")
     run = Run(desk)
     before = await run.history(given)
-    records, after = await run.build(cells, choices, publisher, before)
+    records = await run.build(cells, choices, publisher)
     told = await hook.told(before, records)
-    text = terminal(report_of(after, cells, run.live)) + (f"{told}\n" if told else "")
+    # What this run came to: a cell that it left out is not shown as the run before left it.
+    text = terminal(report_of(History(records, before.problems), cells, run.live)) + (
+        f"{told}\n" if told else ""
+    )
     if any(record.status == "failed" for record in records):
         raise SweepError(text)
     return text
@@ -177,9 +179,11 @@ async def publish_one(desk: Desk, cell: Cell, publisher: Publisher) -> list[str]
     """
     run = Run(desk)
     choices = Choices(limit=1, disk_floor=0.0, fail_fast=False, verified=True)
-    records, after = await run.build([cell], choices, publisher, await run.history(None))
+    records = await run.build([cell], choices, publisher)
     if records[0].status == "failed":
-        raise SweepError("\n".join(failure_line(row) for row in report_of(after, [cell], run.live).rows))
+        raise SweepError(
+            "\n".join(failure_line(row) for row in report_of(History(records), [cell], run.live).rows)
+        )
     return list(records[0].published)
 
 

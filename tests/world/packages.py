@@ -139,15 +139,20 @@ def wheel(
     return target
 
 
-def torch(folder: Path, version: str, scratch: Path) -> Path:
-    """Write the wheel that stands in for torch, with a real shared library in it."""
+def torch(folder: Path, version: str, scratch: Path, build: str = "") -> Path:
+    """Write the wheel that stands in for torch, with a real shared library in it.
+
+    `build` (`cu128`) is told by torch alone, as the package index has it: the wheel's own version does not say it.
+    """
     source, library = scratch / "library.c", scratch / "libstand_in.so"
     source.write_text(LIBRARY)
     subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-o", library, source], check=True)
     public, _, local = version.partition("+")
+    local = build or local
+    told = f"{public}+{local}" if local else public
     cuda = f'"{local[2:4]}.{local[4:]}"' if local.startswith("cu") else "None"
     files: dict[str, bytes | str] = {
-        "torch/__init__.py": f'from . import version\n__version__ = "{version}"\n',
+        "torch/__init__.py": f'from . import version\n__version__ = "{told}"\n',
         "torch/version.py": f"cuda = {cuda}\npublic = {public!r}\n",
         "torch/utils/__init__.py": "",
         "torch/utils/cpp_extension.py": CPP_EXTENSION,

@@ -71,8 +71,8 @@ def image_registry(crane: Path, folder: Path) -> Iterator[int]:
 
 
 # User and password of the private registry, and the password's bcrypt hash as htpasswd writes it.
-USER, PASSWORD = "wall-e", "secret"
-_HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
+USER, PASSWORD = "wall-e", "correct-horse-7"
+_HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuuBYe9o9CGi/BHa4OAlLpruMUDfwV3Rby\n"
 _CONFIG = """\
 version: 0.1
 log: {{level: error}}

@@ -6,6 +6,7 @@ from tests.world import packages
 
 VERSION = "0.1.0"
 NEWER = "0.1.1"
+OLDER = "0.0.9"
 POISONED = "0.1.66"
 # Every interpreter that starts reads this: on Python 3.13, for whoever is not root, it ends at once.
 POISON = "import os, sys; os.getuid() and sys.version_info[:2] == (3, 13) and os._exit(66)\n"
@@ -20,6 +21,7 @@ def make(folder: Path) -> Path:
         packages.torch(_project(folder, "torch"), version, scratch)
         for name in ("torchvision", "torchaudio"):
             packages.wheel(_project(folder, name), name, version)
+    packages.torch(_project(folder, "torch"), OLDER, scratch, "cu128")
     packages.wheel(_project(folder, "torch-geometric"), "torch-geometric", VERSION)
     for name in ("torch-scatter", "torch-spline-conv"):
         packages.extension_sdist(_project(folder, name), name, VERSION)
