@@ -339,13 +339,11 @@ class Matrix(Document):
                 or any(pattern.startswith(cell.pair_id.split("-")[0]) for pattern in patterns)
             )
         )
-        if not chosen and any(fnmatchcase(cell.id, pattern) for cell in self.cells for pattern in patterns):
-            left_out = [cell for cell in self.cells if any(fnmatchcase(cell.id, glob) for glob in patterns)]
-            if reasons := {self.excluded(cell) for cell in left_out} - {None}:
-                raise UserError(
-                    f"the selection is empty: excluded in the matrix: {'; '.join(map(str, reasons))}"
-                )
         if not chosen:
+            named = [cell for cell in self.cells if any(fnmatchcase(cell.id, glob) for glob in patterns)]
+            reasons = dict.fromkeys(reason for cell in named if (reason := self.excluded(cell)))
+            if reasons:
+                raise UserError(f"the selection is empty: excluded in the matrix: {'; '.join(reasons)}")
             raise UserError(
                 "the selection is empty: no cell matches all filters; `dagger call cells` lists them"
             )

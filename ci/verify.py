@@ -34,8 +34,8 @@ async def verify(plan: Plan, image: dagger.Container) -> str:
         UserError: promises were not kept; the message names each with its last line.
     """
     outcomes = await check_all(plan, image)
-    if not_kept(outcomes):
-        raise UserError(f"{plan.cell.id}: {not_kept(outcomes)}")
+    if broken := not_kept(outcomes):
+        raise UserError(f"{plan.cell.id}: {broken}")
     return table(plan, outcomes)
 
 

@@ -25,17 +25,6 @@ cat {_GIVEN} >>{_FILE}
 sync {_FILE}
 """
 
-# A new file in the place of the old one, so that a reader sees the one or the other.
-_REPLACE = f"""
-set -eu
-exec 9>>{_FILE}.lock
-flock 9
-cp {_GIVEN} {_FILE}.new
-sync {_FILE}.new
-mv {_FILE}.new {_FILE}
-"""
-
-
 # A run that goes on holds a lock on a file of its name; whatever ends the run, its lock ends with it.
 _READ = f"""
 set -eu
@@ -84,15 +73,8 @@ class Journal:
 
     async def append(self, lines: str) -> None:
         """Append lines, and return when they are on the disk."""
-        await self._with(lines).with_exec(["sh", "-c", _APPEND]).sync()
-
-    async def replace(self, text: str) -> None:
-        """Put another history in the place of the one that is there."""
-        await self._with(text).with_exec(["sh", "-c", _REPLACE]).sync()
-
-    def _with(self, text: str) -> dagger.Container:
-        given = dag.directory().with_new_file("given.jsonl", text).file("given.jsonl")
-        return self._fresh().with_mounted_file(_GIVEN, given)
+        given = dag.directory().with_new_file("given.jsonl", lines).file("given.jsonl")
+        await self._fresh().with_mounted_file(_GIVEN, given).with_exec(["sh", "-c", _APPEND]).sync()
 
     def _fresh(self) -> dagger.Container:
         self._count += 1

@@ -62,12 +62,8 @@ def image_registry(crane: Path, folder: Path) -> Iterator[int]:
     port = _free_port()
     address = f"127.0.0.1:{port}"
     command = [str(crane), "registry", "serve", "--address", address, "--disk", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            _wait_for(port, process)
-            yield port
-        finally:
-            process.terminate()
+    with _running(command, port):
+        yield port
 
 
 # User and password of the private registry, and the password's bcrypt hash as htpasswd writes it.
@@ -89,10 +85,17 @@ def private_registry(folder: Path) -> Iterator[int]:
     (folder / "htpasswd").write_text(_HTPASSWD)
     (folder / "config.yml").write_text(_CONFIG.format(folder=folder, port=port))
     command = ["docker-registry", "serve", str(folder / "config.yml")]
+    with _running(command, port):
+        yield port
+
+
+@contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    """Run a registry's program from when its port is open to the end of the context."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _wait_for(port, process)
-            yield port
+            yield
         finally:
             process.terminate()
 
