@@ -61,8 +61,7 @@ class Publisher:
                 address, forced_compression=COMPRESSIONS[self.compression]
             )
             digest = pushed.rpartition("@")[2]
-            # By its digest it must be there; the tag's own answer could be an older one from a cache.
-            back = await self._logged_in(dag.container()).from_(f"{address}@{digest}").image_ref()
+            back = await self._logged_in(dag.container()).from_(address).image_ref()
         except dagger.QueryError as error:
             raise StepError(triage("publish", "", message=f"{address}: {error}")) from None
         if back.rpartition("@")[2] != digest:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from ci.documents import Document, first_mistake, tuples
+from ci.effort import Effort
 
 SCHEMA: Final = 1
 
@@ -73,16 +74,21 @@ class Failure(Document):
 
 
 class StageRun(Document):
-    """One stage of a try: its digest, the wall time in seconds, and the cell that ran it if another did."""
+    """One stage of a try: its digest, the wall time in seconds, and the cell that ran it if another did.
+
+    `jobs` and `tried` are the effort with which it came out, where that was not the usual one.
+    """
 
     name: Text
     digest: Text
     seconds: Seconds
     shared_with: Text = ""
+    jobs: Annotated[int, Field(ge=1)] | None = None
+    tried: Annotated[int, Field(ge=1)] = 1
 
 
 class LayerSize(Document):
-    """One layer of an image: its digest, bytes of its tar, and bytes compressed where they are known."""
+    """One layer of an image: the stage that it comes from, its files' bytes, and compressed where that is known."""
 
     name: Text
     size: Bytes
@@ -179,13 +185,18 @@ class History:
         return tuple(record for record in self._cells.get(cell, ()) if record.finished)
 
     def stage_seconds(self) -> Mapping[str, float]:
-        """Return the longest time in seconds that each stage digest took: what it costs when nothing is cached."""
+        """Return the longest time in seconds that each stage digest took; a cached one takes none."""
         found: dict[str, float] = {}
         for record in self.records:
             for stage in record.stages:
                 if not stage.shared_with:
                     found[stage.digest] = max(found.get(stage.digest, 0.0), stage.seconds)
         return found
+
+    def efforts(self) -> Mapping[str, Effort]:
+        """Return how each stage digest came out last: built so again, the engine has it already."""
+        stages = (stage for record in self.records for stage in record.stages)
+        return {stage.digest: Effort(stage.jobs, stage.tried) for stage in stages}
 
     def truthful(self, live: Collection[str] = ()) -> "History":
         """Return the history with each try that can no longer end told as interrupted.

@@ -2,13 +2,14 @@
 
 import json
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import dagger
 
 from ci import notify, survey
 from ci.edge import Desk
+from ci.effort import Effort
 from ci.errors import SweepError, UserError, choose
 from ci.limits import Machine, cells_at_once
 from ci.matrix import Cell
@@ -81,7 +82,7 @@ class Run:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.id = f"{utc_now()}-{secrets.token_hex(3)}"
-        self.journal = Journal(desk.shop.sources.images.cpu, self.id)
+        self.journal = Journal(desk.matrix.image.name, desk.shop.sources.images.cpu, self.id)
         self.live: frozenset[str] = frozenset()
 
     async def history(self, given: dagger.File | None) -> History:
@@ -101,7 +102,7 @@ class Run:
         return merged(own, brought)
 
     async def build(
-        self, cells: Sequence[Cell], choices: Choices, publisher: Publisher | None
+        self, cells: Sequence[Cell], choices: Choices, publisher: Publisher | None, before: History
     ) -> tuple[BuildRecord, ...]:
         """Build cells; return the last record of each, in their order."""
         plans = await plans_of(self.desk, cells)
@@ -109,12 +110,25 @@ class Run:
         worker = Worker(self.desk, self.journal, self.id, verified=choices.verified, publisher=publisher)
         limits = self._limits(choices, machine)
         async with self.journal.live():
-            return await sweep(plans, worker, limits, run=self.id, sources=self.desk.shop.profile)
+            return await sweep(
+                plans,
+                worker,
+                limits,
+                run=self.id,
+                sources=self.desk.shop.profile,
+                known=self._efforts(before),
+            )
 
     async def _own(self) -> History:
         text, live = await self.journal.read()
         self.live |= live
         return read_history(text, "the engine's history")
+
+    def _efforts(self, before: History) -> Mapping[str, Effort]:
+        known = before.efforts()
+        if self.desk.site.jobs:  # the caller's own number goes before one that an earlier run came to
+            return {digest: replace(effort, jobs=None) for digest, effort in known.items()}
+        return known
 
     def _limits(self, choices: Choices, machine: Machine) -> Limits:
         floor = int(choices.disk_floor * GB)
@@ -160,7 +174,7 @@ async def build_and_tell(
         raise UserError("an image is not published unverified: leave out --publish or --no-verify")
     run = Run(desk)
     before = await run.history(given)
-    records = await run.build(cells, choices, publisher)
+    records = await run.build(cells, choices, publisher, before)
     told = await hook.told(before, records)
     # What this run came to: a cell that it left out is not shown as the run before left it.
     text = terminal(report_of(History(records, before.problems), cells, run.live)) + (
@@ -179,7 +193,7 @@ async def publish_one(desk: Desk, cell: Cell, publisher: Publisher) -> list[str]
     """
     run = Run(desk)
     choices = Choices(limit=1, disk_floor=0.0, fail_fast=False, verified=True)
-    records = await run.build([cell], choices, publisher)
+    records = await run.build([cell], choices, publisher, await run.history(None))
     if records[0].status == "failed":
         raise SweepError(
             "\n".join(failure_line(row) for row in report_of(History(records), [cell], run.live).rows)

@@ -10,7 +10,7 @@ from ci.records import History
 
 
 class StageSurvey(Document):
-    """One stage of a cell: the first cell that needs it, and the seconds that it took when it was built last."""
+    """One stage of a cell: the first cell that needs it, and the seconds that it took at most."""
 
     name: str
     digest: str
@@ -132,7 +132,9 @@ def text(found: Survey) -> str:
         )
     if found.seconds is not None:
         blank = f", {found.unknown} stages without a record" if found.unknown else ""
-        lines.append(f"by the records: {found.seconds / 60:.0f} min when nothing is cached{blank}")
+        lines.append(
+            f"by the records: {found.seconds / 60:.0f} min, each stage as long as it took at most{blank}"
+        )
     if found.size is not None:
         lines.append(
             f"by the records: {found.size / 1e9:.1f} GB of images, layers that they share counted each time"

@@ -3,13 +3,14 @@
 What is done to a cell comes in from outside (`Work`); here it is decided when, how often, and what is told.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from traceback import format_exception
 from typing import Any, Protocol, TypeVar
 
 import anyio
 
+from ci.effort import USUAL, Effort, Efforts
 from ci.errors import one_line
 from ci.plan import Plan
 from ci.records import BuildRecord, Failure, LayerSize, PackageSize, StageRun
@@ -47,10 +48,10 @@ class Outcome:
 class Work(Protocol):
     """What a sweep needs done. Each may raise StepError; anything else that it raises is a bug of ours."""
 
-    async def stage(self, plan: Plan, name: str, jobs: int | None) -> None:
-        """Build one stage of a plan; `jobs` limits the compile jobs, None takes what the machine allows."""
+    async def stage(self, plan: Plan, name: str, efforts: Efforts) -> None:
+        """Build one stage of a plan."""
 
-    async def finish(self, plan: Plan, jobs: int | None) -> Outcome:
+    async def finish(self, plan: Plan, efforts: Efforts) -> Outcome:
         """Verify, measure and publish a cell whose stages are built."""
 
     async def free_disk(self) -> int:
@@ -86,7 +87,7 @@ class _Shared:
     owner: str
     done: anyio.Event = field(default_factory=anyio.Event)
     failure: Failure | None = None
-    jobs: int | None = None
+    effort: Effort = USUAL
 
 
 @dataclass
@@ -102,21 +103,31 @@ class _Try:
 
 
 async def sweep(
-    plans: Sequence[Plan], work: Work, limits: Limits, *, run: str, sources: str
+    plans: Sequence[Plan],
+    work: Work,
+    limits: Limits,
+    *,
+    run: str,
+    sources: str,
+    known: Mapping[str, Effort] | None = None,
 ) -> tuple[BuildRecord, ...]:
     """Build every plan and return the last record of each, in the order of the plans.
 
-    No exception of a cell leaves it: a failed step is a failed record, and so is a bug of ours.
+    `known` are the efforts, by stage digest, with which stages came out before. No exception of a cell leaves it: a
+    failed step is a failed record, and so is a bug of ours.
     """
-    return await _Sweep(work, limits, run, sources).run(plans)
+    return await _Sweep(work, limits, run, sources, known or {}).run(plans)
 
 
 class _Sweep:
-    def __init__(self, work: Work, limits: Limits, run: str, sources: str) -> None:
+    def __init__(
+        self, work: Work, limits: Limits, run: str, sources: str, known: Mapping[str, Effort]
+    ) -> None:
         self.work = work
         self.limits = limits
         self.run_id = run
         self.sources = sources
+        self.known = known
         self.slots = anyio.CapacityLimiter(limits.cells)
         # One compile takes all cores and memory that there are.
         self.compiler = anyio.CapacityLimiter(1)
@@ -160,7 +171,7 @@ class _Sweep:
         for stage in plan.stages:
             await self._stage(trial, stage)
         trial.at = "image"
-        outcome = await self._retried(trial, "image", lambda: self.work.finish(plan, self._jobs(plan)))
+        outcome = await self._retried(trial, "image", lambda: self.work.finish(plan, self._efforts(plan)))
         status = "warning" if outcome.warning else "ok"
         record = self._record(
             trial,
@@ -183,7 +194,9 @@ class _Sweep:
         started = self.work.seconds()
         known = self.shared.get(stage.digest)
         if known is None:
-            known = self.shared[stage.digest] = _Shared(trial.plan.cell.id)
+            known = self.shared[stage.digest] = _Shared(
+                trial.plan.cell.id, effort=self.known.get(stage.digest, USUAL)
+            )
             try:
                 await self._own(trial, stage, known)
             except StepError as error:
@@ -194,7 +207,7 @@ class _Sweep:
                 raise
             finally:
                 known.done.set()
-            trial.stages.append(_ran(stage, self.work.seconds() - started))
+            trial.stages.append(_ran(stage, self.work.seconds() - started, known))
             return
         if not known.done.is_set():
             # Somebody else may build meanwhile.
@@ -206,18 +219,18 @@ class _Sweep:
                     await self.slots.acquire()
         if known.failure:
             raise StepError(known.failure)
-        trial.stages.append(_ran(stage, self.work.seconds() - started, known.owner))
+        trial.stages.append(_ran(stage, self.work.seconds() - started, known, shared=True))
 
     async def _own(self, trial: _Try, stage: Stage, known: _Shared) -> None:
         async def build() -> None:
-            known.jobs = self._jobs(trial.plan)
+            efforts = self._efforts(trial.plan)
             if isinstance(stage.spec, WheelsSpec) or (
                 isinstance(stage.spec, RaySpec) and stage.spec.mode == "source"
             ):
                 async with self.compiler:
-                    await self.work.stage(trial.plan, stage.name, known.jobs)
+                    await self.work.stage(trial.plan, stage.name, efforts)
             else:
-                await self.work.stage(trial.plan, stage.name, known.jobs)
+                await self.work.stage(trial.plan, stage.name, efforts)
 
         await self._retried(trial, stage.name, build, known)
 
@@ -235,12 +248,14 @@ class _Sweep:
                 if tried >= policy.tries or self.stopped:
                     raise
                 note = f"{at}: {failure.kind}, tried again"
+                if known:
+                    known.effort = replace(known.effort, tried=known.effort.tried + 1)
                 if policy.halves_jobs:
-                    jobs = self._jobs(trial.plan) or self.limits.jobs
+                    jobs = (known and known.effort.jobs) or self.limits.jobs
                     if jobs <= 1 or known is None:
                         raise
-                    known.jobs = jobs // 2
-                    note += f" with {known.jobs} compile job{'s' if known.jobs > 1 else ''}"
+                    known.effort = Effort(jobs=jobs // 2)  # another step for the engine already
+                    note += f" with {jobs // 2} compile job{'s' if jobs // 2 > 1 else ''}"
                 await self._keep(trial, self._record(trial, "failed", failure=failure, notes=(note,)))
                 await self.work.pause(policy.pause * 2 ** (tried - 1))
                 tried += 1
@@ -248,14 +263,10 @@ class _Sweep:
                 trial.started, trial.clock = self.work.now(), self.work.seconds()
                 await self._keep(trial, self._record(trial, "building"))
 
-    def _jobs(self, plan: Plan) -> int | None:
-        """Return the compile jobs that a stage of this plan was last tried with, None where nothing was wrong.
-
-        All that stands on a stage must be built with the number that the stage came out with: another number is
-        another step for the engine, and would be built again.
-        """
-        tried = (self.shared[stage.digest].jobs for stage in plan.stages if stage.digest in self.shared)
-        return next((jobs for jobs in tried if jobs is not None), None)
+    def _efforts(self, plan: Plan) -> Efforts:
+        """Return how each stage of a plan is tried, those that were built already as they came out."""
+        shared = ((stage.name, self.shared.get(stage.digest)) for stage in plan.stages)
+        return {name: known.effort for name, known in shared if known and known.effort != USUAL}
 
     async def _failed(self, trial: _Try, failure: Failure) -> None:
         await self._keep(trial, self._record(trial, "failed", failure=failure))
@@ -284,9 +295,14 @@ class _Sweep:
         return BuildRecord.model_validate(known | more)
 
 
-def _ran(stage: Stage, seconds: float, shared_with: str = "") -> StageRun:
+def _ran(stage: Stage, seconds: float, known: _Shared, *, shared: bool = False) -> StageRun:
     return StageRun(
-        name=stage.name, digest=stage.digest, seconds=round(max(0.0, seconds), 1), shared_with=shared_with
+        name=stage.name,
+        digest=stage.digest,
+        seconds=round(max(0.0, seconds), 1),
+        shared_with=known.owner if shared else "",
+        jobs=known.effort.jobs,
+        tried=known.effort.tried,
     )
 
 

@@ -1,7 +1,6 @@
 """Does for a sweep what it asks: builds stages, verifies, measures and publishes images, keeps records."""
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
@@ -12,10 +11,12 @@ from opentelemetry.trace import Status, StatusCode
 from ci import verify
 from ci.documents import Document
 from ci.edge import Desk
+from ci.effort import Efforts
 from ci.plan import PREFIX, Plan
 from ci.publish import Publisher
-from ci.records import BuildRecord, Failure, PackageSize
+from ci.records import BuildRecord, Failure, LayerSize, PackageSize
 from ci.stages.compose import Build
+from ci.stages.growth import growth
 from ci.stages.journal import Journal
 from ci.stages.machine import look
 from ci.stages.site import PROGRAMS, with_program
@@ -36,21 +37,22 @@ class Worker:
         self._publisher = publisher
         self._looks = 0
 
-    async def stage(self, plan: Plan, name: str, jobs: int | None) -> None:
+    async def stage(self, plan: Plan, name: str, efforts: Efforts) -> None:
         """Build one stage; equal stages of two plans are one in the engine."""
         with get_tracer().start_as_current_span(f"{plan.cell.id}: {name}") as span:
             try:
-                await self._build(plan, jobs).stage(name)
+                await Build(plan, self._desk.site, efforts).stage(name)
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, name))
                 raise StepError(_failure(name, error)) from None
 
-    async def finish(self, plan: Plan, jobs: int | None) -> Outcome:
+    async def finish(self, plan: Plan, efforts: Efforts) -> Outcome:
         """Verify, measure and publish; nothing is published that was not verified."""
-        image = self._build(plan, jobs).image()
+        build = Build(plan, self._desk.site, efforts)
+        image = build.image()
         with get_tracer().start_as_current_span(f"{plan.cell.id}: verify and measure") as span:
             try:
-                return await self._finished(plan, await image.sync())
+                return await self._finished(build, await image.sync())
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, "image"))
                 raise StepError(_failure("image", error)) from None
@@ -77,16 +79,14 @@ class Worker:
         """Return a clock for durations."""
         return time.monotonic()
 
-    def _build(self, plan: Plan, jobs: int | None) -> Build:
-        site = self._desk.site
-        return Build(plan, replace(site, jobs=jobs) if jobs else site)
-
-    async def _finished(self, plan: Plan, image: dagger.Container) -> Outcome:
+    async def _finished(self, build: Build, image: dagger.Container) -> Outcome:
+        plan = build.plan
         outcomes = await verify.check_all(plan, image) if self._verified else []
         if broken := verify.not_kept(outcomes):
             lines = tuple(f"{item.name}: {item.last_line}" for item in outcomes if not item.kept)
             raise StepError(Failure(kind="verification", stage="verify", message=broken[:300], tail=lines))
         sizes = await measured(image)
+        layers = await growth(build.steps())
         versions = next(
             (dict(item.facts.get("versions", {})) for item in outcomes if item.name == "versions"), {}
         )
@@ -97,6 +97,7 @@ class Worker:
             published, digest = await self._publisher.publish(plan, tag, image, versions)
         return Outcome(
             size=sizes.total,
+            layers=tuple(LayerSize(name=name, size=size) for name, size in layers),
             packages=tuple(PackageSize(name=name, size=size) for name, size in sizes.packages.items()),
             digest=digest,
             published=published,

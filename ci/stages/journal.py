@@ -47,9 +47,13 @@ exec sleep infinity
 
 
 class Journal:
-    """The history of this engine. `mark` tells one sweep's questions from another's, for answers are cached."""
+    """The history of an image on this engine, by its name in the matrix (`me/image`).
 
-    def __init__(self, image: str, mark: str) -> None:
+    `mark` tells one sweep's questions from another's, for answers are cached; `image` is what the steps run in.
+    """
+
+    def __init__(self, name: str, image: str, mark: str) -> None:
+        self._name = name.replace("/", "-")
         self._image = image
         self._mark = mark
         self._count = 0
@@ -57,8 +61,7 @@ class Journal:
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
         """Show to all who read that this run goes on, for as long as it does."""
-        container = with_cache(dag.container().from_(self._image), Cache.RECORDS)
-        held = container.as_service(args=["sh", "-c", _LIVE, "live", self._mark])
+        held = self._container().as_service(args=["sh", "-c", _LIVE, "live", self._mark])
         await held.start()
         try:
             yield
@@ -78,5 +81,7 @@ class Journal:
 
     def _fresh(self) -> dagger.Container:
         self._count += 1
-        container = with_cache(dag.container().from_(self._image), Cache.RECORDS)
-        return container.with_env_variable("MARK", f"{self._mark}-{self._count}")
+        return self._container().with_env_variable("MARK", f"{self._mark}-{self._count}")
+
+    def _container(self) -> dagger.Container:
+        return with_cache(dag.container().from_(self._image), Cache.RECORDS, self._name)

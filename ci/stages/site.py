@@ -1,10 +1,12 @@
 """What every stage may reach: the programs that run in containers, and the user's mirror on loopback."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import dagger
 from dagger import dag
+
+from ci.effort import Effort
 
 PROGRAMS = "/run/cslr-images"
 MIRROR = "mirror"  # the host name by which mirrors files call the user's own machine
@@ -12,12 +14,20 @@ MIRROR = "mirror"  # the host name by which mirrors files call the user's own ma
 
 @dataclass(frozen=True)
 class Site:
-    """The surroundings of a build, which change no image: the user's mirror, the package index, compile jobs."""
+    """The surroundings of a build, which change no image: the user's mirror, the package index, compile jobs.
+
+    `tried` is the number of the try, which makes a step that failed another one for the engine.
+    """
 
     mirror: dagger.Service | None = None
     mirror_host: str = ""
     index: str | None = None
     jobs: int | None = None
+    tried: int = 1
+
+    def tried_as(self, effort: Effort) -> "Site":
+        """Return the surroundings for a stage that is tried with an effort."""
+        return replace(self, jobs=effort.jobs or self.jobs, tried=effort.tried)
 
     def online(self, container: dagger.Container) -> dagger.Container:
         """Let the next steps reach the network as pip and uv need it; `offline` takes it back."""
@@ -54,6 +64,8 @@ class Site:
             found += [("UV_DEFAULT_INDEX", self.index), ("PIP_INDEX_URL", self.index)]
             # pip refuses an index over plain HTTP unless its host is named; here the user named the address.
             found += [("PIP_TRUSTED_HOST", urlsplit(self.index).netloc)]
+        if self.tried > 1:
+            found += [("CSLR_IMAGES_TRY", str(self.tried))]
         return found
 
 

@@ -50,10 +50,10 @@ def call(stand: World, *words: str, **environment: str) -> Answer:
     return Answer(ran.returncode, ran.stdout, ran.stderr)
 
 
-def publish(stand: World, proxy: Proxy, password: str = servers.PASSWORD) -> Answer:
+def publish(stand: World, proxy: Proxy, *words: str, phrase: str = servers.PASSWORD) -> Answer:
     """Publish the cell to the private registry."""
     where = f"--repositories=127.0.0.1:{proxy.port}/team/image"
-    return call(stand, "publish", *CELL, where, *LOGIN, REGISTRY_PASSWORD=password)
+    return call(stand, "publish", *CELL, where, *LOGIN, *words, REGISTRY_PASSWORD=phrase)
 
 
 def asked(proxy: Proxy, path: str) -> tuple[dict[str, Any], str]:
@@ -91,7 +91,7 @@ def test_an_image_is_published_under_both_tags_and_the_digest_is_read_back(
 
 
 def test_a_wrong_password_is_told_and_leaves_nothing_behind(promised: World, private: Proxy) -> None:
-    answer = publish(promised, private, "wrong")
+    answer = publish(promised, private, phrase="wrong")
     assert answer.status != 0
     assert "cpu-py3.13-runtime: registry at publish" in answer.err
     assert "Traceback" not in answer.err
@@ -101,24 +101,41 @@ def test_a_wrong_password_is_told_and_leaves_nothing_behind(promised: World, pri
 def test_an_interrupted_publish_goes_on_where_it_ended(promised: World, private: Proxy) -> None:
     sent = 0
 
-    def second_blob_breaks(method: str, path: str) -> bool:
+    def second_blob_breaks(method: str, path: str) -> int:
         nonlocal sent
         if method == "PUT" and "/blobs/" in path:
             sent += 1
-            return sent > 1
-        return method == "PUT" and "/manifests/" in path
+            return 500 if sent > 1 else 0
+        return 500 if method == "PUT" and "/manifests/" in path else 0
 
     private.fault = second_blob_breaks
     broken = publish(promised, private)
     assert broken.status != 0
     assert tags(private) == []
     assert private.count("PUT", "/blobs/") == 1
-    private.fault = lambda *_: False
+    private.fault = lambda *_: 0
     again = publish(promised, private)
     assert again.status == 0, again.err[-4000:]
     # Layers and the configuration, each sent once over both calls.
     layers = asked(private, f"manifests/{STAYS}")[0]["layers"]
     assert private.count("PUT", "/blobs/") == len(layers) + 1
+
+
+def test_a_tag_that_still_names_another_image_is_noticed(promised: World, private: Proxy) -> None:
+    assert publish(promised, private).status == 0
+    before = asked(private, f"manifests/{MOVES}")[1]
+    # A registry that says yes and keeps the old tag; with gzip the same image has another digest.
+    private.fault = lambda method, path: (
+        201 if method == "PUT" and path.endswith(f"/manifests/{MOVES}") else 0
+    )
+    answer = publish(promised, private, "--compression=gzip")
+    assert answer.status != 0
+    assert "cpu-py3.13-runtime: registry at publish" in answer.err
+    assert f"the registry has {before}" in answer.err
+    private.fault = lambda *_: 0
+    again = publish(promised, private, "--compression=gzip")
+    assert again.status == 0, again.err[-4000:]
+    assert asked(private, f"manifests/{MOVES}")[1] == asked(private, f"manifests/{STAYS}")[1] != before
 
 
 def test_nothing_is_tagged_that_does_not_keep_its_promises(

@@ -13,6 +13,7 @@ import pytest
 
 PURE = (
     "errors",
+    "effort",
     "documents",
     "matrix",
     "sources",

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ci.effort import USUAL, Effort, Efforts
 from ci.plan import Plan
-from ci.records import BuildRecord, Failure, Kind
+from ci.records import BuildRecord, Failure, History, Kind
 from ci.sweep import GB, Limits, Outcome, StepError, sweep
 from tests.unit.planning import CELLS, plan
 
@@ -29,7 +30,7 @@ class Yard:
 
     fault: Callable[[Plan, str, int], None] = lambda *_: None
     disk: list[int] = field(default_factory=list)
-    asked: list[tuple[str, str, int | None]] = field(default_factory=list)
+    asked: list[tuple[str, str, Efforts]] = field(default_factory=list)
     built: Counter[str] = field(default_factory=Counter)
     kept: list[BuildRecord] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
@@ -37,9 +38,9 @@ class Yard:
     most: Counter[str] = field(default_factory=Counter)
     clock: float = 0.0
 
-    async def stage(self, plan: Plan, name: str, jobs: int | None) -> None:
+    async def stage(self, plan: Plan, name: str, efforts: Efforts) -> None:
         digest = next(stage.digest for stage in plan.stages if stage.name == name)
-        self.asked.append((plan.cell.id, name, jobs))
+        self.asked.append((plan.cell.id, name, efforts))
         kinds = ("all", name)
         for kind in kinds:
             self.at_once[kind] += 1
@@ -53,8 +54,8 @@ class Yard:
             for kind in kinds:
                 self.at_once[kind] -= 1
 
-    async def finish(self, plan: Plan, jobs: int | None) -> Outcome:
-        self.asked.append((plan.cell.id, "finish", jobs))
+    async def finish(self, plan: Plan, efforts: Efforts) -> Outcome:
+        self.asked.append((plan.cell.id, "finish", efforts))
         await anyio.lowlevel.checkpoint()
         tries = sum(ask[:2] == (plan.cell.id, "finish") for ask in self.asked)
         self.fault(plan, "finish", tries)
@@ -149,6 +150,26 @@ async def test_a_network_fault_is_tried_again_with_longer_pauses() -> None:
     assert tries == [*each, ("building", 4), ("ok", 4)]
 
 
+async def test_a_further_try_is_another_step_and_what_stands_on_it_keeps_its_number() -> None:
+    yard = Yard(fails("network", "torch", CELLS[0], tries=2))
+    await swept(yard, [PLANS[0], PLANS[1]], cells=2)
+    tries = [efforts.get("torch", USUAL).tried for _, name, efforts in yard.asked if name == "torch"]
+    assert tries == [1, 2, 3]
+    after = [dict(efforts) for _, name, efforts in yard.asked if name in ("pyg", "image", "finish")]
+    assert after == [{"torch": Effort(tried=3)}] * len(after)
+
+
+async def test_a_later_sweep_builds_each_stage_as_it_came_out() -> None:
+    first = Yard(fails("out-of-memory", "wheels", CELLS[0], tries=1))
+    await swept(first, PLANS[:2], jobs=2)
+    second = Yard()
+    known = History(tuple(first.kept)).efforts()
+    await sweep(PLANS[:2], second, Limits(), run="later", sources="registries", known=known)
+    wheels = [efforts["wheels"] for _, name, efforts in second.asked if name in ("wheels", "finish")]
+    assert wheels == [Effort(jobs=1)] * 3
+    assert History(tuple(second.kept)).efforts() == known
+
+
 async def test_a_network_that_stays_away_fails_the_cell() -> None:
     records = await swept(Yard(fails("network", "finish")), [PLANS[0], PLANS[3]])
     assert records[RAY].status == "failed"
@@ -169,11 +190,11 @@ async def test_out_of_memory_is_tried_with_half_the_jobs_and_all_that_follows_ke
     yard = Yard(fails("out-of-memory", "wheels", CELLS[0], tries=2))
     records = await swept(yard, PLANS[:6], jobs=8, cells=2)
     assert {record.status for record in records.values()} == {"ok"}
-    assert [jobs for _, name, jobs in yard.asked if name == "wheels"] == [None, 4, 2]
-    after = {
-        jobs for _, name, jobs in yard.asked if name in ("pyg", "ray", "marimo", "pack", "image", "finish")
-    }
-    assert after == {2}
+    tries = [efforts.get("wheels", USUAL) for _, name, efforts in yard.asked if name == "wheels"]
+    assert tries == [USUAL, Effort(jobs=4), Effort(jobs=2)]
+    above = ("pyg", "ray", "marimo", "pack", "image", "finish")
+    after = [dict(efforts) for _, name, efforts in yard.asked if name in above]
+    assert after == [{"wheels": Effort(jobs=2)}] * len(after)
     assert any("with 4 compile jobs" in note for one in yard.kept for note in one.notes)
 
 
@@ -181,7 +202,8 @@ async def test_one_job_cannot_be_halved() -> None:
     yard = Yard(fails("out-of-memory", "wheels", CELLS[0]))
     records = await swept(yard, PLANS[:1], jobs=2)
     assert records[CELLS[0]].status == "failed"
-    assert [jobs for _, name, jobs in yard.asked if name == "wheels"] == [None, 1]
+    tries = [efforts.get("wheels", USUAL) for _, name, efforts in yard.asked if name == "wheels"]
+    assert tries == [USUAL, Effort(jobs=1)]
 
 
 async def test_below_the_disk_floor_no_cell_starts_and_the_report_says_so() -> None:

@@ -13,10 +13,13 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 @dataclass
 class Proxy:
-    """What passed (`METHOD path`, with the status), and who is broken: `fault` tells by method and path."""
+    """What passed (`METHOD path`, with the status), and what is broken.
+
+    `fault` gives by method and path the status of an answer for which the server is not asked; 0 lets it pass.
+    """
 
     port: int
-    fault: Callable[[str, str], bool] = lambda *_: False
+    fault: Callable[[str, str], int] = lambda *_: 0
     passed: list[tuple[str, str, int]] = field(default_factory=list)
 
     def count(self, method: str, part: str) -> int:
@@ -35,9 +38,11 @@ def proxied(target: int) -> Iterator[Proxy]:
         def serve(self) -> None:
             proxy: Proxy = known["proxy"]
             body = self.body()
-            if proxy.fault(self.command, self.path):
-                proxy.passed.append((self.command, self.path, 500))
-                self.send_error(500)
+            if status := proxy.fault(self.command, self.path):
+                proxy.passed.append((self.command, self.path, status))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             server = http.client.HTTPConnection("127.0.0.1", target, timeout=60)
             kept = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
