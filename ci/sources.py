@@ -4,13 +4,20 @@ import re
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from ci.documents import Document, load, merged, parse_toml
 from ci.errors import UserError, choose
 from ci.matrix import CudaVersion, DebianName, Requirement, Version, Word
 
-# An image reference or an address; both may hold the places {cuda}, {tag}, {torch} and {wheel}.
+
+def _plain(text: str) -> str:
+    if found := re.search(r"\{[^{}]*\}?", text):
+        raise ValueError(f"has the place {found[0]}; here none is filled")
+    return text
+
+
+# An image reference or an address; both may hold the places {cuda}, {tag}, {torch} and {wheel} where a plan fills them.
 ImageName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/{}-]{0,200}(@sha256:[0-9a-f]{64})?$")
 ]
@@ -21,6 +28,8 @@ Address = Annotated[
         max_length=400,
     ),
 ]
+PlainImageName = Annotated[ImageName, AfterValidator(_plain)]
+PlainAddress = Annotated[Address, AfterValidator(_plain)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -29,7 +38,7 @@ class Images(Document):
 
     devel: ImageName
     runtime: ImageName
-    cpu: ImageName
+    cpu: PlainImageName
     glibc: Version
 
 
@@ -56,17 +65,17 @@ class Toolkit(Document):
 class Conda(Document):
     """Conda channels in order of priority; none means the channel that the module makes itself."""
 
-    channels: tuple[Address, ...] = ()
+    channels: tuple[PlainAddress, ...] = ()
 
 
 class Wheels(Document):
     """Addresses of Python packages; one that is not given means the client's own default, or that there is none."""
 
-    index: Address | None = None
+    index: PlainAddress | None = None
     torch: Address | None = None
     pyg: Address | None = None
     ray_nightly: Address | None = None
-    ray_source: Address | None = None
+    ray_source: PlainAddress | None = None
 
 
 class Sources(Document):

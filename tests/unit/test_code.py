@@ -13,7 +13,16 @@ from tests.unit.planning import cell, code, digests, plan, shop
 ROOT = Path(ci.__file__).parent
 ALL = "cu12.8.1-py3.13-marimo-runtime"
 # Puts stages together, reaches out for them, or checks them; what images hold does not come from here.
-AROUND = {"__init__.py", "caches.py", "compose.py", "journal.py", "machine.py", "measure.py", "site.py"}
+AROUND = {
+    "__init__.py",
+    "caches.py",
+    "compose.py",
+    "growth.py",
+    "journal.py",
+    "machine.py",
+    "measure.py",
+    "site.py",
+}
 
 
 def test_every_stage_of_a_plan_has_code() -> None:

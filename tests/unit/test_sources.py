@@ -158,6 +158,9 @@ def test_laying_mirrors_over_a_profile_leaves_the_profile_as_it_was() -> None:
         ("schema = 1", "unknown key 'schema'"),
         ("wheels = 3", "key 'wheels'"),
         ("wheels.index = 8080", "key 'wheels.index'"),
+        ('wheels.index = "http://m/{tag}"', "key 'wheels.index': has the place {tag}; here none is filled"),
+        ('conda.channels = ["http://m/{cuda}"]', "key 'conda.channels.0': has the place {cuda}"),
+        ('images.cpu = "debian:{cuda}"', "key 'images.cpu': has the place {cuda}"),
         ('conda.channels = "http://m"', "key 'conda.channels'"),
         ('conda.channels = ["conda-forge"]', "key 'conda.channels.0'"),
         ('toolkit."13.1.1".provider = "conda"', "Input should be 'image', 'wheels' or 'hybrid'"),
@@ -200,7 +203,7 @@ def test_any_file_of_mirrors_is_sources_or_a_mistake(text: str) -> None:
     ],
 )
 def test_an_address_is_http(address: str) -> None:
-    assert read_sources("upstream", f'wheels.index = "{address}"').wheels.index == address
+    assert read_sources("upstream", f'wheels.torch = "{address}"').wheels.torch == address
 
 
 @pytest.mark.parametrize(
