@@ -33,7 +33,7 @@ def install(
 ) -> dagger.Container:
     """Install packages; `variant` names the distribution, whose package lists differ."""
     container = with_cache(with_cache(container, Cache.APT_ARCHIVES, variant), Cache.APT_LISTS, variant)
-    container = site.online(container).with_exec(["sh", "-c", _INSTALL, "apt", *packages])
+    container = site.connected(container).with_exec(["sh", "-c", _INSTALL, "apt", *packages])
     return site.offline(without_cache(without_cache(container, Cache.APT_LISTS), Cache.APT_ARCHIVES))
 
 

@@ -1,5 +1,6 @@
 """What every stage may reach: the programs that run in containers, and the user's mirror on loopback."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -29,10 +30,13 @@ class Site:
         """Return the surroundings for a stage that is tried with an effort."""
         return replace(self, jobs=effort.jobs or self.jobs, tried=effort.tried)
 
+    def connected(self, container: dagger.Container) -> dagger.Container:
+        """Let the next steps reach the network, for what does not ask the package index; `offline` takes it back."""
+        return _with(container, self._network())
+
     def online(self, container: dagger.Container) -> dagger.Container:
         """Let the next steps reach the network as pip and uv need it; `offline` takes it back."""
-        for name, value in self._variables():
-            container = container.with_env_variable(name, value)
+        container = _with(self.connected(container), self._packages())
         return self._bound(container) if self.index else container
 
     def mirrored(self, container: dagger.Container) -> dagger.Container:
@@ -49,24 +53,31 @@ class Site:
 
     def offline(self, container: dagger.Container) -> dagger.Container:
         """Take back what `online` set, so that it does not stay in an image."""
-        for name, _ in self._variables():
+        for name, _ in (*self._network(), *self._packages()):
             container = container.without_env_variable(name)
         return container
 
     def _bound(self, container: dagger.Container) -> dagger.Container:
         return container.with_service_binding(MIRROR, self.mirror) if self.mirror else container
 
-    def _variables(self) -> list[tuple[str, str]]:
+    def _network(self) -> list[tuple[str, str]]:
         # uv and pip bring CA bundles of their own; the system's also holds a site's proxy CA.
         bundle = "/etc/ssl/certs/ca-certificates.crt"
         found = [("SSL_CERT_FILE", bundle), ("PIP_CERT", bundle)]
-        if self.index:
-            found += [("UV_DEFAULT_INDEX", self.index), ("PIP_INDEX_URL", self.index)]
-            # pip refuses an index over plain HTTP unless its host is named; here the user named the address.
-            found += [("PIP_TRUSTED_HOST", urlsplit(self.index).netloc)]
-        if self.tried > 1:
-            found += [("CSLR_IMAGES_TRY", str(self.tried))]
-        return found
+        return [*found, ("CSLR_IMAGES_TRY", str(self.tried))] if self.tried > 1 else found
+
+    def _packages(self) -> list[tuple[str, str]]:
+        if not self.index:
+            return []
+        # pip refuses an index over plain HTTP unless its host is named; here the user named the address.
+        trusted = ("PIP_TRUSTED_HOST", urlsplit(self.index).netloc)
+        return [("UV_DEFAULT_INDEX", self.index), ("PIP_INDEX_URL", self.index), trusted]
+
+
+def _with(container: dagger.Container, variables: Sequence[tuple[str, str]]) -> dagger.Container:
+    for name, value in variables:
+        container = container.with_env_variable(name, value)
+    return container
 
 
 def program(name: str) -> dagger.File:
