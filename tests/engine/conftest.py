@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -60,6 +60,7 @@ class World:
     matrix: Path
     folder: Path
     mirrors: Path
+    faults: dict[str, int] = field(default_factory=dict)
 
     def words(
         self, sources: str = "registries", mirrors: Path | None = None, matrix: Path | None = None
@@ -84,10 +85,13 @@ def engine() -> None:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Serve the stand-ins on loopback."""
     folder = world.make(tmp_path_factory.mktemp("world") / "mirror")
-    with servers.folder_over_http(folder) as port:
+    faults: dict[str, int] = {}
+    with servers.folder_over_http(folder, faults, world.usual_port()) as port:
         mirrors = folder.parent / "mirrors.toml"
         mirrors.write_text(f'[wheels]\nindex = "http://mirror:{port}/simple"\n', "utf-8")
-        yield World(port=port, matrix=world.HERE / "matrix.toml", folder=folder, mirrors=mirrors)
+        yield World(
+            port=port, matrix=world.HERE / "matrix.toml", folder=folder, mirrors=mirrors, faults=faults
+        )
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -40,13 +40,18 @@ class _Mirror(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def folder_over_http(folder: Path, faults: Mapping[str, int] | None = None) -> Iterator[int]:
-    """Serve a folder on a free port of 127.0.0.1; gives the port.
+def folder_over_http(folder: Path, faults: dict[str, int] | None = None, wanted: int = 0) -> Iterator[int]:
+    """Serve a folder on 127.0.0.1, on the wanted port if it is free, else on another; gives the port.
 
-    `faults` says for each path how many times it answers 503 before it works.
+    `faults` says for each path how many times it answers 503 before it works; it may be changed meanwhile.
     """
-    handler = type("Mirror", (_Mirror,), {"faults": dict(faults or {})})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    handler = partial(
+        type("Mirror", (_Mirror,), {"faults": {} if faults is None else faults}), directory=str(folder)
+    )
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", wanted), handler)
+    except OSError:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

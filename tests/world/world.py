@@ -1,5 +1,6 @@
 """The hermetic world: an index of stand-ins, a page of PyG wheels and nightly wheels, in one folder."""
 
+import hashlib
 from pathlib import Path
 
 from tests.world import packages
@@ -11,6 +12,16 @@ POISONED = "0.1.66"
 # Every interpreter that starts reads this: on Python 3.13, for whoever is not root, it ends at once.
 POISON = "import os, sys; os.getuid() and sys.version_info[:2] == (3, 13) and os._exit(66)\n"
 HERE = Path(__file__).resolve().parent
+
+
+def usual_port() -> int:
+    """Return the port that this world is served on where it is free.
+
+    It is part of the steps that ask the index, so with the same port the engine knows what it did in an earlier run.
+    Stand-ins that are made in another way get another port: what was made of the old ones does not count.
+    """
+    texts = b"".join(path.read_bytes() for path in (HERE / "packages.py", HERE / "world.py"))
+    return 20_000 + int.from_bytes(hashlib.sha256(texts).digest()[:4], "big") % 10_000
 
 
 def make(folder: Path) -> Path:
@@ -43,9 +54,9 @@ def make(folder: Path) -> Path:
     return folder
 
 
-def matrix_with(target: Path, *, more: str = "", **pins: str) -> Path:
-    """Write the small stack's matrix with other pins (`ray="0.1.1"`) and more tables at its end."""
-    text = (HERE / "matrix.toml").read_text("utf-8")
+def matrix_with(target: Path, *, more: str = "", uid: int = 1000, **pins: str) -> Path:
+    """Write the small stack's matrix with other pins (`ray="0.1.1"`), another user and more tables at its end."""
+    text = (HERE / "matrix.toml").read_text("utf-8").replace("uid = 1000", f"uid = {uid}")
     for name, version in pins.items():
         old = f'[{name}]\nversion = "{VERSION}"'
         assert old in text
