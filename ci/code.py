@@ -36,13 +36,16 @@ class Code:
 
     def __init__(self, files: Mapping[str, str]) -> None:
         self._files = dict(files)
+        self._digests: dict[str, str] = {}
 
     def digest(self, stage: str) -> str:
         """Return the SHA-256 of the texts that carry out a stage."""
-        total = hashlib.sha256()
-        for name in FILES[stage]:
-            total.update(hashlib.sha256(self._files[name].encode()).digest())
-        return total.hexdigest()
+        if stage not in self._digests:
+            total = hashlib.sha256()
+            for name in FILES[stage]:
+                total.update(hashlib.sha256(self._files[name].encode()).digest())
+            self._digests[stage] = total.hexdigest()
+        return self._digests[stage]
 
     def changed(self, name: str, text: str) -> "Code":
         """Return the code with another text for one file."""

@@ -10,7 +10,9 @@ from ci.errors import UserError, choose, one_line, shown
 from ci.indexes import Page, read_page
 from ci.lock import read_lock
 from ci.matrix import Cell, Matrix, default_matrix, read_matrix
-from ci.plan import Options, Plan, Shop, checked_archs, make_plan, needed_pages, parse_ray_mode
+from ci.pair import needed_pages
+from ci.plan import Plan, Planner, checked_archs, parse_ray_mode
+from ci.shop import Options, Shop
 from ci.sources import read_sources
 from ci.stages.site import Site
 
@@ -30,11 +32,16 @@ class Desk:
 
     async def plan(self, cell: Cell) -> Plan:
         """Plan a cell, with the index pages that it needs."""
-        make_plan(
-            cell, self.shop, {}, self.options
-        )  # every mistake comes before the first look at the network
-        pages = {address: await self._page(address) for address in needed_pages(cell, self.shop)}
-        return make_plan(cell, self.shop, pages, self.options)
+        return (await self.plans([cell]))[0]
+
+    async def plans(self, cells: Sequence[Cell]) -> list[Plan]:
+        """Plan cells, with the index pages that they need."""
+        blind = Planner(self.shop, {}, self.options)
+        for cell in cells:  # every mistake comes before the first look at the network
+            blind.plan(cell)
+        wanted = dict.fromkeys(address for cell in cells for address in needed_pages(cell, self.shop))
+        planner = Planner(self.shop, {address: await self._page(address) for address in wanted}, self.options)
+        return [planner.plan(cell) for cell in cells]
 
     async def _page(self, address: str) -> Page:
         try:

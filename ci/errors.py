@@ -18,7 +18,7 @@ class SweepError(Exception):
 def one_line(text: str) -> str:
     """Fold any text to a single printable line, so that hostile input cannot forge log lines."""
     folded = " ".join(text.split())
-    return "".join(char if char.isprintable() else "?" for char in folded)
+    return folded if folded.isprintable() else "".join(c if c.isprintable() else "?" for c in folded)
 
 
 def shown(value: str, limit: int = 60) -> str:

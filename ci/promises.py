@@ -3,7 +3,8 @@
 import json
 
 from ci.documents import Document
-from ci.plan import LABEL, Plan
+from ci.pair import LABEL
+from ci.plan import Plan
 from ci.specs import ImageSpec, PygSpec, WheelsSpec
 
 # The name that the check of versions uses, and the label that holds the expectation.

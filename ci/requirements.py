@@ -1,6 +1,8 @@
 """Requirement lines of each stage of an environment, as pip and uv read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -36,14 +38,16 @@ def wanted(
     return "".join(f"{line}\n" for line in asked[stage])
 
 
-def pins(locked: str) -> dict[str, str]:
+@lru_cache(maxsize=256)
+def pins(locked: str) -> Mapping[str, str]:
     """Return the versions that a locked requirements text pins, by normalized name."""
     found = (
         line.split()[0].partition("==") for line in locked.splitlines() if "==" in line and line[0].isalnum()
     )
-    return {str(canonicalize_name(name)): version for name, _, version in found}
+    return MappingProxyType({str(canonicalize_name(name)): version for name, _, version in found})
 
 
+@lru_cache(maxsize=1024)
 def honours(locked: str, asked: str) -> bool:
     """Tell whether a lock gives everything that is asked for, so that a changed pin is never overruled by it."""
     have = pins(locked)
@@ -56,6 +60,11 @@ def honours(locked: str, asked: str) -> bool:
 
 def picked(locked: str, wanted_pins: Sequence[str]) -> str | None:
     """Take some pins, with their hashes, out of a locked text; None when it lacks one of them."""
+    return _picked(locked, tuple(wanted_pins))
+
+
+@lru_cache(maxsize=256)
+def _picked(locked: str, wanted_pins: tuple[str, ...]) -> str | None:
     blocks: dict[str, str] = {}
     pin = ""
     for line in locked.splitlines():

@@ -13,7 +13,6 @@ from ci.effort import Effort
 from ci.errors import SweepError, UserError, choose
 from ci.limits import Machine, cells_at_once
 from ci.matrix import Cell
-from ci.plan import Plan
 from ci.publish import Publisher
 from ci.records import BuildRecord, History, merged, read_history
 from ci.report.document import document
@@ -105,7 +104,7 @@ class Run:
         self, cells: Sequence[Cell], choices: Choices, publisher: Publisher | None, before: History
     ) -> tuple[BuildRecord, ...]:
         """Build cells; return the last record of each, in their order."""
-        plans = await plans_of(self.desk, cells)
+        plans = await self.desk.plans(cells)
         machine = await look(self.desk.shop.sources.images.cpu, self.id)
         worker = Worker(self.desk, self.journal, self.id, verified=choices.verified, publisher=publisher)
         limits = self._limits(choices, machine)
@@ -141,15 +140,10 @@ class Run:
         )
 
 
-async def plans_of(desk: Desk, cells: Sequence[Cell]) -> list[Plan]:
-    """Plan cells one after the other; pages that two need are read once by the engine."""
-    return [await desk.plan(cell) for cell in cells]
-
-
 async def planned(desk: Desk, cells: Sequence[Cell], form: str, given: dagger.File | None) -> str:
     """Tell what a selection of cells would do, in one of the forms."""
     choose("plan format", form, PLAN_FORMATS)
-    plans = await plans_of(desk, cells)
+    plans = await desk.plans(cells)
     if form == "github":
         return json.dumps(survey.github(plans))
     history = await Run(desk).history(given)

@@ -1,13 +1,16 @@
 """What each stage is told: every input resolved, so that a stage has nothing left to decide."""
 
 import hashlib
-import json
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from ci.documents import Document
 from ci.indexes import Wheel
 from ci.sources import Deb
+
+PREFIX = "/opt/env"
+CUDA_HOME = "/usr/local/cuda"
 
 
 class Spec(Document):
@@ -127,7 +130,8 @@ class ImageSpec(Spec):
     port: int | None
 
 
-class Stage(Document):
+@dataclass(frozen=True, kw_only=True)
+class Stage:
     """One step of a plan. Two stages with the same digest are the same step, and are built once."""
 
     name: str
@@ -139,11 +143,9 @@ class Stage(Document):
     @cached_property
     def digest(self) -> str:
         """Return the SHA-256 of everything that the stage is made from: its spec, its code and its parents."""
-        content = {
-            "name": self.name,
-            "spec": self.spec.model_dump(mode="json"),
-            "code": self.code,
-            "parents": [parent.digest for parent in self.parents],
-        }
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        total = hashlib.sha256(f"{self.name} {self.code}".encode())
+        for parent in self.parents:
+            total.update(f" {parent.digest}".encode())
+        # Fields in their order; a list of what a stage is made from needs no other form.
+        total.update(self.spec.model_dump_json().encode())
+        return total.hexdigest()

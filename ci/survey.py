@@ -60,27 +60,32 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
     first: dict[str, str] = {}
     uses = 0
     cells: list[CellSurvey] = []
+    shared: dict[str, StageSurvey] = {}  # of each digest, as cells after the first one have it
     for plan in plans:
         stages: list[StageSurvey] = []
         for stage in plan.stages:
             uses += 1
-            owner = first.setdefault(stage.digest, plan.cell.id)
-            stages.append(
-                StageSurvey(
-                    name=stage.name,
-                    digest=stage.digest,
-                    reason=stage.reason,
-                    shared_with=owner if owner != plan.cell.id else None,
-                    seconds=known.get(stage.digest),
-                )
+            digest = stage.digest
+            if digest in shared:
+                stages.append(shared[digest])
+                continue
+            first[digest] = plan.cell.id
+            own = StageSurvey(
+                name=stage.name,
+                digest=digest,
+                reason=stage.reason,
+                shared_with=None,
+                seconds=known.get(digest),
             )
+            shared[digest] = own.model_copy(update={"shared_with": plan.cell.id})
+            stages.append(own)
         last, good = history.latest(plan.cell.id), history.last_good(plan.cell.id)
         cells.append(
             CellSurvey(
                 cell=plan.cell.id,
                 plan=plan.digest,
                 stages=tuple(stages),
-                notes=tuple(one_line(note) for note in plan.notes),
+                notes=tuple(map(one_line, plan.notes)),
                 last_status=last.status if last else None,
                 last_size=good.size if good else None,
                 built_as_planned=good is not None and good.plan == plan.digest,

@@ -12,8 +12,9 @@ from pydantic import Field
 
 from ci.documents import Document
 from ci.errors import UserError
-from ci.plan import PREFIX, Plan
+from ci.plan import Plan
 from ci.promises import Promise, promises
+from ci.specs import PREFIX
 from ci.stages.site import PROGRAMS, with_program
 
 

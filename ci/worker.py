@@ -12,9 +12,10 @@ from ci import verify
 from ci.documents import Document
 from ci.edge import Desk
 from ci.effort import Efforts
-from ci.plan import PREFIX, Plan
+from ci.plan import Plan
 from ci.publish import Publisher
 from ci.records import BuildRecord, Failure, LayerSize, PackageSize
+from ci.specs import PREFIX
 from ci.stages.compose import Build
 from ci.stages.growth import growth
 from ci.stages.journal import Journal

@@ -3,8 +3,7 @@
 import dagger
 from dagger import dag
 
-from ci.plan import CUDA_HOME
-from ci.specs import BaseSpec
+from ci.specs import CUDA_HOME, BaseSpec
 from ci.stages import account, apt
 from ci.stages.site import Site, program
 

@@ -3,8 +3,7 @@
 import dagger
 from dagger import dag
 
-from ci.plan import PREFIX
-from ci.specs import InstallSpec
+from ci.specs import PREFIX, InstallSpec
 from ci.stages.caches import Cache, with_cache, without_cache
 from ci.stages.site import Site
 

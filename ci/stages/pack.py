@@ -2,8 +2,7 @@
 
 import dagger
 
-from ci.plan import PREFIX
-from ci.specs import CondaSpec
+from ci.specs import PREFIX, CondaSpec
 from ci.stages.base import TOOLS
 from ci.stages.caches import Cache, with_cache
 from ci.stages.conda import channels, with_channel

@@ -3,8 +3,7 @@
 import dagger
 from dagger import dag
 
-from ci.plan import PREFIX
-from ci.specs import PygSpec
+from ci.specs import PREFIX, PygSpec
 from ci.stages.base import TOOLS
 from ci.stages.install import install
 from ci.stages.site import Site

@@ -3,8 +3,7 @@
 import dagger
 from dagger import dag
 
-from ci.plan import PREFIX
-from ci.specs import RaySpec
+from ci.specs import PREFIX, RaySpec
 from ci.stages import apt
 from ci.stages.base import TOOLS
 from ci.stages.caches import Cache, with_cache

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import dagger
 
-from ci.plan import CUDA_HOME, PREFIX
-from ci.specs import RuntimeBaseSpec
+from ci.specs import CUDA_HOME, PREFIX, RuntimeBaseSpec
 from ci.stages import account, apt
 from ci.stages.site import Site
 

@@ -2,7 +2,7 @@
 
 import dagger
 
-from ci.plan import PREFIX
+from ci.specs import PREFIX
 from ci.stages.base import TOOLS
 from ci.stages.site import PROGRAMS, with_program
 

@@ -2,8 +2,7 @@
 
 import dagger
 
-from ci.plan import CUDA_HOME
-from ci.specs import ToolkitSpec
+from ci.specs import CUDA_HOME, ToolkitSpec
 from ci.stages import apt
 from ci.stages.base import TOOLS, with_tools
 from ci.stages.site import PROGRAMS, Site, with_program

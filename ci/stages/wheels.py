@@ -3,8 +3,7 @@
 import dagger
 from dagger import dag
 
-from ci.plan import CUDA_HOME, PREFIX
-from ci.specs import WheelsSpec
+from ci.specs import CUDA_HOME, PREFIX, WheelsSpec
 from ci.stages.base import TOOLS
 from ci.stages.caches import Cache, with_cache
 from ci.stages.site import PROGRAMS, Site, with_program

@@ -12,8 +12,9 @@ from ci.documents import load, merged, parse_toml
 from ci.indexes import Page, read_page
 from ci.lock import Lock, read_lock
 from ci.matrix import Cell, Matrix
-from ci.plan import Options, Plan, Shop, make_plan
+from ci.plan import Plan, make_plan
 from ci.records import History
+from ci.shop import Options, Shop
 from ci.sources import read_sources
 from ci.survey import survey, text
 

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from ci.documents import load
 from ci.indexes import Page
 from ci.matrix import Matrix
-from ci.plan import Options, Plan, Shop, checked_archs, make_plan, needed_pages, parse_ray_mode
+from ci.pair import needed_pages
+from ci.plan import Plan, checked_archs, make_plan, parse_ray_mode
 from ci.promises import promises
+from ci.shop import Options, Shop
 from ci.sources import Sources, profiles, read_sources
 from ci.specs import (
     BaseSpec,

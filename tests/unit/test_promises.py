@@ -5,8 +5,8 @@ from importlib import resources
 
 import pytest
 
-from ci.plan import Options
 from ci.promises import expected, promises
+from ci.shop import Options
 from tests.unit.planning import CELLS, plan, pyg_page
 
 COMPILED = ("cpp_extension_cuda", "extension_archs")

@@ -22,6 +22,9 @@ PURE = (
     "code",
     "lock",
     "specs",
+    "shop",
+    "line",
+    "pair",
     "plan",
     "promises",
     "survey",
@@ -152,7 +155,8 @@ def test_planning_opens_no_socket_and_no_file_and_starts_nothing(tmp_path: Path)
         "import json, socket\n"
         "from tests.unit.planning import CELLS, cell, shop\n"
         "from ci.survey import survey, text\n"
-        "from ci.plan import make_plan, needed_pages\n"
+        "from ci.pair import needed_pages\n"
+        "from ci.plan import make_plan\n"
         "from ci.promises import promises\n"
         "from ci.records import History\n"
         "def refuse(*_, **__): raise AssertionError('a socket was opened')\n"

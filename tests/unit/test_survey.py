@@ -2,8 +2,9 @@
 
 import re
 
-from ci.plan import Options, Plan
+from ci.plan import Plan
 from ci.records import BuildRecord, History, StageRun
+from ci.shop import Options
 from ci.survey import Survey, github, left_out, survey, text
 from tests.unit.planning import CELLS, explain, matrix_with, plan, pyg_page
 
