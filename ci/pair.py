@@ -50,7 +50,9 @@ def torch_pins(cell: Cell, shop: Shop) -> TorchPins:
 class Pair:
     """One CUDA x Python pair, that of a cell: the stages that its cells share, each made when it is asked for first."""
 
-    def __init__(self, cell: Cell, line: Line, shop: Shop, pages: Pages, options: Options) -> None:
+    def __init__(
+        self, cell: Cell, pins: TorchPins, line: Line, shop: Shop, pages: Pages, options: Options
+    ) -> None:
         self.line = line
         self.cuda = cell.cuda
         self.python = cell.python
@@ -63,7 +65,7 @@ class Pair:
         self.page = next((pages[address] for address in needed_pages(cell, shop) if address in pages), None)
         self.options = options
         self.tag = shop.matrix.cuda[cell.cuda].wheel_tag
-        self.pins = torch_pins(cell, shop)
+        self.pins = pins
         self._marimo: dict[str, Stage] = {}
         self._notes: dict[str, list[str]] = {}
 

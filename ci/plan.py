@@ -8,7 +8,7 @@ from ci.errors import UserError, choose, shown
 from ci.indexes import Pages
 from ci.line import Line
 from ci.matrix import Cell, PromiseName, Target
-from ci.pair import LABEL, Pair
+from ci.pair import LABEL, Pair, torch_pins
 from ci.shop import Options, RayMode, Shop
 from ci.specs import PREFIX, ImageSpec, PackSpec, Spec, Stage
 
@@ -65,8 +65,9 @@ class Planner:
     def _pair(self, cell: Cell) -> Pair:
         key = cell.cuda, cell.python
         if key not in self._pairs:
+            pins = torch_pins(cell, self.shop)
             line = self._lines.get(cell.cuda) or self._lines.setdefault(cell.cuda, Line(cell.cuda, self.shop))
-            self._pairs[key] = Pair(cell, line, self.shop, self.pages, self.options)
+            self._pairs[key] = Pair(cell, pins, line, self.shop, self.pages, self.options)
         return self._pairs[key]
 
 

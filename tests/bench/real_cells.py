@@ -1,14 +1,12 @@
 """Builds real cells and writes BENCHMARKS.md: `python -m tests.bench.real_cells` (hours of CPU when caches are empty).
 
 Each cell is built by `matrix` and verified, then once more with all of it cached; times and sizes are those of its
-records. "longest" is the longest time that the engine's history has for that very stage: the cold time, if caches were
-empty when the engine first built it. Start from an empty cache folder for cold numbers.
+records. "longest" is the longest time that the engine's history has for that stage of the pair: the cold time, if
+caches were empty when the engine first built it. Start from an empty cache folder for cold numbers.
 """
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import time
 import urllib.request
@@ -18,16 +16,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.engine.conftest import CACHE, ROOT, succeed
+from tests.bench.page import machine, put
+from tests.engine.conftest import CACHE, succeed
 from tests.world.servers import image_registry
 
 CELLS = (("12.8.1", "3.13", "ray-runtime"), ("12.8.1", "3.13", "devel"), ("13.1.1", "3.14", "ray-runtime"))
-RESULTS = ROOT / "BENCHMARKS.md"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One cell's numbers: records of its builds, the longest time of each stage digest, and what a registry got.
+    """One cell's numbers: records of its builds, the longest time of each stage of its pair, and what a registry got.
 
     Times are seconds, sizes are bytes; `pushed` holds compressed and uncompressed bytes of each layer.
     """
@@ -66,8 +64,9 @@ def measure(cuda: str, python: str, target: str, registry: int) -> Measured:
     call("matrix", *pair, which, "--disk-floor=15", "--no-verify")
     cached = newest(cell)
     longest: dict[str, float] = {}
-    for stage in (stage for record in history() for stage in record.get("stages", ())):
-        longest[stage["digest"]] = max(longest.get(stage["digest"], 0.0), stage["seconds"])
+    mine = (record for record in history() if record["cell"].startswith(f"cu{cuda}-py{python}-"))
+    for stage in (stage for record in mine for stage in record.get("stages", ())):
+        longest[stage["name"]] = max(longest.get(stage["name"], 0.0), stage["seconds"])
     wheels = json.loads(call("wheels", *pair, "file", "--path=report.json", "contents"))
     tag = f"{target}-{cuda}"
     began = time.monotonic()
@@ -102,18 +101,15 @@ def unpacked(address: str) -> int:
         return int(count.communicate()[0])
 
 
-def page(results: Sequence[Measured]) -> str:
+def part(results: Sequence[Measured]) -> str:
     """Write the numbers down."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     text = [
-        "# Benchmarks",
+        "## Real cells",
         "",
-        "Written by `python -m tests.bench.real_cells`; every number was measured on the machine that it names.",
-        "",
-        f"Machine: {os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()}, the embedded engine, the",
-        "`registries` sources. No GPU: compiled CUDA code was compiled and looked at, not run.",
-        "Times are wall time of a stage in a sweep; the longest that the engine's history has for the very stage, and",
-        "with all of it cached. Other work ran on the machine meanwhile. Sizes are MB (10^6 bytes).",
+        f"`python -m tests.bench.real_cells`, {machine()}, the embedded engine, the `registries` sources. No GPU:",
+        "compiled CUDA code was compiled and looked at, not run. Times are wall time of a stage: the longest",
+        "that the history has for this stage of the pair, and with all of it cached; other work ran on the machine",
+        "meanwhile. Sizes are MB (10^6 bytes).",
         "",
     ]
     for found in results:
@@ -125,12 +121,12 @@ def section(found: Measured) -> list[str]:
     """Write one cell down."""
     compressed = sum(size for size, _ in found.pushed) / 1e6
     on_disk = found.built["size"] / 1e6
-    lines = [f"## {found.cell}: {on_disk:,.0f} MB on disk, {compressed:,.0f} MB compressed (zstd)", ""]
+    lines = [f"### {found.cell}: {on_disk:,.0f} MB on disk, {compressed:,.0f} MB compressed (zstd)", ""]
     lines += ["| stage | longest, s | cached, s |", "|---|---|---|"]
-    again = {stage["digest"]: stage["seconds"] for stage in found.cached["stages"]}
+    again = {stage["name"]: stage["seconds"] for stage in found.cached["stages"]}
     for stage in found.built["stages"]:
-        digest = stage["digest"]
-        lines.append(f"| {stage['name']} | {found.longest[digest]:.0f} | {again.get(digest, 0.0):.0f} |")
+        name = stage["name"]
+        lines.append(f"| {name} | {found.longest[name]:.0f} | {again.get(name, 0.0):.0f} |")
     lines.append(f"| verify and measure | {after(found.built):.0f} | |")
     lines.append(f"| measure alone | | {after(found.cached):.0f} |")
     lines.append(f"| publish to a registry on loopback, zstd | {found.publish_seconds:.0f} | |")
@@ -178,7 +174,7 @@ def main() -> None:
         with image_registry(crane, Path(folder)) as registry:
             for number in parser.parse_args().cells:
                 results.append(measure(*CELLS[number], registry))
-                RESULTS.write_text(page(results), "utf-8")
+                put("real cells", part(results))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,28 @@
+"""BENCHMARKS.md: each benchmark writes its own part and leaves the others as they are."""
+
+import os
+import platform
+import re
+
+from tests.engine.conftest import ROOT
+
+PAGE = ROOT / "BENCHMARKS.md"
+HEAD = """# Benchmarks
+
+Written by the programs in `tests/bench`; every number was measured on the machine that it names.
+"""
+
+
+def put(name: str, text: str) -> None:
+    """Write a part of the page, in place of its former text or at the end."""
+    part = f"<!-- {name}: begin -->\n{text.strip()}\n<!-- {name}: end -->\n"
+    page = PAGE.read_text("utf-8") if PAGE.exists() else HEAD
+    before = re.compile(rf"<!-- {name}: begin -->.*<!-- {name}: end -->\n", re.DOTALL)
+    page = before.sub(lambda _: part, page) if before.search(page) else f"{page}\n{part}"
+    PAGE.write_text(page, "utf-8")
+
+
+def machine() -> str:
+    """Name the machine's size."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return f"{os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()}"
