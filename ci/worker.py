@@ -16,7 +16,7 @@ from ci.plan import Plan
 from ci.publish import Publisher
 from ci.records import BuildRecord, Failure, LayerSize, PackageSize
 from ci.specs import PREFIX
-from ci.stages.compose import Build
+from ci.stages.compose import Build, Made
 from ci.stages.growth import growth
 from ci.stages.journal import Journal
 from ci.stages.machine import look
@@ -37,19 +37,20 @@ class Worker:
         self._verified = verified
         self._publisher = publisher
         self._looks = 0
+        self._made = Made()
 
     async def stage(self, plan: Plan, name: str, efforts: Efforts) -> None:
         """Build one stage; equal stages of two plans are one in the engine."""
         with get_tracer().start_as_current_span(f"{plan.cell.id}: {name}") as span:
             try:
-                await Build(plan, self._desk.site, efforts).stage(name)
+                await Build(plan, self._desk.site, efforts, self._made).stage(name)
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, name))
                 raise StepError(_failure(name, error)) from None
 
     async def finish(self, plan: Plan, efforts: Efforts) -> Outcome:
         """Verify, measure and publish; nothing is published that was not verified."""
-        build = Build(plan, self._desk.site, efforts)
+        build = Build(plan, self._desk.site, efforts, self._made)
         image = build.image()
         with get_tracer().start_as_current_span(f"{plan.cell.id}: verify and measure") as span:
             try:
