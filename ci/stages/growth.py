@@ -5,10 +5,12 @@ from itertools import pairwise
 
 import dagger
 
-# As measure.py counts: hard links once, folders and other file systems not at all. Runtime bases have no Python.
-_TOTAL = (
-    r"""find / -xdev ! -type d -printf '%i %s\n' | sort -u | awk '{ s += $2 } END { printf "%.0f", s }'"""
-)
+# As measure.py counts: hard links once, folders and other file systems not at all, such as the engine's own program,
+# which is mounted as a file. Runtime bases have no Python.
+_TOTAL = r"""
+find / -xdev ! -type d -printf '%D %i %s\n' | sort -u |
+    awk -v own="$(stat -c %d /)" '$1 == own { total += $3 } END { printf "%.0f", total }'
+"""
 
 
 async def growth(steps: Sequence[tuple[str, dagger.Container]]) -> list[tuple[str, int]]:
