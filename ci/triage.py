@@ -163,7 +163,14 @@ _STEP: Signs = (
         (r"\b404 +Not Found", r"HTTP error:? 404\b", r"returned error: 404\b", r"response status:? 404\b"),
     ),
     # pip and apt go on after a fault of the network, and then find nothing in the index that they have not read.
-    ("network", (r"Retrying \(Retry\(total=0\b", r"^W: Failed to fetch ")),
+    (
+        "network",
+        (
+            r"Retrying \(Retry\(total=0\b",
+            r"^W: Failed to fetch ",
+            r"^Could not fetch URL \S+ .*max retries exceeded",
+        ),
+    ),
     (
         "missing-wheel",
         (

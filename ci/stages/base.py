@@ -9,6 +9,13 @@ from ci.stages.site import Site, program
 
 TOOLS = "/opt/tools"
 
+# Of an index that does not answer pip says only that it has no such package; its log says why.
+_PIP = f"""
+{TOOLS}/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --no-compile --log /run/pip.log \\
+    --require-hashes -r /run/tools.txt || {{ grep -o 'Could not fetch URL .*' /run/pip.log >&2; exit 1; }}
+rm /run/pip.log
+"""
+
 
 def build(site: Site, spec: BaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
     """Compose the devel base."""
@@ -29,17 +36,5 @@ def with_tools(container: dagger.Container, site: Site, requirements: str) -> da
     """Install py-rattler, conda-pack and uv from their lock, apart from any environment."""
     lock = dag.directory().with_new_file("tools.txt", requirements).file("tools.txt")
     container = site.online(container).with_mounted_file("/run/tools.txt", lock)
-    container = container.with_exec(["python3", "-m", "venv", TOOLS]).with_exec(
-        [
-            f"{TOOLS}/bin/pip",
-            "install",
-            "--quiet",
-            "--no-cache-dir",
-            "--disable-pip-version-check",
-            "--no-compile",
-            "--require-hashes",
-            "-r",
-            "/run/tools.txt",
-        ]
-    )
+    container = container.with_exec(["python3", "-m", "venv", TOOLS]).with_exec(["sh", "-c", _PIP])
     return site.offline(container.without_mount("/run/tools.txt"))

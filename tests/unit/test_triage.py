@@ -23,6 +23,7 @@ FILES = sorted(SAMPLES.glob("*/*.txt"))
 TELLING = {
     "network/uv-refused": "Failed to fetch: http://127.0.0.1:9/simple/demo/",
     "network/uv-503": "503 Service Unavailable",
+    "network/pip-503": "too many 503 error responses",
     "network/pip-refused": "[Errno 111] Connection refused",
     "network/apt-update-install": "Could not connect to 127.0.0.1:9",
     "network/curl-dns": "Could not resolve host: index.example.invalid",
