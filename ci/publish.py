@@ -11,6 +11,7 @@ from dagger import ImageLayerCompression, dag
 
 from ci.errors import UserError, choose
 from ci.plan import Plan
+from ci.records import Failure
 from ci.sweep import StepError
 from ci.tags import checked_repository, tags
 from ci.triage import triage
@@ -65,8 +66,8 @@ class Publisher:
         except dagger.QueryError as error:
             raise StepError(triage("publish", "", message=f"{address}: {error}")) from None
         if back.rpartition("@")[2] != digest:
-            failure = triage("publish", "", message=f"{address}: pushed {digest}, the registry has {back}")
-            raise StepError(failure.model_copy(update={"kind": "registry"}))
+            said = f"{address}: pushed {digest}, the registry has {back}"
+            raise StepError(Failure(kind="registry", stage="publish", message=said))
         return digest
 
     def _logged_in(self, container: dagger.Container) -> dagger.Container:

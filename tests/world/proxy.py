@@ -1,5 +1,6 @@
 """An HTTP proxy on loopback in front of one server: it counts what passes, and breaks what a test wants broken."""
 
+import hashlib
 import http.client
 import threading
 from collections.abc import Callable, Iterator
@@ -41,6 +42,8 @@ def proxied(target: int) -> Iterator[Proxy]:
             if status := proxy.fault(self.command, self.path):
                 proxy.passed.append((self.command, self.path, status))
                 self.send_response(status)
+                # As a registry answers what it has stored: whoever pushes looks at it.
+                self.send_header("Docker-Content-Digest", f"sha256:{hashlib.sha256(body).hexdigest()}")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
