@@ -65,8 +65,9 @@ class Publisher:
             back = await self._logged_in(dag.container()).from_(address).image_ref()
         except dagger.QueryError as error:
             raise StepError(triage("publish", "", message=f"{address}: {error}")) from None
-        if back.rpartition("@")[2] != digest:
-            said = f"{address}: pushed {digest}, the registry has {back}"
+        found = back.rpartition("@")[2]
+        if found != digest:
+            said = f"{address}: pushed {digest}, the registry has {found}"
             raise StepError(Failure(kind="registry", stage="publish", message=said))
         return digest
 
