@@ -37,8 +37,11 @@ Jobs = Annotated[
     int | None, Doc("Compile jobs at once: `2`. Unset: what memory and cores allow (3.5 GB a job).")
 ]
 RayMode = Annotated[str, Doc("Where Ray comes from: `stable`, `nightly` (a wheel) or `source` (bazel).")]
-Strip = Annotated[
-    bool, Doc("Strip symbols from the environment's shared libraries; gives up native profiling.")
+ProfileName = Annotated[
+    str,
+    Doc(
+        "What runtime images are made for: `default`, `slim` or `minimal`; `profiles` tells what each gives up."
+    ),
 ]
 Cudas = Annotated[list[str] | None, Doc("CUDA versions to include: `12.8.1,13.1.1`. Unset: all but `cpu`.")]
 Pythons = Annotated[list[str] | None, Doc("Python versions to include: `3.13`. Unset: all.")]
@@ -98,3 +101,10 @@ WebhookService = Annotated[
 AnyImage = Annotated[dagger.Container, Doc("An image that keeps its environment at /opt/env.")]
 Verified = Annotated[dagger.Container | None, Doc("The image to verify. Unset: the one that `build` gives.")]
 Packed = Annotated[dagger.Directory, Doc("A packed environment, as `packed` exports it.")]
+SizeFormat = Annotated[
+    str, Doc("Form of the sizes: `text` for people, `json` for programs and for `--against`.")
+]
+Against = Annotated[
+    dagger.File | None,
+    Doc("Sizes of another image, as `size --format json` prints them, to tell the difference."),
+]

@@ -6,23 +6,30 @@ from importlib import resources
 from types import MappingProxyType
 
 # What carries out each stage, under `ci/`. A change of anything else leaves the images as they are.
-_INSTALL = ("stages/install.py",)
+# The commands of all stages are in one file: they are the same with Dagger and in a Dockerfile.
+_ALL = ("commands.py",)
+_APT = (*_ALL, "stages/apt.py", "programs/install_debs.sh")
+_TOOLS = (*_APT, "stages/tools.py", "programs/install_tools.sh")
+_USER = ("stages/account.py", "programs/add_user.sh")
+_INSTALL = (*_ALL, "stages/install.py", "programs/install_packages.sh")
 FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "channel": ("stages/channel.py", "stages/apt.py", "programs/make_channel.py"),
-        "toolkit": ("stages/toolkit.py", "stages/apt.py", "programs/cuda_home.py"),
-        "base": ("stages/base.py", "stages/apt.py", "stages/account.py", "programs/make_env.py"),
-        "conda": ("stages/conda.py", "programs/make_env.py"),
+        "channel": ("stages/channel.py", *_TOOLS, "programs/make_channel.py"),
+        "toolkit": ("stages/toolkit.py", *_TOOLS, "programs/cuda_home.py"),
+        "base": ("stages/base.py", *_TOOLS, *_USER, "programs/make_env.py", "programs/conda_env.sh"),
+        "conda": (*_ALL, "stages/conda.py", "programs/make_env.py"),
         "torch": ("stages/torch.py", *_INSTALL),
-        "wheels": ("stages/wheels.py", "programs/compile_wheels.py"),
-        "pyg": ("stages/pyg.py", *_INSTALL),
-        "ray": ("stages/ray.py", *_INSTALL),
+        "wheels": (*_ALL, "stages/wheels.py", "programs/compile_wheels.py"),
+        "pyg": ("stages/pyg.py", *_INSTALL, "programs/install_wheels.sh"),
+        "ray": ("stages/ray.py", *_INSTALL, *_APT, "programs/install_wheels.sh", "programs/build_ray.sh"),
         "marimo": ("stages/marimo.py", *_INSTALL),
-        "runtime-base": ("stages/runtime.py", "stages/apt.py", "stages/account.py"),
+        "runtime-base": ("stages/runtime.py", *_APT, *_USER),
         "pack": (
+            *_ALL,
             "stages/pack.py",
             "stages/delta.py",
-            "stages/strip.py",
+            "stages/trim.py",
+            "programs/trim_env.py",
             "programs/pack_env.py",
             "programs/strip_libs.py",
         ),

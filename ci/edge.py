@@ -11,7 +11,7 @@ from ci.indexes import Page, read_page
 from ci.lock import read_lock
 from ci.matrix import Cell, Matrix, default_matrix, read_matrix
 from ci.pair import needed_pages
-from ci.plan import Plan, Planner, checked_archs, parse_ray_mode
+from ci.plan import Plan, Planner, checked_archs, named, parse_ray_mode, profile_of
 from ci.shop import Options, Shop
 from ci.sources import read_sources
 from ci.stages.site import Site
@@ -29,6 +29,10 @@ class Desk:
     def matrix(self) -> Matrix:
         """Return the matrix in use."""
         return self.shop.matrix
+
+    def names(self, cells: Sequence[Cell]) -> list[str]:
+        """Return the names of the cells' images in records and reports."""
+        return [named(cell, profile_of(cell, self.matrix, self.options)) for cell in cells]
 
     async def plan(self, cell: Cell) -> Plan:
         """Plan a cell, with the index pages that it needs."""
@@ -73,7 +77,7 @@ async def open_desk(
     archs: str | None,
     jobs: int | None,
     ray: str,
-    strip: bool,
+    profile: str,
 ) -> Desk:
     """Read and check everything that a call was given, before anything is built.
 
@@ -85,7 +89,7 @@ async def open_desk(
     options = Options(
         archs=checked_archs(archs) if archs is not None else None,
         ray=parse_ray_mode(ray),
-        strip=strip,
+        profile=profile,
     )
     matrix = default_matrix()
     if matrix_file:
@@ -94,6 +98,7 @@ async def open_desk(
     chosen = read_sources(sources, *over)
     choose("sources profile with torch pins in the matrix", sources, matrix.torch)
     shop = Shop(matrix=matrix, profile=sources, sources=chosen, lock=read_lock(), code=read_code())
+    choose("profile", profile, matrix.profiles)
     host = await mirror_service.hostname() if mirror_service else ""
     site = Site(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index, jobs=jobs)
     return Desk(shop=shop, site=site, options=options)

@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from ci.errors import UserError
+from ci.profiles import Profile
 from ci.shop import Shop
 from ci.sources import Toolkit, filled
 from ci.specs import Account, BaseSpec, ChannelSpec, RuntimeBaseSpec, Spec, Stage, ToolkitSpec
@@ -15,8 +16,9 @@ class Line:
         UserError: the sources have no toolkit for it.
     """
 
-    def __init__(self, cuda: str, shop: Shop) -> None:
+    def __init__(self, cuda: str, shop: Shop, profile: Profile) -> None:
         self.cuda = cuda
+        self.wanted = profile
         self.matrix = shop.matrix
         self.sources = shop.sources
         self.profile = shop.profile
@@ -81,12 +83,15 @@ class Line:
         """Return the stage of the runtime base."""
         images = self.sources.images
         name = self._place(images.cpu if self.cuda == "cpu" else images.runtime)
-        spec = RuntimeBaseSpec(image=name, apt=self.matrix.apt.runtime, account=self.account)
+        apt = self.matrix.apt.runtime if self.wanted.apt is None else self.wanted.apt
+        adds = self.wanted.toolkit and self.toolkit is not None
+        spec = RuntimeBaseSpec(image=name, apt=apt, account=self.account, adds_toolkit=adds)
+        holds = "compilers for JIT" if self.wanted.toolkit else "no compilers"
         return self.add(
             "runtime-base",
             spec,
-            (self.toolkit,),
-            f"compilers for JIT on {name}; torch's wheels bring CUDA's libraries",
+            (self.toolkit if adds else None,),
+            f"{holds} on {name}; torch's wheels bring CUDA's libraries",
         )
 
     def add(self, name: str, spec: Spec, parents: tuple[Stage | None, ...], reason: str) -> Stage:

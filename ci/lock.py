@@ -27,6 +27,10 @@ class Lock:
         """Return the locked requirements of a stage, None where the pair has no lock (only pins)."""
         return self._files.get(f"{profile}/{pair_id}/{stage}.txt")
 
+    def places(self) -> dict[str, str]:
+        """Return the path in the repository of each lock file, by its text."""
+        return {text: f"ci/locks/{name}" for name, text in self._files.items()}
+
 
 def read_lock() -> Lock:
     """Read the lock files that come with the module."""

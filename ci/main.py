@@ -4,13 +4,17 @@ import dagger
 from dagger import dag, object_type
 
 from ci import args, verify
+from ci.dockerfile import dockerfile
 from ci.edge import Desk, open_desk, selected
 from ci.errors import UserError
+from ci.profiles import told
 from ci.public import public
 from ci.publish import open_publisher
 from ci.run import Choices, Run, Webhook, build_and_tell, planned, publish_one, report_of, written
+from ci.size import sized
 from ci.stages import runtime, strip
 from ci.stages.compose import Build
+from ci.stages.files import folder
 
 # Every function that plans may read index pages, and stands on base images and packages that change upstream:
 # its result is kept for a session. The layers below it have caches of their own. Each ends with `sync`, so that
@@ -28,7 +32,7 @@ class CslrImages:
     archs: args.Archs = None
     jobs: args.Jobs = None
     ray_mode: args.RayMode = "stable"
-    strip_libraries: args.Strip = False
+    profile: args.ProfileName = "default"
 
     # -- what there is -----------------------------------------------------------------------------------
 
@@ -59,6 +63,19 @@ class CslrImages:
         """Tell what would be built and why, without building: `plan --cuda 12.8.1 --python 3.13 --target devel`."""
         desk = await self._desk()
         return await planned(desk, selected(desk, cuda, python, target, phase, only), format, history)
+
+    @public(cache="session")
+    async def profiles(self) -> str:
+        """Tell what each profile takes out of runtimes and gives up: `profiles`, then `--profile slim build …`."""
+        matrix = (await self._desk()).matrix
+        return told(matrix.profiles, matrix.rules)
+
+    @public(cache="session")
+    async def dockerfile(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
+        """Write a pair's images as a Dockerfile: `dockerfile … export --path dockerfiles/cu12.8.1-py3.13`."""
+        desk = await self._desk()
+        plans = await desk.plans(desk.matrix.pair(cuda, python))
+        return folder(dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", desk.shop.lock.places()))
 
     # -- images ------------------------------------------------------------------------------------------
 
@@ -269,9 +286,26 @@ class CslrImages:
         cells = selected(desk, cuda, python, target, phase, only)
         run = Run(desk)
         found = await run.history(history)
-        return written(report_of(found, cells, run.live), format, await into.contents() if into else None)
+        return written(
+            report_of(found, desk.names(cells), run.live), format, await into.contents() if into else None
+        )
 
     # -- trust -------------------------------------------------------------------------------------------
+
+    @public(cache="session")
+    async def size(
+        self,
+        cuda: args.Cuda,
+        python: args.Python,
+        target: args.Target,
+        format: args.SizeFormat = "text",  # noqa: A002 - the option's name
+        against: args.Against = None,
+    ) -> str:
+        """Tell where an image's bytes are: `size … --format json >now.json`, later `size … --against now.json`."""
+        build = await self._build(cuda, python, target)
+        return await sized(
+            build, format, (await against.contents(), await against.name()) if against else None
+        )
 
     @public(cache="never")
     async def verify(
@@ -290,7 +324,7 @@ class CslrImages:
             archs=self.archs,
             jobs=self.jobs,
             ray=self.ray_mode,
-            strip=self.strip_libraries,
+            profile=self.profile,
         )
 
     async def _build(self, cuda: str, python: str, target: str) -> Build:

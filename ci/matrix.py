@@ -7,61 +7,26 @@ from functools import cached_property
 from importlib import resources
 from typing import Annotated, Literal, Self, get_args
 
-from packaging import requirements
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from ci.documents import Document, load, parse_toml
 from ci.errors import UserError, choose, shown
-
-
-def _checked_requirement(line: str) -> str:
-    requirements.Requirement(line)
-    return line
-
-
-# What may stand in a version, a package name or a path that ends up in a command line or an address.
-# A version has no local label (`+cu128`): the wheel tag of the CUDA version is added where it belongs.
-Version = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\.dev[0-9]+)?$", max_length=40
-    ),
-]
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
-# apt reads a hyphen at the end as "remove".
-DebianName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]{0,59}[a-z0-9.+]$")]
-# No part of a path is `.` or `..`.
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*)+$")]
-Requirement = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?"
-        r"( ?(==|!=|~=|<=|>=|<|>) ?[0-9][0-9A-Za-z.*+_]*(, ?(==|!=|~=|<=|>=|<|>) ?[0-9][0-9A-Za-z.*+_]*)*)?$"
-    ),
-    AfterValidator(_checked_requirement),
-]
-ArchList = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]+\.[0-9][a-z]?(\+PTX)?([ ;][0-9]+\.[0-9][a-z]?(\+PTX)?)*$")
-]
-Glob = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.*?\[\]!_-]{1,80}$")]
-CudaVersion = Annotated[str, StringConstraints(pattern=r"^(cpu|[0-9]+\.[0-9]+\.[0-9]+)$")]
-PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
-Kind = Literal["devel", "runtime"]
-Layer = Literal["ray", "marimo"]
-PromiseName = Literal[
-    "versions",
-    "imports",
-    "pip_check",
-    "train_step",
-    "extension_ops",
-    "no_root_needed",
-    "cpp_extension_cpu",
-    "torch_compile_cpu",
-    "cpp_extension_cuda",
-    "extension_archs",
-    "ray_task",
-    "marimo_page",
-]
+from ci.fields import (
+    AbsolutePath,
+    ArchList,
+    CudaVersion,
+    DebianName,
+    Glob,
+    Kind,
+    Layer,
+    PromiseName,
+    PythonVersion,
+    Requirement,
+    Version,
+    Word,
+)
+from ci.gates import Gates
+from ci.profiles import Profile, Rule
 
 
 class Cell(Document):
@@ -75,12 +40,12 @@ class Cell(Document):
     python: PythonVersion
     target: Word
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Return the stable name, as it appears in spans, records and globs."""
         return f"{self.pair_id}-{self.target}"
 
-    @property
+    @cached_property
     def pair_id(self) -> str:
         """Return the name of the CUDA x Python pair: `cu12.8.1-py3.13` or `cpu-py3.13`."""
         return f"{'cpu' if self.cuda == 'cpu' else f'cu{self.cuda}'}-py{self.python}"
@@ -226,6 +191,9 @@ class Matrix(Document):
     apt: Apt
     limits: Limits
     verify: Verify = Verify()
+    gates: Gates = Gates()
+    rules: dict[Word, Rule] = Field(default_factory=dict)
+    profiles: dict[Word, Profile] = Field(default_factory=lambda: {"default": Profile()})
     excludes: tuple[Exclude, ...] = ()
 
     @model_validator(mode="after")
@@ -240,6 +208,19 @@ class Matrix(Document):
             if (pair.cuda, pair.python) in seen:
                 raise ValueError(f"pairs: {pair.cuda} with Python {pair.python} stands twice")
             seen.add((pair.cuda, pair.python))
+        return self
+
+    @model_validator(mode="after")
+    def profiles_are_known(self) -> Self:
+        """Refuse a profile of rules that are not there, and a matrix without the profile that nobody has to name."""
+        if "default" not in self.profiles:
+            raise ValueError("profiles: one must be called default")
+        for name, profile in self.profiles.items():
+            for rule in profile.rules:
+                if rule not in self.rules:
+                    raise ValueError(
+                        f"profiles: {name} has a rule {rule}, which is not in [rules]; rules: {', '.join(self.rules)}"
+                    )
         return self
 
     @cached_property
@@ -257,11 +238,8 @@ class Matrix(Document):
         Raises:
             UserError: a value, or the pair of two valid ones, is not in the matrix.
         """
-        choose("CUDA version", cuda, dict.fromkeys(pair.cuda for pair in self.pairs))
-        choose("Python version", python, dict.fromkeys(pair.python for pair in self.pairs))
+        self.pair(cuda, python)
         choose("target", target, self.targets)
-        if not any((pair.cuda, pair.python) == (cuda, python) for pair in self.pairs):
-            raise UserError(self._no_pair(cuda, python))
         cell = Cell(cuda=cuda, python=python, target=target)
         if reason := self.excluded(cell):
             raise UserError(f"{cell.id} is excluded in the matrix: {reason}")
@@ -283,6 +261,19 @@ class Matrix(Document):
         """
         pair = next(pair for pair in self.pairs if (pair.cuda, pair.python) == (cell.cuda, cell.python))
         return getattr(pair.phases, self.targets[cell.target].kind) if pair.phases else None
+
+    def pair(self, cuda: str, python: str) -> tuple[Cell, ...]:
+        """List the cells of one pair by what the user typed, without the excluded ones.
+
+        Raises:
+            UserError: a value, or the pair of two valid ones, is not in the matrix.
+        """
+        choose("CUDA version", cuda, dict.fromkeys(pair.cuda for pair in self.pairs))
+        choose("Python version", python, dict.fromkeys(pair.python for pair in self.pairs))
+        found = [cell for cell in self.cells if (cell.cuda, cell.python) == (cuda, python)]
+        if not found:
+            raise UserError(self._no_pair(cuda, python))
+        return tuple(cell for cell in found if not self.excluded(cell))
 
     def select(
         self,

@@ -1,16 +1,18 @@
 """From a cell to a plan: every stage with its inputs resolved, a reason for each, and what the user should know."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import TypeVar
 
 from ci.errors import UserError, choose, shown
+from ci.fields import PromiseName
 from ci.indexes import Pages
 from ci.line import Line
-from ci.matrix import Cell, PromiseName, Target
+from ci.matrix import Cell, Matrix, Target
 from ci.pair import LABEL, Pair, torch_pins
 from ci.shop import Options, RayMode, Shop
-from ci.specs import PREFIX, ImageSpec, PackSpec, Spec, Stage
+from ci.specs import CUDA_HOME, PREFIX, ImageSpec, PackSpec, Spec, Stage, Trim
 
 S = TypeVar("S", bound=Spec)
 
@@ -23,11 +25,30 @@ class Plan:
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
     promised: tuple[PromiseName, ...]
+    profile: str = "default"
+    gives_up: tuple[tuple[PromiseName, str], ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Return the name of the image in records and reports: `cu12.8.1-py3.13-runtime`, `…-runtime@slim`."""
+        return named(self.cell, self.profile)
 
     @property
     def digest(self) -> str:
         """Return the digest of the last stage, which holds all others."""
         return self.stages[-1].digest
+
+    def layer_key(self, name: str) -> str:
+        """Return what a layer is made from; two images with a layer of the same key share it.
+
+        The environment's layer is made from PyG's stage alone, whatever is packed on top of it.
+        """
+        digests = {stage.name: stage.digest for stage in self.stages}
+        if name in ("base", "runtime-base"):
+            return digests[name]
+        source = digests["pyg"] if name == "pack" else digests[name]
+        made = f"{source} {self.spec('pack', PackSpec).model_dump_json()}"
+        return hashlib.sha256(made.encode()).hexdigest()
 
     def has(self, name: str) -> bool:
         """Tell whether the plan has a stage."""
@@ -39,6 +60,16 @@ class Plan:
         if not isinstance(spec, kind):
             raise TypeError(f"stage {name} has a {type(spec).__name__}, not a {kind.__name__}")
         return spec
+
+
+def profile_of(cell: Cell, matrix: Matrix, options: Options) -> str:
+    """Return the profile of a cell's image: devel images have everything, whatever was asked for."""
+    return options.profile if matrix.targets[cell.target].kind == "runtime" else "default"
+
+
+def named(cell: Cell, profile: str) -> str:
+    """Return the name of a cell's image: the cell's own for the default profile."""
+    return cell.id if profile == "default" else f"{cell.id}@{profile}"
 
 
 class Planner:
@@ -66,7 +97,10 @@ class Planner:
         key = cell.cuda, cell.python
         if key not in self._pairs:
             pins = torch_pins(cell, self.shop)
-            line = self._lines.get(cell.cuda) or self._lines.setdefault(cell.cuda, Line(cell.cuda, self.shop))
+            line = self._lines.get(cell.cuda)
+            if line is None:
+                profile = self.shop.matrix.profiles[self.options.profile]
+                line = self._lines[cell.cuda] = Line(cell.cuda, self.shop, profile)
             self._pairs[key] = Pair(cell, pins, line, self.shop, self.pages, self.options)
         return self._pairs[key]
 
@@ -85,6 +119,8 @@ class _Finish:
         self.target = target
         self.options = options
         self.matrix = pair.matrix
+        self.profile_name = profile_of(cell, pair.matrix, options)
+        self.profile = pair.matrix.profiles[self.profile_name]
 
     def plan(self) -> Plan:
         pair, steps = self.pair, [self.pair.pyg]
@@ -96,30 +132,37 @@ class _Finish:
         line = pair.line
         below = [line.channel, self._toolkit(), line.base, pair.conda, pair.torch, *pair.pyg.parents[1:]]
         stages = [stage for stage in [*below, *steps] if stage is not None]
-        if self.target.kind == "devel":
-            stages.append(self._image((steps[-1],)))
-        else:
-            pack = self._pack(steps[0], steps[-1])
-            stages += [line.runtime_base, pack, self._image((line.runtime_base, pack))]
+        # Devel and runtime images are two bases under the same layers.
+        pack = self._pack(steps[0], steps[-1])
+        ground = [line.runtime_base] if self.target.kind == "runtime" else []
+        stages += [*ground, pack, self._image((*(ground or [line.base]), pack))]
         return Plan(
             cell=self.cell,
             stages=tuple(stages),
             notes=pair.notes(stages),
-            promised=self.matrix.verify.promises,
+            promised=tuple(name for name in self.matrix.verify.promises if name not in self.profile.gives_up),
+            profile=self.profile_name,
+            gives_up=tuple(self.profile.gives_up.items()),
         )
 
     def _toolkit(self) -> Stage | None:
         # A devel image that provides the toolkit has the whole of it: only runtimes need the trimmed one.
         source = self.pair.line.toolkit_source
-        if source and source.provider == "image" and self.target.kind == "devel":
+        needed = self.target.kind == "runtime" and self.profile.toolkit
+        if source and source.provider == "image" and not needed:
             return None
         return self.pair.line.toolkit
 
     def _pack(self, pyg: Stage, top: Stage) -> Stage:
-        spec = PackSpec(prefix=PREFIX, strip=self.options.strip)
+        trims = []
+        for name in self.profile.rules:
+            rule = self.matrix.rules[name]
+            trims.append(Trim(name=name, remove=rule.remove, unless=rule.unless))
+        spec = PackSpec(prefix=PREFIX, trims=tuple(trims), strip=self.profile.strip)
         parents = (pyg,) if top is pyg else (pyg, top)
+        less = f", for profile {self.profile_name}" if trims or spec.strip != "no" else ""
         return self.pair.line.add(
-            "pack", spec, parents, f"the environment as conda-pack exports it for {PREFIX}"
+            "pack", spec, parents, f"the environment as conda-pack exports it for {PREFIX}{less}"
         )
 
     def _image(self, parents: tuple[Stage, ...]) -> Stage:
@@ -137,18 +180,27 @@ class _Finish:
             args=args,
             port=port,
         )
-        return self.pair.line.add("image", spec, parents, f"{self.cell.id}: user, environment, labels")
+        name = named(self.cell, self.profile_name)
+        return self.pair.line.add("image", spec, parents, f"{name}: user, environment, labels")
 
     def _env(self) -> tuple[tuple[str, str], ...]:
         (path, value), *rest = self.pair.env
         if self.target.kind == "devel":
             value += ":/opt/tools/bin"
+        elif not self.profile.toolkit:
+            value = value.removesuffix(f":{CUDA_HOME}/bin")
+            rest = [(name, one) for name, one in rest if name != "CUDA_HOME"]
         return ((path, f"{value}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), *rest)
 
     def _labels(self) -> tuple[tuple[str, str], ...]:
         labels = dict(self.pair.labels)
-        labels["org.opencontainers.image.title"] = self.cell.id
+        labels["org.opencontainers.image.title"] = named(self.cell, self.profile_name)
         labels[f"{LABEL}.target"] = self.cell.target
+        if self.target.kind == "runtime":
+            labels[f"{LABEL}.profile"] = self.profile_name
+        if not self.profile.toolkit:
+            for name in ("toolkit", "toolkit-compiler"):
+                labels.pop(f"{LABEL}.{name}", None)
         if "ray" in self.target.layers:
             versions = {"stable": self.matrix.ray.version, "nightly": self.matrix.ray.nightly}
             labels[f"{LABEL}.ray"] = versions.get(self.options.ray, f"{self.matrix.ray.version} (source)")

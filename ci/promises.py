@@ -43,6 +43,10 @@ def promises(plan: Plan) -> tuple[Promise, ...]:
         if compiled:
             names = tuple(pin.split("==")[0] for pin in plan.spec("pyg", PygSpec).compiled)
             found.append(Promise(name="extension_archs", arguments=(*names, "--expect", archs)))
+        found.append(Promise(name="triton_compile"))
+    found += [Promise(name="profiler_symbols"), Promise(name="pip_install")]
+    if plan.spec("image", ImageSpec).kind == "devel":
+        found.append(Promise(name="conda_install"))
     if plan.has("ray"):
         found.append(Promise(name="ray_task"))
     if plan.has("marimo"):

@@ -88,15 +88,19 @@ class StageRun(Document):
 
 
 class LayerSize(Document):
-    """One layer of an image: the stage that it comes from, its files' bytes, and compressed where that is known."""
+    """One layer of an image: the stage that it comes from, its files' bytes, and compressed where that is known.
+
+    Layers of two images with the same `key` are one layer.
+    """
 
     name: Text
     size: Bytes
+    key: Text = ""
     compressed: Bytes | None = None
 
 
-class PackageSize(Document):
-    """What one package has on disk, in bytes."""
+class NamedSize(Document):
+    """The bytes on disk of one package, kind of file, part of ELF files or GPU architecture."""
 
     name: Text
     size: Bytes
@@ -123,7 +127,10 @@ class BuildRecord(Document):
     size: Bytes | None = None
     compressed: Bytes | None = None
     layers: tuple[LayerSize, ...] = ()
-    packages: tuple[PackageSize, ...] = ()
+    packages: tuple[NamedSize, ...] = ()
+    kinds: tuple[NamedSize, ...] = ()
+    elf: tuple[NamedSize, ...] = ()
+    archs: tuple[NamedSize, ...] = ()
     digest: Text = ""
     published: tuple[Text, ...] = ()
     versions: dict[Text, Text] = Field(default_factory=dict)

@@ -106,7 +106,9 @@ class Run:
         """Build cells; return the last record of each, in their order."""
         plans = await self.desk.plans(cells)
         machine = await look(self.desk.shop.sources.images.cpu, self.id)
-        worker = Worker(self.desk, self.journal, self.id, verified=choices.verified, publisher=publisher)
+        worker = Worker(
+            self.desk, self.journal, self.id, before=before, verified=choices.verified, publisher=publisher
+        )
         limits = self._limits(choices, machine)
         async with self.journal.live():
             return await sweep(
@@ -148,7 +150,7 @@ async def planned(desk: Desk, cells: Sequence[Cell], form: str, given: dagger.Fi
         return json.dumps(survey.github(plans))
     history = await Run(desk).history(given)
     found = survey.survey(plans, survey.left_out(desk.matrix, cells), history)
-    return survey.text(found) if form == "text" else str(found.model_dump_json(indent=2))
+    return survey.text(found) if form == "text" else survey.document(found)
 
 
 async def build_and_tell(
@@ -171,7 +173,7 @@ async def build_and_tell(
     records = await run.build(cells, choices, publisher, before)
     told = await hook.told(before, records)
     # What this run came to: a cell that it left out is not shown as the run before left it.
-    text = terminal(report_of(History(records, before.problems), cells, run.live)) + (
+    text = terminal(report_of(History(records, before.problems), desk.names(cells), run.live)) + (
         f"{told}\n" if told else ""
     )
     if any(record.status == "failed" for record in records):
@@ -190,14 +192,16 @@ async def publish_one(desk: Desk, cell: Cell, publisher: Publisher) -> list[str]
     records = await run.build([cell], choices, publisher, await run.history(None))
     if records[0].status == "failed":
         raise SweepError(
-            "\n".join(failure_line(row) for row in report_of(History(records), [cell], run.live).rows)
+            "\n".join(
+                failure_line(row) for row in report_of(History(records), desk.names([cell]), run.live).rows
+            )
         )
     return list(records[0].published)
 
 
-def report_of(history: History, cells: Sequence[Cell], live: frozenset[str]) -> Report:
-    """Return the report over cells, as it is now."""
-    return make_report(history, [cell.id for cell in cells], now=utc_now(), live=live)
+def report_of(history: History, names: Sequence[str], live: frozenset[str]) -> Report:
+    """Return the report over images, as it is now."""
+    return make_report(history, names, now=utc_now(), live=live)
 
 
 def written(report: Report, form: str, into: str | None) -> str:

@@ -17,7 +17,7 @@ class Options(Document):
 
     archs: str | None = None
     ray: RayMode = "stable"
-    strip: bool = False
+    profile: str = "default"
 
 
 @dataclass(frozen=True, kw_only=True)

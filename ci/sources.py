@@ -8,7 +8,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from ci.documents import Document, load, merged, parse_toml
 from ci.errors import UserError, choose
-from ci.matrix import CudaVersion, DebianName, Requirement, Version, Word
+from ci.fields import CudaVersion, DebianName, Requirement, Version, Word
 
 
 def _plain(text: str) -> str:

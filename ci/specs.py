@@ -109,13 +109,23 @@ class RuntimeBaseSpec(Spec):
     image: str
     apt: tuple[str, ...]
     account: Account
+    adds_toolkit: bool
+
+
+class Trim(Spec):
+    """A rule of a profile: patterns of paths below the environment that go, and of those that stay."""
+
+    name: str
+    remove: tuple[str, ...]
+    unless: tuple[str, ...]
 
 
 class PackSpec(Spec):
-    """The environment's files as conda-pack exports them, ready to be a layer at the prefix."""
+    """The environment's files as conda-pack exports them, without what the profile takes out, ready to be layers."""
 
     prefix: str
-    strip: bool
+    trims: tuple[Trim, ...]
+    strip: Literal["no", "debug", "unneeded"]
 
 
 class ImageSpec(Spec):

@@ -1,15 +1,17 @@
 """What a sweep would do, told before anything is built: stages, what cells share, what it may cost, what cannot be."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
-from ci.documents import Document
 from ci.errors import one_line
 from ci.matrix import Cell, Matrix
 from ci.plan import Plan
 from ci.records import History
 
 
-class StageSurvey(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSurvey:
     """One stage of a cell: the first cell that needs it, and the seconds that it took at most."""
 
     name: str
@@ -19,7 +21,8 @@ class StageSurvey(Document):
     seconds: float | None
 
 
-class CellSurvey(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellSurvey:
     """One cell: its stages, what the user should know, and its last image by the records (bytes, status)."""
 
     cell: str
@@ -31,14 +34,16 @@ class CellSurvey(Document):
     built_as_planned: bool
 
 
-class LeftOut(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
     """A cell that the selection would have and nobody builds, and why."""
 
     cell: str
     reason: str
 
 
-class Survey(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
     """A selection of cells before it is built. `seconds` and `size` (bytes) are from records, None without any."""
 
     cells: tuple[CellSurvey, ...]
@@ -69,7 +74,7 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
             if digest in shared:
                 stages.append(shared[digest])
                 continue
-            first[digest] = plan.cell.id
+            first[digest] = plan.id
             own = StageSurvey(
                 name=stage.name,
                 digest=digest,
@@ -77,12 +82,12 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
                 shared_with=None,
                 seconds=known.get(digest),
             )
-            shared[digest] = own.model_copy(update={"shared_with": plan.cell.id})
+            shared[digest] = replace(own, shared_with=plan.id)
             stages.append(own)
-        last, good = history.latest(plan.cell.id), history.last_good(plan.cell.id)
+        last, good = history.latest(plan.id), history.last_good(plan.id)
         cells.append(
             CellSurvey(
-                cell=plan.cell.id,
+                cell=plan.id,
                 plan=plan.digest,
                 stages=tuple(stages),
                 notes=tuple(map(one_line, plan.notes)),
@@ -147,12 +152,17 @@ def text(found: Survey) -> str:
     return "\n".join(lines) + "\n"
 
 
+def document(found: Survey) -> str:
+    """Return a survey for programs: JSON with the fields of `Survey`."""
+    return json.dumps(asdict(found), indent=2, ensure_ascii=False)
+
+
 def github(plans: Sequence[Plan]) -> dict[str, list[dict[str, str]]]:
     """Return what GitHub Actions' `strategy.matrix` takes: `{"include": [{"cell": …, "cuda": …}, …]}`."""
     return {
         "include": [
             {
-                "cell": plan.cell.id,
+                "cell": plan.id,
                 "cuda": plan.cell.cuda,
                 "python": plan.cell.python,
                 "target": plan.cell.target,

@@ -3,17 +3,20 @@
 What is done to a cell comes in from outside (`Work`); here it is decided when, how often, and what is told.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from traceback import format_exception
 from typing import Any, Protocol, TypeVar
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ci.effort import USUAL, Effort, Efforts
 from ci.errors import one_line
 from ci.plan import Plan
-from ci.records import BuildRecord, Failure, LayerSize, PackageSize, StageRun
+from ci.records import BuildRecord, Failure, LayerSize, NamedSize, StageRun
 from ci.specs import RaySpec, Stage, WheelsSpec
 from ci.triage import POLICIES
 
@@ -36,7 +39,10 @@ class Outcome:
     size: int | None = None
     compressed: int | None = None
     layers: tuple[LayerSize, ...] = ()
-    packages: tuple[PackageSize, ...] = ()
+    packages: tuple[NamedSize, ...] = ()
+    kinds: tuple[NamedSize, ...] = ()
+    elf: tuple[NamedSize, ...] = ()
+    archs: tuple[NamedSize, ...] = ()
     digest: str = ""
     published: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
@@ -57,8 +63,8 @@ class Work(Protocol):
     async def free_disk(self) -> int:
         """Return the bytes that are free where images are built."""
 
-    async def keep(self, record: BuildRecord) -> None:
-        """Append a record to the history, so that it survives whatever comes next."""
+    async def keep(self, records: Sequence[BuildRecord]) -> None:
+        """Append records to the history, so that they survive whatever comes next."""
 
     async def pause(self, seconds: float) -> None:
         """Wait before a step is tried again."""
@@ -134,13 +140,20 @@ class _Sweep:
         self.shared: dict[str, _Shared] = {}
         self.records: dict[str, BuildRecord] = {}
         self.stopped = ""
+        self.told: MemoryObjectSendStream[BuildRecord]
+        self.unwritten: Exception | None = None
 
     async def run(self, plans: Sequence[Plan]) -> tuple[BuildRecord, ...]:
-        async with anyio.create_task_group() as group:
-            for plan in plans:
-                # Tasks reach for a slot in the order in which they are started.
-                group.start_soon(self._cell, plan)
-        return tuple(self.records[plan.cell.id] for plan in plans)
+        self.told, written = anyio.create_memory_object_stream[BuildRecord](math.inf)
+        async with anyio.create_task_group() as writer:
+            writer.start_soon(self._write, written)
+            async with self.told, anyio.create_task_group() as group:
+                for plan in plans:
+                    # Tasks reach for a slot in the order in which they are started.
+                    group.start_soon(self._cell, plan)
+        if self.unwritten:
+            raise self.unwritten
+        return tuple(self.records[plan.id] for plan in plans)
 
     async def _cell(self, plan: Plan) -> None:
         async with self.slots:
@@ -149,11 +162,11 @@ class _Sweep:
                 if await self._may_start():
                     await self._built(trial)
                 else:
-                    await self._keep(trial, self._record(trial, "not-run", notes=(self.stopped,)))
+                    self._keep(trial, self._record(trial, "not-run", notes=(self.stopped,)))
             except StepError as error:
-                await self._failed(trial, error.failure)
+                self._failed(trial, error.failure)
             except Exception as error:  # noqa: BLE001 - a bug of ours fails its cell, and shows as one
-                await self._failed(trial, _bug(trial.at, error))
+                self._failed(trial, _bug(trial.at, error))
 
     async def _may_start(self) -> bool:
         if not self.stopped:
@@ -167,7 +180,7 @@ class _Sweep:
 
     async def _built(self, trial: _Try) -> None:
         plan = trial.plan
-        await self._keep(trial, self._record(trial, "building"))
+        self._keep(trial, self._record(trial, "building"))
         for stage in plan.stages:
             await self._stage(trial, stage)
         trial.at = "image"
@@ -181,12 +194,15 @@ class _Sweep:
             compressed=outcome.compressed,
             layers=outcome.layers,
             packages=outcome.packages,
+            kinds=outcome.kinds,
+            elf=outcome.elf,
+            archs=outcome.archs,
             digest=outcome.digest,
             published=outcome.published,
             versions=outcome.versions,
             promises=outcome.promises,
         )
-        await self._keep(trial, record)
+        self._keep(trial, record)
 
     async def _stage(self, trial: _Try, stage: Stage) -> None:
         """Build a stage, or wait for the cell that builds it already."""
@@ -195,7 +211,7 @@ class _Sweep:
         known = self.shared.get(stage.digest)
         if known is None:
             known = self.shared[stage.digest] = _Shared(
-                trial.plan.cell.id, effort=self.known.get(stage.digest, USUAL)
+                trial.plan.id, effort=self.known.get(stage.digest, USUAL)
             )
             try:
                 await self._own(trial, stage, known)
@@ -256,31 +272,43 @@ class _Sweep:
                         raise
                     known.effort = Effort(jobs=jobs // 2)  # another step for the engine already
                     note += f" with {jobs // 2} compile job{'s' if jobs // 2 > 1 else ''}"
-                await self._keep(trial, self._record(trial, "failed", failure=failure, notes=(note,)))
+                self._keep(trial, self._record(trial, "failed", failure=failure, notes=(note,)))
                 await self.work.pause(policy.pause * 2 ** (tried - 1))
                 tried += 1
                 trial.number += 1
                 trial.started, trial.clock = self.work.now(), self.work.seconds()
-                await self._keep(trial, self._record(trial, "building"))
+                self._keep(trial, self._record(trial, "building"))
 
     def _efforts(self, plan: Plan) -> Efforts:
         """Return how each stage of a plan is tried, those that were built already as they came out."""
         shared = ((stage.name, self.shared.get(stage.digest)) for stage in plan.stages)
         return {name: known.effort for name, known in shared if known and known.effort != USUAL}
 
-    async def _failed(self, trial: _Try, failure: Failure) -> None:
-        await self._keep(trial, self._record(trial, "failed", failure=failure))
+    def _failed(self, trial: _Try, failure: Failure) -> None:
+        self._keep(trial, self._record(trial, "failed", failure=failure))
         if self.limits.fail_fast and not self.stopped:
-            self.stopped = f"not started: {trial.plan.cell.id} failed, and --fail-fast was given"
+            self.stopped = f"not started: {trial.plan.id} failed, and --fail-fast was given"
 
-    async def _keep(self, trial: _Try, record: BuildRecord) -> None:
-        self.records[trial.plan.cell.id] = record
-        await self.work.keep(record)
+    def _keep(self, trial: _Try, record: BuildRecord) -> None:
+        self.records[trial.plan.id] = record
+        self.told.send_nowait(record)
+
+    async def _write(self, records: MemoryObjectReceiveStream[BuildRecord]) -> None:
+        """Write records down in their order, while cells go on: all that came while others were written, at once."""
+        async for record in records:
+            batch = [record]
+            with suppress(anyio.WouldBlock, anyio.EndOfStream):
+                while True:
+                    batch.append(records.receive_nowait())
+            try:
+                await self.work.keep(batch)
+            except Exception as error:  # noqa: BLE001 - cells are built to their end; the sweep fails afterwards
+                self.unwritten = self.unwritten or error
 
     def _record(self, trial: _Try, status: str, **more: object) -> BuildRecord:
         known: dict[str, Any] = {
             "run": self.run_id,
-            "cell": trial.plan.cell.id,
+            "cell": trial.plan.id,
             "attempt": trial.number,
             "plan": trial.plan.digest,
             "sources": self.sources,

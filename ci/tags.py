@@ -14,13 +14,14 @@ def tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, 
     """Return the tag that stays and the one that moves on with each build.
 
     `ray-runtime-cu128-py313-torch2.8.0-ray2.54.0` and `ray-runtime-cu128-py313`: torch's local label (`+cu128`) is
-    not repeated, and only what the target is for is told.
+    not repeated, and only what the target is for is told. A profile stands behind the target: `runtime-slim-cu128-…`.
 
     Raises:
         UserError: a version that the tag needs was not found in the image.
     """
     cell = plan.cell
-    moving = f"{cell.target}-{wheel_tag}-py{cell.python.replace('.', '')}"
+    less = "" if plan.profile == "default" else f"-{plan.profile}"
+    moving = f"{cell.target}{less}-{wheel_tag}-py{cell.python.replace('.', '')}"
     wanted = [name for name in _TOLD if name == "torch" or plan.has(name)]
     missing = [name for name in wanted if name not in versions]
     if missing:

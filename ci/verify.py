@@ -10,12 +10,13 @@ from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
 from pydantic import Field
 
+from ci.commands import PROGRAMS
 from ci.documents import Document
 from ci.errors import UserError
 from ci.plan import Plan
 from ci.promises import Promise, promises
 from ci.specs import PREFIX
-from ci.stages.site import PROGRAMS, with_program
+from ci.stages.site import with_program
 
 
 class Outcome(Document):
@@ -36,7 +37,7 @@ async def verify(plan: Plan, image: dagger.Container) -> str:
     """
     outcomes = await check_all(plan, image)
     if broken := not_kept(outcomes):
-        raise UserError(f"{plan.cell.id}: {broken}")
+        raise UserError(f"{plan.id}: {broken}")
     return table(plan, outcomes)
 
 
@@ -73,7 +74,9 @@ async def check(image: dagger.Container, promise: Promise) -> Outcome:
 
 def table(plan: Plan, outcomes: list[Outcome]) -> str:
     """Return the outcomes as text, a line each."""
-    width = max(len(outcome.name) for outcome in outcomes)
-    lines = [f"{plan.cell.id}: all {len(outcomes)} promises kept"]
+    names = [*(outcome.name for outcome in outcomes), *(name for name, _ in plan.gives_up)]
+    width = max(map(len, names))
+    lines = [f"{plan.id}: all {len(outcomes)} promises kept"]
     lines += [f"  {item.name:{width}}  {item.seconds:6.1f} s  {item.last_line}" for item in outcomes]
+    lines += [f"  {name:{width}}  not promised by {plan.profile}: {reason}" for name, reason in plan.gives_up]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,7 @@
 """Does for a sweep what it asks: builds stages, verifies, measures and publishes images, keeps records."""
 
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import anyio
@@ -9,39 +10,51 @@ from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
 
 from ci import verify
-from ci.documents import Document
 from ci.edge import Desk
 from ci.effort import Efforts
+from ci.gates import passed
 from ci.plan import Plan
 from ci.publish import Publisher
-from ci.records import BuildRecord, Failure, LayerSize, PackageSize
-from ci.specs import PREFIX
+from ci.records import BuildRecord, Failure, History, LayerSize, NamedSize
 from ci.stages.compose import Build, Made
-from ci.stages.growth import growth
 from ci.stages.journal import Journal
 from ci.stages.machine import look
-from ci.stages.site import PROGRAMS, with_program
 from ci.sweep import Outcome, StepError
 from ci.triage import triage
+
+# Seconds for which a look at the disk counts: cells that are there already start faster than a look takes.
+LOOK_AGAIN = 10.0
+# The largest packages that a record names; all of them are in what `size` prints.
+PACKAGES = 25
 
 
 class Worker:
     """The hands of one sweep, over the real engine."""
 
     def __init__(
-        self, desk: Desk, journal: Journal, run: str, *, verified: bool, publisher: Publisher | None
+        self,
+        desk: Desk,
+        journal: Journal,
+        run: str,
+        *,
+        before: History,
+        verified: bool,
+        publisher: Publisher | None,
     ) -> None:
         self._desk = desk
         self._journal = journal
         self._run = run
+        self._before = before
         self._verified = verified
         self._publisher = publisher
         self._looks = 0
+        self._looking = anyio.Lock()
+        self._free, self._stale = 0, 0.0
         self._made = Made()
 
     async def stage(self, plan: Plan, name: str, efforts: Efforts) -> None:
         """Build one stage; equal stages of two plans are one in the engine."""
-        with get_tracer().start_as_current_span(f"{plan.cell.id}: {name}") as span:
+        with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
             try:
                 await Build(plan, self._desk.site, efforts, self._made).stage(name)
             except dagger.QueryError as error:
@@ -51,23 +64,26 @@ class Worker:
     async def finish(self, plan: Plan, efforts: Efforts) -> Outcome:
         """Verify, measure and publish; nothing is published that was not verified."""
         build = Build(plan, self._desk.site, efforts, self._made)
-        image = build.image()
-        with get_tracer().start_as_current_span(f"{plan.cell.id}: verify and measure") as span:
+        with get_tracer().start_as_current_span(f"{plan.id}: verify and measure") as span:
             try:
-                return await self._finished(build, await image.sync())
+                return await self._finished(build, build.image())
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, "image"))
                 raise StepError(_failure("image", error)) from None
 
     async def free_disk(self) -> int:
-        """Return the bytes that are free on the engine's disk now."""
-        self._looks += 1
-        image = self._desk.shop.sources.images.cpu
-        return (await look(image, f"{self._run}-{self._looks}")).free_disk
+        """Return the bytes that are free on the engine's disk, seen at most ten seconds ago."""
+        async with self._looking:
+            if self.seconds() >= self._stale:
+                self._looks += 1
+                image = self._desk.shop.sources.images.cpu
+                self._free = (await look(image, f"{self._run}-{self._looks}")).free_disk
+                self._stale = self.seconds() + LOOK_AGAIN
+            return self._free
 
-    async def keep(self, record: BuildRecord) -> None:
-        """Append a record to the history in its cache volume."""
-        await self._journal.append(record.line())
+    async def keep(self, records: Sequence[BuildRecord]) -> None:
+        """Append records to the history in its cache volume."""
+        await self._journal.append("".join(record.line() for record in records))
 
     async def pause(self, seconds: float) -> None:
         """Wait before a step is tried again."""
@@ -87,8 +103,11 @@ class Worker:
         if broken := verify.not_kept(outcomes):
             lines = tuple(f"{item.name}: {item.last_line}" for item in outcomes if not item.kept)
             raise StepError(Failure(kind="verification", stage="verify", message=broken[:300], tail=lines))
-        sizes = await measured(image)
-        layers = await growth(build.steps())
+        found = await build.ledger()
+        packages = named(found.packages, most=PACKAGES)
+        before = self._before.last_good(plan.id)
+        if failure := passed(self._desk.matrix.gates, plan.id, found.total, packages, before):
+            raise StepError(failure)
         versions = next(
             (dict(item.facts.get("versions", {})) for item in outcomes if item.name == "versions"), {}
         )
@@ -98,9 +117,15 @@ class Worker:
             tag = self._desk.matrix.cuda[plan.cell.cuda].wheel_tag
             published, digest = await self._publisher.publish(plan, tag, image, versions)
         return Outcome(
-            size=sizes.total,
-            layers=tuple(LayerSize(name=name, size=size) for name, size in layers),
-            packages=tuple(PackageSize(name=name, size=size) for name, size in sizes.packages.items()),
+            size=found.total,
+            layers=tuple(
+                LayerSize(name=name, size=size, key=plan.layer_key(name))
+                for name, size in found.layers.items()
+            ),
+            packages=packages,
+            kinds=named(found.kinds),
+            elf=named(found.elf),
+            archs=named(found.archs),
             digest=digest,
             published=published,
             versions=versions,
@@ -110,19 +135,11 @@ class Worker:
         )
 
 
-class Sizes(Document):
-    """An image's bytes on disk: of the whole, by place, and of its largest Python packages."""
-
-    total: int
-    places: dict[str, int]
-    packages: dict[str, int]
-
-
-async def measured(image: dagger.Container) -> Sizes:
-    """Measure an image from inside."""
-    program = with_program(image.with_user("root"), "measure.py")
-    printed = await program.with_exec([f"{PREFIX}/bin/python", f"{PROGRAMS}/measure.py"]).stdout()
-    return Sizes.model_validate_json(printed)
+def named(sizes: Mapping[str, int], most: int | None = None) -> tuple[NamedSize, ...]:
+    """Return the largest sizes as records have them; a package of pip's goes by its own name."""
+    return tuple(
+        NamedSize(name=name.removeprefix("pip:"), size=size) for name, size in list(sizes.items())[:most]
+    )
 
 
 def utc_now() -> str:

@@ -188,6 +188,11 @@ def _details(row: Row) -> list[Markup]:
             for number, layer in enumerate(image.layers, 1)
         }
         parts.append(_pairs("Layers", layers))
+        tables = {"Kinds of files": image.kinds, "Parts of ELF files": image.elf, "GPU code": image.archs}
+        parts += [
+            _pairs(title, {one.name: human_size(one.size) for one in sizes})
+            for title, sizes in tables.items()
+        ]
     stages = {
         f"{number}. {stage.name}": human_time(stage.seconds)
         + (f", shared with {stage.shared_with}" if stage.shared_with else "")

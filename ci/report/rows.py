@@ -125,6 +125,17 @@ class Report:
         """Add up the images, in bytes; a layer that two images share counts twice."""
         return sum(row.size or 0 for row in self.rows)
 
+    def unique_size(self) -> int:
+        """Add up the layers of the images, in bytes, each once; an image whose layers are not known counts whole."""
+        known: dict[str, int] = {}
+        whole = 0
+        for record in (row.record for row in self.rows if row.record):
+            if record.layers and all(layer.key for layer in record.layers):
+                known |= {layer.key: layer.size for layer in record.layers}
+            else:
+                whole += record.size or 0
+        return whole + sum(known.values())
+
     def seconds(self) -> float:
         """Add up the times of the newest tries, in seconds; tries that ran side by side count one after the other."""
         return sum(row.seconds or 0.0 for row in self.rows)
@@ -138,7 +149,10 @@ class Report:
             for status, count in self.counts().items()
             if count or status not in shy
         ]
-        return f"{', '.join(counts)}; {human_time(self.seconds())}; {human_size(self.size())}"
+        size = human_size(self.size())
+        if self.unique_size() < self.size():
+            size += f", {human_size(self.unique_size())} with shared layers counted once"
+        return f"{', '.join(counts)}; {human_time(self.seconds())}; {size}"
 
     def by_pair(self) -> dict[str, list[Row]]:
         """Group the rows by CUDA x Python pair; pairs and rows keep their order."""

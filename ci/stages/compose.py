@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TypeVar
 
 import dagger
 
 from ci.effort import USUAL, Effort, Efforts
-from ci.plan import Plan, S
+from ci.ledger import Ledger, Part, summed
+from ci.plan import Plan
 from ci.specs import (
+    PREFIX,
     BaseSpec,
     ChannelSpec,
     CondaSpec,
@@ -33,11 +34,12 @@ from ci.stages import (
     pyg,
     ray,
     runtime,
-    strip,
     toolkit,
     torch,
+    trim,
     wheels,
 )
+from ci.stages.ledger import measured
 from ci.stages.site import Site
 
 Key = tuple[str, Effort]
@@ -53,7 +55,9 @@ class Made:
 
     containers: dict[Key, dagger.Container] = field(default_factory=dict)
     directories: dict[Key, dagger.Directory] = field(default_factory=dict)
-    layers: dict[Key, list[dagger.Directory]] = field(default_factory=dict)
+    layers: dict[Key, dagger.Directory] = field(default_factory=dict)
+    laid: set[Key] = field(default_factory=set)  # the layers that were built
+    parts: dict[str, Part] = field(default_factory=dict)
 
 
 class Build:
@@ -70,18 +74,18 @@ class Build:
     def channel(self) -> dagger.Directory | None:
         """Return the conda channel that is made here, None where the sources name channels."""
         return self._directory(
-            "channel", lambda site: channel.build(site, self._spec("channel", ChannelSpec))
+            "channel", lambda site: channel.build(site, self.plan.spec("channel", ChannelSpec))
         )
 
     def toolkit(self) -> dagger.Directory | None:
         """Return the CUDA toolkit, None for the CPU."""
         return self._directory(
-            "toolkit", lambda site: toolkit.build(site, self._spec("toolkit", ToolkitSpec))
+            "toolkit", lambda site: toolkit.build(site, self.plan.spec("toolkit", ToolkitSpec))
         )
 
     def base(self) -> dagger.Container:
         """Return the devel base."""
-        spec = self._spec("base", BaseSpec)
+        spec = self.plan.spec("base", BaseSpec)
         return self._container(
             "base", lambda site: base.build(site, spec, self.toolkit() if spec.adds_toolkit else None)
         )
@@ -94,28 +98,28 @@ class Build:
 
     def torch(self) -> dagger.Container:
         """Return the environment with PyTorch."""
-        spec = self._spec("torch", InstallSpec)
+        spec = self.plan.spec("torch", InstallSpec)
         return self._container("torch", lambda site: torch.build(site, spec, self.conda()))
 
     def wheels(self) -> dagger.Directory | None:
         """Return the compiled PyG extensions, None where wheels exist for all of them."""
         return self._directory(
-            "wheels", lambda site: wheels.build(site, self._spec("wheels", WheelsSpec), self.torch())
+            "wheels", lambda site: wheels.build(site, self.plan.spec("wheels", WheelsSpec), self.torch())
         )
 
     def pyg(self) -> dagger.Container:
         """Return the environment with PyTorch Geometric."""
-        spec = self._spec("pyg", PygSpec)
+        spec = self.plan.spec("pyg", PygSpec)
         return self._container("pyg", lambda site: pyg.build(site, spec, self.torch(), self.wheels()))
 
     def ray(self) -> dagger.Container:
         """Return the environment with Ray."""
-        spec = self._spec("ray", RaySpec)
+        spec = self.plan.spec("ray", RaySpec)
         return self._container("ray", lambda site: ray.build(site, spec, self.pyg()))
 
     def marimo(self) -> dagger.Container:
         """Return the environment with marimo."""
-        spec = self._spec("marimo", InstallSpec)
+        spec = self.plan.spec("marimo", InstallSpec)
         below = self.ray if self.plan.has("ray") else self.pyg
         return self._container("marimo", lambda site: marimo.build(site, spec, below()))
 
@@ -127,15 +131,12 @@ class Build:
 
     def runtime_base(self) -> dagger.Container:
         """Return the runtime base."""
-        spec = self._spec("runtime-base", RuntimeBaseSpec)
+        spec = self.plan.spec("runtime-base", RuntimeBaseSpec)
         return self._container("runtime-base", lambda site: runtime.base(site, spec, self.toolkit()))
 
-    def layers(self) -> list[dagger.Directory]:
-        """Return the layers of a runtime: the packed environment, then what Ray and marimo add."""
-        key = self._key("pack")
-        if key not in self.made.layers:
-            self.made.layers[key] = self._layers()
-        return self.made.layers[key]
+    def layers(self) -> dict[str, dagger.Directory]:
+        """Return the layers that lie on a base: the packed environment, then what Ray and marimo add."""
+        return {name: self._layer(name) for name in self._layer_names()}
 
     def image(self) -> dagger.Container:
         """Return the finished image."""
@@ -156,22 +157,28 @@ class Build:
         }
         key = self._key(name)
         if name == "pack":
-            self.made.layers[key] = [await layer.sync() for layer in self.layers()]
+            for layer, tree in self.layers().items():
+                place = self._layer_key(layer)
+                if place not in self.made.laid:
+                    self.made.layers[place] = await tree.sync()
+                    self.made.laid.add(place)
         elif name in containers:
             self.made.containers[key] = await containers[name]().sync()
         elif directory := directories[name]():
             self.made.directories[key] = await directory.sync()
 
-    def steps(self) -> list[tuple[str, dagger.Container]]:
-        """Return the containers that the image grows through, each with the name of the stage that adds to it."""
-        if self._image.kind == "devel":
-            made = {"base": self.base, "conda": self.conda, "torch": self.torch, "pyg": self.pyg}
-            made |= {"ray": self.ray, "marimo": self.marimo}
-            return [(name, step()) for name, step in made.items() if self.plan.has(name)]
-        base, layers = self.runtime_base(), self.layers()
-        names = ["pack", *(name for name in ("ray", "marimo") if self.plan.has(name))]
-        grown = [runtime.unpack(base, layers[:count]) for count in range(1, len(layers) + 1)]
-        return [("runtime-base", base), *zip(names, grown, strict=True)]
+    async def ledger(self) -> Ledger:
+        """Build the image's layers and measure them; a layer that another image has is measured once."""
+        ground = "base" if self._image.kind == "devel" else "runtime-base"
+        trees = {ground: (self._ground().rootfs(), "")}
+        trees |= {name: (layer, PREFIX) for name, layer in self.layers().items()}
+        parts: dict[str, Part] = {}
+        for name, (tree, at) in trees.items():
+            key = self.plan.layer_key(name)
+            if key not in self.made.parts:
+                self.made.parts[key] = await measured(self.base(), tree, at)
+            parts[name] = self.made.parts[key]
+        return summed(parts)
 
     def archive(self) -> dagger.File:
         """Return the environment as a relocatable archive."""
@@ -181,20 +188,35 @@ class Build:
         """Return the environment as a tree for its own prefix."""
         return pack.tree(self._site("pack"), self._conda, self.environment(), self.channel())
 
-    def _layers(self) -> list[dagger.Directory]:
-        steps = [self.pyg()]
-        steps += [self.ray()] if self.plan.has("ray") else []
-        steps += [self.marimo()] if self.plan.has("marimo") else []
-        packed = pack.tree(self._site("pack"), self._conda, steps[0], self.channel())
-        found = [packed, *(delta.added(below, above) for below, above in pairwise(steps))]
-        if self.plan.spec("pack", PackSpec).strip:
-            return [strip.build(self.base(), layer) for layer in found]
-        return found
+    def _layer_names(self) -> list[str]:
+        return ["pack", *(name for name in ("ray", "marimo") if self.plan.has(name))]
+
+    def _layer_key(self, name: str) -> Key:
+        return self.plan.layer_key(name), self.efforts.get("pack", USUAL)
+
+    def _layer(self, name: str) -> dagger.Directory:
+        key = self._layer_key(name)
+        if key not in self.made.layers:
+            self.made.layers[key] = self._trimmed(self._tree(name))
+        return self.made.layers[key]
+
+    def _tree(self, name: str) -> dagger.Directory:
+        if name == "pack":
+            return pack.tree(self._site("pack"), self._conda, self.pyg(), self.channel())
+        steps = {"pack": self.pyg, "ray": self.ray, "marimo": self.marimo}
+        names = self._layer_names()
+        below = names[names.index(name) - 1]
+        return delta.added(steps[below](), steps[name]())
+
+    def _trimmed(self, tree: dagger.Directory) -> dagger.Directory:
+        spec = self.plan.spec("pack", PackSpec)
+        return trim.build(self.base(), spec, tree) if spec.trims or spec.strip != "no" else tree
 
     def _configured(self) -> dagger.Container:
-        if self._image.kind == "devel":
-            return image.configure(self.environment(), self._image)
-        return image.configure(runtime.unpack(self.runtime_base(), self.layers()), self._image)
+        return image.configure(runtime.unpack(self._ground(), list(self.layers().values())), self._image)
+
+    def _ground(self) -> dagger.Container:
+        return self.base() if self._image.kind == "devel" else self.runtime_base()
 
     def _container(self, name: str, make: Callable[[Site], dagger.Container]) -> dagger.Container:
         return self._composed(self.made.containers, name, make)
@@ -214,9 +236,6 @@ class Build:
 
     def _site(self, name: str) -> Site:
         return self.site.tried_as(self.efforts.get(name, USUAL))
-
-    def _spec(self, name: str, kind: type[S]) -> S:
-        return self.plan.spec(name, kind)
 
     @property
     def _conda(self) -> CondaSpec:

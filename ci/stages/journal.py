@@ -7,7 +7,8 @@ import anyio
 import dagger
 from dagger import dag
 
-from ci.stages.caches import Cache, with_cache
+from ci.caches import Cache
+from ci.stages.caches import with_cache
 
 _FILE = f"{Cache.RECORDS.path}/history.jsonl"
 _RUNS = f"{Cache.RECORDS.path}/runs"

@@ -2,8 +2,9 @@
 
 from dagger import dag
 
+from ci.caches import Cache
 from ci.limits import Machine
-from ci.stages.caches import Cache, with_cache
+from ci.stages.caches import with_cache
 
 # The cache volume lies on the disk that the engine keeps everything on.
 _LOOK = f"""

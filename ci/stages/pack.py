@@ -2,11 +2,12 @@
 
 import dagger
 
+from ci.caches import Cache
+from ci.commands import fill_cache, pack_env
 from ci.specs import PREFIX, CondaSpec
-from ci.stages.base import TOOLS
-from ci.stages.caches import Cache, with_cache
-from ci.stages.conda import channels, with_channel
-from ci.stages.site import PROGRAMS, Site, with_program
+from ci.stages.caches import with_cache
+from ci.stages.conda import with_channel
+from ci.stages.site import Site, with_program
 
 _TREE = "/opt/packed"
 _ARCHIVE = "/opt/environment.tar.zst"
@@ -17,19 +18,14 @@ def tree(
 ) -> dagger.Directory:
     """Export the environment for its own prefix: a layer as it is, with no conda-unpack to run."""
     container = _packer(site, spec, env, local)
-    command = [*_PACK, PREFIX, "--dest-prefix", PREFIX, "--to-dir", _TREE]
-    return container.with_exec(command).directory(_TREE)
+    return container.with_exec(pack_env("--dest-prefix", PREFIX, "--to-dir", _TREE)).directory(_TREE)
 
 
 def archive(
     site: Site, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
 ) -> dagger.File:
     """Export the environment as a tarball that is unpacked anywhere and ends with `conda-unpack`."""
-    container = _packer(site, spec, env, local)
-    return container.with_exec([*_PACK, PREFIX, "--archive", _ARCHIVE]).file(_ARCHIVE)
-
-
-_PACK = [f"{TOOLS}/bin/python", f"{PROGRAMS}/pack_env.py"]
+    return _packer(site, spec, env, local).with_exec(pack_env("--archive", _ARCHIVE)).file(_ARCHIVE)
 
 
 def _packer(
@@ -39,5 +35,4 @@ def _packer(
     # since the environment was made, so it is filled again in the same container.
     container = with_program(with_program(env, "make_env.py"), "pack_env.py")
     container = with_cache(with_channel(site.mirrored(container), local), Cache.CONDA)
-    fill = [f"{TOOLS}/bin/python", f"{PROGRAMS}/make_env.py", "fill-cache", "--prefix", spec.prefix]
-    return container.with_exec([*fill, "--pkgs-cache", Cache.CONDA.path, "--channel", *channels(spec)])
+    return container.with_exec(fill_cache(spec, Cache.CONDA.path))

@@ -4,20 +4,11 @@ import dagger
 from dagger import dag
 
 from ci.specs import PREFIX, PygSpec
-from ci.stages.base import TOOLS
 from ci.stages.install import install
-from ci.stages.site import Site
+from ci.stages.site import Site, run_program
 
 _COMPILED = "/run/wheels"
 _FETCHED = "/run/fetched"
-
-# Made for the torch that is there: nothing may be looked up or replaced. Hashes are checked where the index has them.
-_INSTALL = f"""
-set -eu
-cd "$1"
-[ ! -f SHA256SUMS ] || sha256sum --quiet --check SHA256SUMS
-{TOOLS}/bin/uv pip install --quiet --no-cache --link-mode copy --python {PREFIX} --no-index --no-deps ./*.whl
-"""
 
 
 def build(
@@ -38,4 +29,4 @@ def build(
 
 def _with_wheels(container: dagger.Container, path: str, wheels: dagger.Directory) -> dagger.Container:
     mounted = container.with_mounted_directory(path, wheels)
-    return mounted.with_exec(["sh", "-c", _INSTALL, "install", path]).without_mount(path)
+    return run_program(mounted, "install_wheels.sh", (PREFIX, path)).without_mount(path)

@@ -13,7 +13,7 @@ def base(site: Site, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) ->
     """Compose the runtime base; the CUDA libraries come with torch's wheels, so it has none of its own."""
     container = apt.on(spec.image, site, spec.apt)
     container = account.add(container, spec.account)
-    return container.with_directory(CUDA_HOME, toolkit) if toolkit else container
+    return container.with_directory(CUDA_HOME, toolkit) if toolkit and spec.adds_toolkit else container
 
 
 def unpack(runtime_base: dagger.Container, layers: Sequence[dagger.Directory]) -> dagger.Container:

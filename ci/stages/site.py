@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import dagger
 from dagger import dag
 
+from ci.commands import PROGRAMS, shell
 from ci.effort import Effort
 
-PROGRAMS = "/run/cslr-images"
 MIRROR = "mirror"  # the host name by which mirrors files call the user's own machine
 
 
@@ -87,7 +87,7 @@ def program(name: str) -> dagger.File:
 
 def with_program(container: dagger.Container, name: str) -> dagger.Container:
     """Mount one of the programs of `ci/programs`, file or folder, at /run/cslr-images."""
-    if name.endswith(".py"):
+    if "." in name:
         return container.with_mounted_file(f"{PROGRAMS}/{name}", program(name))
     return container.with_mounted_directory(f"{PROGRAMS}/{name}", _programs().directory(name))
 
@@ -95,6 +95,12 @@ def with_program(container: dagger.Container, name: str) -> dagger.Container:
 def without_program(container: dagger.Container, name: str) -> dagger.Container:
     """Unmount a program again."""
     return container.without_mount(f"{PROGRAMS}/{name}")
+
+
+def run_program(container: dagger.Container, name: str, arguments: Sequence[str]) -> dagger.Container:
+    """Run one of the shell programs of `ci/programs`, which is not there before and after."""
+    mounted = with_program(container, name)
+    return without_program(mounted.with_exec(shell(name, *arguments)), name)
 
 
 def _programs() -> dagger.Directory:

@@ -13,12 +13,18 @@ Written by the programs in `tests/bench`; every number was measured on the machi
 """
 
 
-def put(name: str, text: str) -> None:
-    """Write a part of the page, in place of its former text or at the end."""
+def put(name: str, text: str, after: str = "") -> None:
+    """Write a part of the page, in place of its former text, or behind another part, or at the end."""
     part = f"<!-- {name}: begin -->\n{text.strip()}\n<!-- {name}: end -->\n"
     page = PAGE.read_text("utf-8") if PAGE.exists() else HEAD
-    before = re.compile(rf"<!-- {name}: begin -->.*<!-- {name}: end -->\n", re.DOTALL)
-    page = before.sub(lambda _: part, page) if before.search(page) else f"{page}\n{part}"
+    former = re.compile(rf"<!-- {re.escape(name)}: begin -->.*<!-- {re.escape(name)}: end -->\n", re.DOTALL)
+    ahead = f"<!-- {after}: end -->\n"
+    if former.search(page):
+        page = former.sub(lambda _: part, page)
+    elif after and ahead in page:
+        page = page.replace(ahead, f"{ahead}\n{part}")
+    else:
+        page = f"{page}\n{part}"
     PAGE.write_text(page, "utf-8")
 
 

@@ -10,7 +10,6 @@ import json
 import subprocess
 import time
 import urllib.request
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,16 @@ from tests.bench.page import machine, put
 from tests.engine.conftest import CACHE, succeed
 from tests.world.servers import image_registry
 
-CELLS = (("12.8.1", "3.13", "ray-runtime"), ("12.8.1", "3.13", "devel"), ("13.1.1", "3.14", "ray-runtime"))
+# CUDA, Python, target, profile.
+CELLS = (
+    ("12.8.1", "3.13", "ray-runtime", "default"),
+    ("12.8.1", "3.13", "devel", "default"),
+    ("13.1.1", "3.14", "ray-runtime", "default"),
+    ("13.1.1", "3.14", "ray-runtime", "slim"),
+    ("13.1.1", "3.14", "runtime", "minimal"),
+    ("12.8.1", "3.13", "ray-runtime", "slim"),
+    ("12.8.1", "3.13", "runtime", "minimal"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,24 +62,25 @@ def newest(cell: str) -> dict[str, Any]:
     return next(record for record in reversed(history()) if record["cell"] == cell and "seconds" in record)
 
 
-def measure(cuda: str, python: str, target: str, registry: int) -> Measured:
+def measure(cuda: str, python: str, target: str, profile: str, registry: int) -> Measured:
     """Build one cell, then publish it."""
     pair, which = (f"--cuda={cuda}", f"--python={python}"), f"--target={target}"
-    cell = f"cu{cuda}-py{python}-{target}"
-    call("matrix", *pair, which, "--disk-floor=15")
+    cell = f"cu{cuda}-py{python}-{target}" + ("" if profile == "default" else f"@{profile}")
+    chosen = f"--profile={profile}"
+    call(chosen, "matrix", *pair, which, "--disk-floor=15")
     built = newest(cell)
     print(f"{cell}: built in {built['seconds']:.0f} s", flush=True)
-    call("matrix", *pair, which, "--disk-floor=15", "--no-verify")
+    call(chosen, "matrix", *pair, which, "--disk-floor=15", "--no-verify")
     cached = newest(cell)
     longest: dict[str, float] = {}
     mine = (record for record in history() if record["cell"].startswith(f"cu{cuda}-py{python}-"))
     for stage in (stage for record in mine for stage in record.get("stages", ())):
         longest[stage["name"]] = max(longest.get(stage["name"], 0.0), stage["seconds"])
     wheels = json.loads(call("wheels", *pair, "file", "--path=report.json", "contents"))
-    tag = f"{target}-{cuda}"
+    tag = f"{target}-{profile}-{cuda}"
     began = time.monotonic()
     address = f"127.0.0.1:{registry}/bench:{tag}"
-    call("build", *pair, which, "publish", f"--address={address}", "--forced-compression=Zstd")
+    call(chosen, "build", *pair, which, "publish", f"--address={address}", "--forced-compression=Zstd")
     seconds = time.monotonic() - began
     print(f"{cell}: published in {seconds:.0f} s", flush=True)
     return Measured(cell, built, cached, longest, wheels, seconds, layers(registry, tag))
@@ -101,8 +110,8 @@ def unpacked(address: str) -> int:
         return int(count.communicate()[0])
 
 
-def part(results: Sequence[Measured]) -> str:
-    """Write the numbers down."""
+def intro() -> str:
+    """Say what the numbers of real cells are."""
     text = [
         "## Real cells",
         "",
@@ -110,10 +119,7 @@ def part(results: Sequence[Measured]) -> str:
         "compiled CUDA code was compiled and looked at, not run. Times are wall time of a stage: the longest",
         "that the history has for this stage of the pair, and with all of it cached; other work ran on the machine",
         "meanwhile. Sizes are MB (10^6 bytes).",
-        "",
     ]
-    for found in results:
-        text += section(found)
     return "\n".join(text)
 
 
@@ -143,6 +149,9 @@ def section(found: Measured) -> list[str]:
         )
     lines += ["", "| stage | adds to the image's files, MB |", "|---|---|"]
     lines += [f"| {layer['name']} | {layer['size'] / 1e6:,.1f} |" for layer in found.built["layers"]]
+    for title, key in (("kind of file", "kinds"), ("part of ELF files", "elf"), ("GPU code for", "archs")):
+        lines += ["", f"| {title} | MB |", "|---|---|"]
+        lines += [f"| {one['name']} | {one['size'] / 1e6:,.1f} |" for one in found.built[key]]
     lines += ["", "| layer as pushed | tar, MB | compressed, MB |", "|---|---|---|"]
     lines += [
         f"| {i} | {tar / 1e6:,.1f} | {size / 1e6:,.1f} |" for i, (size, tar) in enumerate(found.pushed, 1)
@@ -167,14 +176,14 @@ def main() -> None:
     parser.add_argument(
         "--cells", type=int, nargs="+", default=range(len(CELLS)), help="their numbers, from 0"
     )
-    results = []
     with TemporaryDirectory(dir=CACHE) as folder:
         succeed("functions")
         crane = next(CACHE.glob("parts/tools-*/crane"))
         with image_registry(crane, Path(folder)) as registry:
             for number in parser.parse_args().cells:
-                results.append(measure(*CELLS[number], registry))
-                put("real cells", part(results))
+                found = measure(*CELLS[number], registry)
+                put("real cells", intro())
+                put(f"real cell {found.cell}", "\n".join(section(found)), after="real cells")
 
 
 if __name__ == "__main__":

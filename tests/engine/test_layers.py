@@ -44,3 +44,10 @@ def test_a_new_ray_leaves_the_layers_below_untouched(small: World, registry: int
     devel_before = published(small, registry, "ray-devel", "devel-before")
     devel_after = published(small, registry, "ray-devel", "devel-after", newer)
     assert devel_before[:-1] == devel_after[:-1]
+
+
+def test_devel_and_runtime_images_share_the_layers_of_the_environment(small: World, registry: int) -> None:
+    runtime = published(small, registry, "ray-runtime", "shared-runtime")
+    devel = published(small, registry, "ray-devel", "shared-devel")
+    assert devel[-2:] == runtime[-2:], "the environment, and Ray"
+    assert not set(devel[1:-2]) & set(runtime[1:-2]), "above Debian's, the bases are their own"

@@ -97,7 +97,10 @@ def test_a_record_says_what_each_stage_adds_to_the_image(bad: tuple[Answer, Path
     names = [layer["name"] for layer in found["cu12.8.1-py3.13-ray-runtime"]["layers"]]
     assert names == ["runtime-base", "pack", "ray"]
     names = [layer["name"] for layer in found["cu13.1.1-py3.14-devel"]["layers"]]
-    assert names == ["base", "conda", "torch", "pyg"]
+    assert names == ["base", "pack"]
+    pair = [record for cell, record in found.items() if cell.startswith("cu13.1.1-py3.14")]
+    environments = {layer["key"] for record in pair for layer in record["layers"] if layer["name"] == "pack"}
+    assert len(environments) == 1, "devel and runtime images share it"
     for record in found.values():
         if record["status"] == "ok":
             added = sum(layer["size"] for layer in record["layers"])
@@ -182,6 +185,17 @@ def test_two_sweeps_at_once_are_both_right(small: World, tmp_path: Path) -> None
         one["run"] for one in map(json.loads, succeed(*small.words(), "history", "contents").splitlines())
     }
     assert runs <= both
+
+
+def test_an_image_that_is_too_large_fails_and_its_packages_are_named(small: World, tmp_path: Path) -> None:
+    gates = '[gates.max_gb]\n"*-runtime" = 0.01\n'
+    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES + gates)
+    answer = sweep(small, tmp_path / "records", matrix, *CPU, "--target=runtime")
+    assert answer.status != 0
+    failure = recorded(tmp_path / "records")[-1]["failure"]
+    assert (failure["kind"], failure["stage"]) == ("gate", "size")
+    assert "more than the 0.01 GB of gate *-runtime" in answer.err
+    assert failure["tail"], "packages"
 
 
 def test_below_the_disk_floor_nothing_starts(small: World, tmp_path: Path) -> None:

@@ -86,12 +86,6 @@ def test_symbols_stay_by_default(runtime: dict[str, object]) -> None:
     assert runtime["symbols"] is True
 
 
-def test_symbols_go_when_asked(small: World) -> None:
-    words = [*small.words()[:1], "--strip-libraries", *small.words()[1:]]
-    printed = succeed(*words, "runtime", *PAIR, "with-exec", f"--args={PYTHON},-c,{quoted(LOOK)}", "stdout")
-    assert json.loads(printed)["symbols"] is False
-
-
 def test_labels_tell_what_is_inside(small: World) -> None:
     image = ("build", *PAIR, "--target=ray-runtime")
     labels = {
@@ -167,3 +161,26 @@ def test_a_promise_that_is_not_kept_fails_the_call_and_is_named(small: World) ->
     assert "promises not kept" in answer.error
     assert "train_step" in answer.error
     assert "Traceback" not in answer.error
+
+
+def test_the_sizes_of_an_image_are_told_and_compared(small: World, tmp_path: Path) -> None:
+    sizes = (*small.words(), "size", *PAIR)
+    before = tmp_path / "runtime.json"
+    before.write_text(succeed(*sizes, "--target=runtime", "--format=json"), "utf-8")
+    found = json.loads(before.read_text("utf-8"))
+    assert list(found["layers"]) == ["runtime-base", "pack"]
+    assert sum(found["layers"].values()) == sum(found["packages"].values()) == found["total"]
+    assert {"pip:torch", "conda:python", "toolkit"} <= set(found["packages"])
+    assert any(name.startswith("debian:") for name in found["packages"])
+    assert found["archs"]["sm_80"] > 0, "the compiled kernel"
+    said = succeed(*sizes, "--target=ray-runtime", f"--against={before}")
+    assert " MB before, " in said
+    answer = dagger(*sizes, "--target=runtime", f"--against={small.mirrors}")
+    assert "not sizes as" in answer.error
+
+
+def test_the_dockerfile_of_a_pair_is_written(small: World, tmp_path: Path) -> None:
+    succeed(*small.words(), "dockerfile", *PAIR, "export", f"--path={tmp_path / 'pair'}")
+    text = (tmp_path / "pair/Dockerfile").read_text("utf-8")
+    for target in ("devel", "runtime", "ray-devel", "ray-runtime", "marimo-devel", "marimo-runtime"):
+        assert f" AS {target}\n" in text

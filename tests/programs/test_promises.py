@@ -163,3 +163,39 @@ def test_every_promise_says_what_it_promises(name: str) -> None:
     assert first[0].isupper() or first.startswith(("torch", "marimo"))
     assert first.rstrip('"').endswith((".", ","))
     assert text.rstrip().endswith("keep(check)")
+
+
+def library(folder: Path, *options: str) -> Path:
+    """Compile a library."""
+    source, made = folder / "one.c", folder / "one.so"
+    source.write_text("static int hidden(int x) { return x; }\nint shown(int x) { return hidden(x); }\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", *options, "-o", made, source], check=True)
+    return made
+
+
+def test_a_library_with_symbols_can_be_profiled(tmp_path: Path) -> None:
+    found = facts(run("profiler_symbols", library(tmp_path)))["symbols"]
+    assert isinstance(found, dict)
+    assert found["one.so"] > 5
+
+
+def test_a_stripped_library_cannot(tmp_path: Path) -> None:
+    assert "no symbols in one.so" in complaint(run("profiler_symbols", library(tmp_path, "-s")))
+
+
+def test_pip_installs_a_package() -> None:
+    assert facts(run("pip_install"))["installed"] == "promised_package"
+
+
+def test_without_pip_none_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "pip.py").write_text("raise SystemExit('no pip here')\n")
+    assert "no pip here" in complaint(run("pip_install", path=tmp_path))
+
+
+def test_an_environment_is_made_from_a_channel(tools: Path) -> None:
+    program = PROMISES.parent / "make_env.py"
+    assert facts(run("conda_install", "--command", tools / "python", program))["made"] == "promised"
+
+
+def test_without_a_tool_none_is_made() -> None:
+    assert "no conda-env" in complaint(run("conda_install", "--command", "conda-env"))

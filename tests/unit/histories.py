@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ci.records import BuildRecord, Failure, History, LayerSize, PackageSize, StageRun
+from ci.records import BuildRecord, Failure, History, LayerSize, NamedSize, StageRun
 from ci.report.rows import Report, make_report
 
 PAIR = "cu12.8.1-py3.13"
@@ -69,7 +69,10 @@ def image(total: float) -> dict[str, Any]:
             LayerSize(name="conda", size=size // 4),
             LayerSize(name="base", size=size // 8),
         ),
-        "packages": tuple(PackageSize(name=f"package-{n:02}", size=n * 10**7) for n in range(1, 21)),
+        "packages": tuple(NamedSize(name=f"package-{n:02}", size=n * 10**7) for n in range(1, 21)),
+        "kinds": (NamedSize(name="library", size=size // 2), NamedSize(name="python", size=size // 4)),
+        "elf": (NamedSize(name="gpu", size=size // 3),),
+        "archs": (NamedSize(name="sm_80", size=size // 3),),
         "versions": {"torch": "2.11.0", "python": "3.13.9", "numpy": "2.4.0"},
         "promises": {"imports": True, "train_step": True},
     }
@@ -143,7 +146,8 @@ def said_everywhere(text: str) -> Report:
         "versions": {text: text, "torch": text},
         "promises": {text: False},
         "layers": (LayerSize(name=text, size=10),),
-        "packages": (PackageSize(name=text, size=10),),
+        "packages": (NamedSize(name=text, size=10),),
+        "kinds": (NamedSize(name=text, size=10),),
         "stages": stages((text, 1.0, text)),
         "size": 10,
         "run": text,

@@ -53,11 +53,11 @@ from tests.unit.planning import (
 PYG_PAGE = "https://data.pyg.org/whl/torch-2.11.0%2Bcu128.html"
 ENVIRONMENT = ("base", "conda", "torch", "wheels", "pyg")
 STAGES = {
-    "devel": ("toolkit", *ENVIRONMENT, "image"),
+    "devel": ("toolkit", *ENVIRONMENT, "pack", "image"),
     "runtime": ("toolkit", *ENVIRONMENT, "runtime-base", "pack", "image"),
-    "ray-devel": ("toolkit", *ENVIRONMENT, "ray", "image"),
+    "ray-devel": ("toolkit", *ENVIRONMENT, "ray", "pack", "image"),
     "ray-runtime": ("toolkit", *ENVIRONMENT, "ray", "runtime-base", "pack", "image"),
-    "marimo-devel": ("toolkit", *ENVIRONMENT, "ray", "marimo", "image"),
+    "marimo-devel": ("toolkit", *ENVIRONMENT, "ray", "marimo", "pack", "image"),
     "marimo-runtime": ("toolkit", *ENVIRONMENT, "ray", "marimo", "runtime-base", "pack", "image"),
 }
 
@@ -196,9 +196,9 @@ def test_the_memory_of_a_job_reaches_the_compilation() -> None:
 
 
 def test_libraries_are_stripped_only_when_asked() -> None:
-    assert not plan("cu12.8.1-py3.13-runtime").spec("pack", PackSpec).strip
-    stripped = plan("cu12.8.1-py3.13-runtime", options=Options(strip=True))
-    assert stripped.spec("pack", PackSpec).strip
+    assert plan("cu12.8.1-py3.13-runtime").spec("pack", PackSpec).strip == "no"
+    stripped = plan("cu12.8.1-py3.13-runtime", options=Options(profile="slim"))
+    assert stripped.spec("pack", PackSpec).strip == "unneeded"
     plain = digests(plan("cu12.8.1-py3.13-runtime"))
     assert {name for name, digest in digests(stripped).items() if plain[name] != digest} == {"pack", "image"}
 
@@ -297,7 +297,7 @@ def test_every_option_that_changes_an_image_changes_its_digest() -> None:
     options = [
         Options(),
         Options(archs="9.0"),
-        Options(strip=True),
+        Options(profile="slim"),
         ray("nightly"),
         ray("source"),
     ]
@@ -737,6 +737,8 @@ def test_the_labels_say_what_is_inside(target: str, profile: str) -> None:
             "io.cslr-images.toolkit-compiler": "nvcc 12.4.131",
             "io.cslr-images.archs": "8.0+PTX",
         }
+    if target.endswith("runtime"):
+        expected["io.cslr-images.profile"] = "default"
     if target.startswith(("ray", "marimo")):
         expected["io.cslr-images.ray"] = "2.60.0"
     if target.startswith("marimo"):
@@ -791,6 +793,7 @@ def test_architectures_of_the_caller_go_before_those_of_the_matrix() -> None:
     assert {name for name, digest in digests(made).items() if changed[name] != digest} == {
         "wheels",
         "pyg",
+        "pack",
         "image",
     }
 
@@ -905,3 +908,13 @@ def test_every_cell_is_planned_from_any_sources_that_are_accepted_or_refused(
         for one in stand.matrix.cells[::5]:
             answer(partial(needed_pages, one, changed))
             answer(partial(make_plan, one, changed, {}))
+
+
+def test_the_six_images_of_a_pair_share_the_layers_of_their_environment() -> None:
+    plans = {target: plan(f"cu12.8.1-py3.13-{target}", "registries") for target in TARGETS}
+    assert len({made.layer_key("pack") for made in plans.values()}) == 1
+    for layer in ("ray", "marimo"):
+        assert len({made.layer_key(layer) for made in plans.values() if made.has(layer)}) == 1
+    slim = plan("cu12.8.1-py3.13-runtime", "registries", options=Options(profile="slim"))
+    assert slim.layer_key("pack") != plans["runtime"].layer_key("pack")
+    assert slim.layer_key("runtime-base") == plans["runtime"].layer_key("runtime-base")

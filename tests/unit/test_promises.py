@@ -9,9 +9,12 @@ from ci.promises import expected, promises
 from ci.shop import Options
 from tests.unit.planning import CELLS, plan, pyg_page
 
-COMPILED = ("cpp_extension_cuda", "extension_archs")
+COMPILED = ("cpp_extension_cuda", "extension_archs", "triton_compile")
 FIRST = ("versions", "imports", "pip_check", "train_step", "extension_ops")
+USER = "no_root_needed"
 JIT = ("cpp_extension_cpu", "torch_compile_cpu")
+TOOLS = ("profiler_symbols", "pip_install")
+CONDA = "conda_install"
 
 
 def names(cell_id: str) -> tuple[str, ...]:
@@ -22,14 +25,14 @@ def names(cell_id: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("cell_id", "expected_names"),
     [
-        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED)),
-        ("cu12.8.1-py3.13-runtime", (*FIRST, "no_root_needed", *JIT, *COMPILED)),
-        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, "ray_task")),
-        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, "no_root_needed", *JIT, *COMPILED, "ray_task")),
-        ("cu13.1.1-py3.14-marimo-devel", (*FIRST, *JIT, *COMPILED, "ray_task", "marimo_page")),
-        ("cu12.8.1-py3.14-marimo-runtime", (*FIRST, "no_root_needed", *JIT, *COMPILED, "ray_task", "marimo_page")),
-        ("cpu-py3.13-devel", (*FIRST, *JIT)),
-        ("cpu-py3.13-marimo-runtime", (*FIRST, "no_root_needed", *JIT, "ray_task", "marimo_page")),
+        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA)),
+        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS)),
+        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, "ray_task")),
+        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, "ray_task")),
+        ("cu13.1.1-py3.14-marimo-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, "ray_task", "marimo_page")),
+        ("cu12.8.1-py3.14-marimo-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, "ray_task", "marimo_page")),
+        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA)),
+        ("cpu-py3.13-marimo-runtime", (*FIRST, USER, *JIT, *TOOLS, "ray_task", "marimo_page")),
     ],
 )  # fmt: skip
 def test_a_target_promises_what_it_is_for(cell_id: str, expected_names: tuple[str, ...]) -> None:
@@ -40,6 +43,29 @@ def test_a_target_promises_what_it_is_for(cell_id: str, expected_names: tuple[st
 def test_every_runtime_can_still_compile_extensions(cell_id: str) -> None:
     # The users' decision that stands: no runtime gives up JIT compiling.
     assert {"cpp_extension_cpu", "torch_compile_cpu", "cpp_extension_cuda"} <= set(names(cell_id))
+
+
+@pytest.mark.parametrize(
+    ("profile", "gone"), [("slim", {"profiler_symbols"}), ("minimal", {*JIT, "profiler_symbols"})]
+)
+def test_a_profile_promises_what_it_does_not_give_up(profile: str, gone: set[str]) -> None:
+    made = plan("cu12.8.1-py3.13-ray-runtime", options=Options(profile=profile))
+    lost = set(names("cu12.8.1-py3.13-ray-runtime")) - {promise.name for promise in promises(made)}
+    assert gone <= lost == {name for name, _ in made.gives_up}
+    assert all(reason for _, reason in made.gives_up)
+    assert {"imports", "train_step", "extension_ops", "pip_install", "ray_task"}.isdisjoint(lost)
+
+
+def test_a_profile_changes_no_devel_image() -> None:
+    slim = plan("cu12.8.1-py3.13-devel", options=Options(profile="slim"))
+    assert slim.digest == plan("cu12.8.1-py3.13-devel").digest
+    assert slim.id == "cu12.8.1-py3.13-devel"
+
+
+def test_the_name_of_an_image_tells_its_profile() -> None:
+    assert (
+        plan("cu12.8.1-py3.13-runtime", options=Options(profile="slim")).id == "cu12.8.1-py3.13-runtime@slim"
+    )
 
 
 def test_every_promise_has_a_program() -> None:

@@ -311,3 +311,9 @@ def test_both_themes_have_the_same_colours() -> None:
 def test_every_class_of_the_page_has_a_rule() -> None:
     used = {name for _, attributes in PAGE.elements for name in attributes.get("class", "").split()}
     assert used <= set(re.findall(r"\.([a-z][\w-]*)", STYLE))
+
+
+def test_the_page_tells_what_an_image_is_made_of() -> None:
+    page = html(sample())
+    for words in ("Kinds of files", "Parts of ELF files", "GPU code", "sm_80"):
+        assert words in page

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.records import Failure, History
+from ci.records import BuildRecord, Failure, History, LayerSize
 from ci.report.rows import STATUSES, Report, Row, make_report, told
 from ci.report.units import date, human_size, human_time, moment
 from tests.unit.histories import (
@@ -229,3 +229,21 @@ def test_a_failure_that_was_retried_and_passed_is_no_failure() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_failure_is_told_in_one_printable_line(text: str) -> None:
     assert told(Failure(kind="unknown", stage=text, message=text, exit_code=1)).isprintable()
+
+
+def test_a_layer_that_images_share_counts_once() -> None:
+    def row(cell: str, *layers: tuple[str, int, str]) -> BuildRecord:
+        made = tuple(LayerSize(name=name, size=size, key=key) for name, size, key in layers)
+        return record(cell).model_copy(update={"layers": made, "size": sum(size for _, size, _ in layers)})
+
+    history = History(
+        (
+            row("a", ("base", 5, "base"), ("pack", 100, "env")),
+            row("b", ("runtime-base", 2, "runtime"), ("pack", 100, "env")),
+            row("c", ("base", 7, ""), ("pack", 100, "env")),
+        )
+    )
+    report = make_report(history, ["a", "b", "c"], now="2026-11-22T02:00:00Z")
+    assert report.size() == 314
+    assert report.unique_size() == 107 + 107
+    assert "214 B with shared layers counted once" in report.summary()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ci.records import History, LayerSize, PackageSize
+from ci.records import History, LayerSize, NamedSize
 from ci.report import series
 from ci.report.rows import Row, make_report
 from tests.unit.histories import (
@@ -68,7 +68,7 @@ def test_the_largest_packages_come_first_and_are_few() -> None:
 
 
 def test_packages_of_one_size_stand_by_name() -> None:
-    packages = tuple(PackageSize(name=name, size=5) for name in ("b", "a"))
+    packages = tuple(NamedSize(name=name, size=5) for name in ("b", "a"))
     history = History((record(DEVEL, packages=packages),))
     assert [bar.label for bar in series.package_bars(row(DEVEL, history))] == ["a", "b"]
 

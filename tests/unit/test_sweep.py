@@ -1,7 +1,7 @@
 """How a sweep goes, over plans of the real matrix; what it asks for is done by a yard that builds nothing."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -64,8 +64,8 @@ class Yard:
     async def free_disk(self) -> int:
         return self.disk.pop(0) if self.disk else 100 * GB
 
-    async def keep(self, record: BuildRecord) -> None:
-        self.kept.append(record)
+    async def keep(self, records: Sequence[BuildRecord]) -> None:
+        self.kept += records
 
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -282,3 +282,34 @@ def test_whatever_fails_every_cell_comes_to_an_end_and_nothing_is_built_twice(
         assert [one.status for one in tries[::2]] == ["building"] * (len(tries) // 2)
         assert all(one.finished for one in tries[1::2])
         assert record.status == "failed" or len(record.stages) == len(PLANS[CELLS.index(name)].stages)
+
+
+@dataclass
+class SlowPen(Yard):
+    """Writes records slowly, in batches."""
+
+    batches: list[int] = field(default_factory=list)
+    broken: str = ""
+
+    async def keep(self, records: Sequence[BuildRecord]) -> None:
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        self.batches.append(len(records))
+        if self.broken:
+            raise OSError(self.broken)
+        self.kept += records
+
+
+async def test_cells_do_not_wait_for_records_to_be_written_and_all_are_written_in_order() -> None:
+    yard = SlowPen()
+    await swept(yard, cells=4)
+    assert len(yard.batches) < sum(yard.batches) == 36
+    for name in CELLS:
+        assert [one.status for one in yard.kept if one.cell == name] == ["building", "ok"]
+
+
+async def test_records_that_cannot_be_written_fail_the_sweep_when_its_cells_are_built() -> None:
+    yard = SlowPen(broken="the volume is gone")
+    with pytest.raises(OSError, match="the volume is gone"):
+        await swept(yard, cells=4)
+    assert Counter(name for _, name, _ in yard.asked)["finish"] == 18

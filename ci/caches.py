@@ -1,0 +1,37 @@
+"""The caches that builds share, one for each tool; a build is right with each of them empty."""
+
+from enum import Enum
+from typing import Literal
+
+ROOT = "/var/cache/cslr-images"
+
+Sharing = Literal["locked", "shared"]
+
+
+class Cache(Enum):
+    """The caches by tool: key, where it is mounted, and how builds that run at once share it."""
+
+    # apt and dpkg lock their folders and fail when two runs meet, so these wait for each other.
+    APT_ARCHIVES = ("apt-archives", "/var/cache/apt", "locked")
+    APT_LISTS = ("apt-lists", "/var/lib/apt/lists", "locked")
+    CONDA = ("conda", f"{ROOT}/conda", "shared")
+    UV = ("uv", f"{ROOT}/uv", "shared")
+    CCACHE = ("ccache", f"{ROOT}/ccache", "shared")
+    BAZEL = ("bazel", f"{ROOT}/bazel", "locked")
+    # What happened to cells; who writes to it takes a lock of its own.
+    RECORDS = ("records", f"{ROOT}/records", "shared")
+
+    def __init__(self, key: str, path: str, sharing: Sharing) -> None:
+        self.key = key
+        self.path = path
+        self.sharing = sharing
+
+    def named(self, variant: str = "") -> str:
+        """Name the cache; `variant` separates what cannot be shared, such as two distributions' packages."""
+        return "-".join(part for part in ("cslr-images", self.key, variant) if part)
+
+
+def of_image(image: str) -> str:
+    """Name the variant for a base image, whose distribution has packages of its own: `debian-bookworm-slim`."""
+    name = image.rsplit("/", 1)[-1]
+    return "".join(char if char.isalnum() or char in ".-" else "-" for char in name)

@@ -1,0 +1,117 @@
+"""What the stages run in their containers, from their specs: the same with Dagger and in a Dockerfile."""
+
+import json
+from collections.abc import Sequence
+
+from ci.specs import CUDA_HOME, PREFIX, Account, CondaSpec, InstallSpec, PackSpec, ToolkitSpec, WheelsSpec
+
+PROGRAMS = "/run/cslr-images"  # where the programs of ci/programs are mounted
+TOOLS = "/opt/tools"
+CHANNEL = "/channel"
+
+# What steps that make something need beside what is installed in images.
+CHANNEL_DEBS = ("ca-certificates", "dpkg-dev", "maven", "python3", "python3-venv")
+TOOLKIT_DEBS = ("build-essential", "ca-certificates", "dpkg-dev", "python3", "python3-venv")
+RAY_DEBS = ("nodejs", "npm")
+
+# Programs that download Debian packages themselves need apt's lists, which no layer keeps.
+REFRESH = ("apt-get", "update", "-qq", "-o", "Acquire::Retries=3")
+
+_PYTHON = f"{TOOLS}/bin/python"
+_PARTS = "/var/tmp/parts"  # noqa: S108 - in a container of its own
+# Debian's own list of CAs: the bundle in /etc/ssl may also hold a site's proxy, which no image should trust.
+_AUTHORITIES = "cat /usr/share/ca-certificates/mozilla/*.crt >/run/ca.pem"
+
+
+def shell(name: str, *arguments: str) -> list[str]:
+    """Run one of the shell programs."""
+    return ["sh", f"{PROGRAMS}/{name}", *arguments]
+
+
+def add_user(account: Account) -> list[str]:
+    """Add the user that images run as."""
+    return shell("add_user.sh", account.user, str(account.uid), account.workdir)
+
+
+def make_channel(recipe: str) -> list[list[str]]:
+    """Download what a recipe names, check it, and build the channel's folder."""
+    program = [_PYTHON, f"{PROGRAMS}/make_channel.py"]
+    given = [f"--{kind}={_PARTS}/{kind}" for kind in ("jars", "debs", "wheels")]
+    return [
+        [*program, "fetch", _PARTS, "--recipe", recipe],
+        ["sh", "-c", _AUTHORITIES],
+        [*program, "build", CHANNEL, "--recipe", recipe, *given, "--cacert", "/run/ca.pem"],
+    ]
+
+
+def make_toolkit(spec: ToolkitSpec, out: str) -> list[str]:
+    """Make the toolkit's tree."""
+    command = [_PYTHON, f"{PROGRAMS}/cuda_home.py", out, "--check"]
+    if spec.provider == "image":
+        command += ["--installed", CUDA_HOME]
+    for requirement in spec.wheels:
+        command += ["--requirement", requirement]
+    if spec.deb:
+        command += ["--compiler", f"{spec.deb.package}={spec.deb.version}", "--sha256", spec.deb.sha256]
+        command += ["--suite", spec.deb.suite, "--components", spec.deb.component]
+    return command
+
+
+def create_env(spec: CondaSpec, cache: str) -> list[str]:
+    """Create the conda environment; `cache` is the folder of conda's packages."""
+    command = [_PYTHON, f"{PROGRAMS}/make_env.py", "create", "--prefix", spec.prefix, "--pkgs-cache", cache]
+    command += ["--glibc", spec.glibc, *(["--cuda", spec.cuda] if spec.cuda else [])]
+    return [*command, "--channel", *_channels(spec), "--spec", *spec.packages]
+
+
+def fill_cache(spec: CondaSpec, cache: str) -> list[str]:
+    """Fill the folder of conda's packages again with what the environment is made of."""
+    command = [_PYTHON, f"{PROGRAMS}/make_env.py", "fill-cache", "--prefix", spec.prefix]
+    return [*command, "--pkgs-cache", cache, "--channel", *_channels(spec)]
+
+
+def pack_env(*options: str) -> list[str]:
+    """Export the environment with conda-pack."""
+    return [_PYTHON, f"{PROGRAMS}/pack_env.py", PREFIX, *options]
+
+
+def install_packages(spec: InstallSpec, requirements: str) -> list[str]:
+    """Install what a spec asks for; `requirements` is the file of its lines."""
+    options = ["--require-hashes"] if spec.hashed else []
+    if spec.extra_index:
+        # torch's index also holds copies of common packages; the best version over all indexes is what pip takes.
+        options += ["--index", spec.extra_index, "--index-strategy", "unsafe-best-match"]
+    frozen, limit = "yes" if spec.frozen else "no", str(int(spec.cache_gb * 1e6))
+    return shell("install_packages.sh", PREFIX, requirements, frozen, limit, *options)
+
+
+def compile_wheels(spec: WheelsSpec, requirements: str, out: str, jobs: int | None) -> list[str]:
+    """Compile PyG's extensions; without a number of jobs the program takes what the memory allows."""
+    command = [_PYTHON, f"{PROGRAMS}/compile_wheels.py", "--requirements", requirements]
+    command += ["--python", f"{PREFIX}/bin/python", "--out", out, "--job-gb", str(spec.job_gb)]
+    command += ["--arch-list", spec.arch_list, "--cuda-home", CUDA_HOME] if spec.arch_list else ["--cpu"]
+    return [*command, *(["--jobs", str(jobs)] if jobs else [])]
+
+
+def added_files(below: str, out: str) -> list[str]:
+    """Copy what the environment has and another, below it, has not, or has otherwise."""
+    return [_PYTHON, f"{PROGRAMS}/added_files.py", below, PREFIX, out]
+
+
+def trim_rules(spec: PackSpec) -> str:
+    """Return the rules of a profile as `trim_env.py` reads them."""
+    return json.dumps([trim.model_dump(mode="json") for trim in spec.trims], indent=2)
+
+
+def trim_env(root: str, rules: str) -> list[str]:
+    """Take out of a tree what rules name."""
+    return [_PYTHON, f"{PROGRAMS}/trim_env.py", root, "--rules", rules]
+
+
+def strip_libs(root: str, mode: str) -> list[str]:
+    """Strip the libraries of a tree."""
+    return [_PYTHON, f"{PROGRAMS}/strip_libs.py", root, "--mode", mode]
+
+
+def _channels(spec: CondaSpec) -> Sequence[str]:
+    return spec.channels or (f"file://{CHANNEL}",)

@@ -1,0 +1,55 @@
+"""What runtime images are made for: what is taken out of them, and what they then still promise."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from ci.documents import Document
+from ci.fields import DebianName, PromiseName, Word
+
+# A path below the environment: `*` and `?` are anything but `/`, `**` is any number of folders.
+_PART = r"[A-Za-z0-9_.*?+-]*[A-Za-z0-9_*?+-][A-Za-z0-9_.*?+-]*"  # not `.` nor `..`
+Pattern = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=120)]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\x85\u2028\u2029]{1,200}$")]
+
+
+class Rule(Document):
+    """Files that a profile may take out of the environment, and the promises that would notice if it took too much."""
+
+    takes: Line
+    remove: Annotated[tuple[Pattern, ...], Field(min_length=1)]
+    unless: tuple[Pattern, ...] = ()
+    noticed_by: Annotated[tuple[PromiseName, ...], Field(min_length=1)]
+
+
+class Profile(Document):
+    """A way to make runtime images; without anything said, nothing is taken out and everything is promised.
+
+    `apt` are the Debian packages of the runtime base, None for those of `[apt]`; `toolkit` tells whether it has the
+    compiler of CUDA. `gives_up` are the promises that its images do not make, each with the reason.
+    """
+
+    note: Line | None = None
+    rules: tuple[Word, ...] = ()
+    strip: Literal["no", "debug", "unneeded"] = "no"
+    apt: tuple[DebianName, ...] | None = None
+    toolkit: bool = True
+    gives_up: dict[PromiseName, Line] = Field(default_factory=dict)
+
+
+def told(profiles: Mapping[str, Profile], rules: Mapping[str, Rule]) -> str:
+    """Return for people what each profile takes out of runtime images and what it gives up."""
+    lines: list[str] = []
+    for name, profile in profiles.items():
+        lines.append(f"{name}: {profile.note}" if profile.note else name)
+        lines += [f"  takes out {rule}: {rules[rule].takes}" for rule in profile.rules]
+        if profile.strip != "no":
+            kept = "all but what loading needs" if profile.strip == "unneeded" else "debugging symbols"
+            lines.append(f"  strips libraries of {kept}")
+        if profile.apt is not None:
+            lines.append(f"  has of Debian's packages only {', '.join(profile.apt)}")
+        if not profile.toolkit:
+            lines.append("  has no CUDA toolkit")
+        lines += [f"  does not promise {promise}: {reason}" for promise, reason in profile.gives_up.items()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,81 @@
+"""A user can make a conda environment with a package from a channel."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from promise import Facts, PromiseError, expect, keep
+
+NAME, TEXT = "promised", b"kept\n"
+
+
+def channel(folder: Path) -> Path:
+    """Write a channel with one package, which has one file."""
+    index = {
+        "name": NAME,
+        "version": "1.0",
+        "build": "0",
+        "build_number": 0,
+        "depends": [],
+        "subdir": "noarch",
+        "arch": None,
+        "platform": None,
+    }
+    digest = hashlib.sha256(TEXT).hexdigest()
+    row = {"_path": "share/promised", "path_type": "hardlink", "sha256": digest, "size_in_bytes": len(TEXT)}
+    files = {
+        "info/index.json": json.dumps(index).encode(),
+        "info/paths.json": json.dumps({"paths": [row], "paths_version": 1}).encode(),
+        "info/files": b"share/promised\n",
+        "share/promised": TEXT,
+    }
+    (folder / "noarch").mkdir(parents=True)
+    (folder / "linux-64").mkdir()
+    archive = folder / "noarch" / f"{NAME}-1.0-0.tar.bz2"
+    with tarfile.open(archive, "w:bz2") as out:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            out.addfile(entry, io.BytesIO(data))
+    content = archive.read_bytes()
+    told = {**index, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    for subdir, packages in (("noarch", {archive.name: told}), ("linux-64", {})):
+        repodata = {"info": {"subdir": subdir}, "packages": packages, "packages.conda": {}}
+        (folder / subdir / "repodata.json").write_text(json.dumps(repodata), "utf-8")
+    return folder
+
+
+def check() -> Facts:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--command", nargs="+", default=["conda-env"], help="the tool that makes environments"
+    )
+    command = parser.parse_args().command
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = channel(folder / "channel")
+        options = ["--prefix", str(folder / "env"), "--pkgs-cache", str(folder / "pkgs")]
+        try:
+            done = subprocess.run(
+                [*command, "create", *options, "--channel", made.as_uri(), "--spec", NAME],
+                capture_output=True,
+                text=True,
+            )
+        except FileNotFoundError as error:
+            raise PromiseError(f"no {command[0]}") from error
+        if done.returncode:
+            raise PromiseError("; ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]))
+        found = folder / "env/share/promised"
+        expect(found.is_file() and found.read_bytes() == TEXT, "the package's file is not there")
+    return {"made": NAME}
+
+
+if __name__ == "__main__":
+    keep(check)

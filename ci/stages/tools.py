@@ -1,0 +1,15 @@
+"""The tools that make environments, at /opt/tools: py-rattler, conda-pack and uv, apart from any environment."""
+
+import dagger
+from dagger import dag
+
+from ci.commands import TOOLS
+from ci.stages.site import Site, run_program
+
+
+def with_tools(container: dagger.Container, site: Site, requirements: str) -> dagger.Container:
+    """Install py-rattler, conda-pack and uv from their lock, apart from any environment."""
+    lock = dag.directory().with_new_file("tools.txt", requirements).file("tools.txt")
+    container = site.online(container).with_mounted_file("/run/tools.txt", lock)
+    container = run_program(container, "install_tools.sh", (TOOLS, "/run/tools.txt"))
+    return site.offline(container.without_mount("/run/tools.txt"))

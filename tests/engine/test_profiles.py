@@ -1,0 +1,116 @@
+"""Profiles on the small stack: what they take out is gone, what they promise is kept, and too much is noticed."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.engine.conftest import World, dagger, succeed
+from tests.engine.test_small_stack import LOOK, PAIR, PYTHON, quoted
+from tests.world import world
+
+# What the stand-ins can promise, and a profile for each way to take out too much.
+PROFILES = """
+[verify]
+promises = ["versions", "pip_check", "no_root_needed", "pip_install", "profiler_symbols"]
+
+[rules.sources]
+takes = "sources"
+remove = ["lib/python3.*/config-*/**", "share/man/**"]
+noticed_by = ["versions"]
+[rules.pip]
+takes = "pip, which is too much"
+remove = ["lib/python3.*/site-packages/pip/**"]
+noticed_by = ["pip_install", "pip_check"]
+[rules.torch]
+takes = "what tells the version of torch, which is too much"
+remove = ["lib/python3.*/site-packages/torch-*.dist-info/**"]
+noticed_by = ["versions"]
+[rules.ssl]
+takes = "a library of the interpreter, which is too much"
+remove = ["lib/libz.so*", "lib/python3.*/lib-dynload/zlib*", "lib/python3.*/zipfile/**"]
+noticed_by = ["pip_install"]
+
+[profiles.default]
+[profiles.slim]
+rules = ["sources"]
+strip = "unneeded"
+gives_up = { profiler_symbols = "stripped" }
+[profiles.minimal]
+strip = "unneeded"
+apt = ["ca-certificates", "tini"]
+toolkit = false
+gives_up = { profiler_symbols = "stripped" }
+[profiles.no-pip]
+rules = ["pip"]
+gives_up = { profiler_symbols = "the stand-in has none" }
+[profiles.no-torch]
+rules = ["torch"]
+gives_up = { profiler_symbols = "the stand-in has none" }
+[profiles.no-zip]
+rules = ["ssl"]
+gives_up = { profiler_symbols = "the stand-in has none" }
+"""
+RUNTIME = (*PAIR, "--target=runtime")
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small stack's matrix with profiles."""
+    return world.matrix_with(tmp_path_factory.mktemp("profiles") / "matrix.toml", more=PROFILES)
+
+
+def words(small: World, matrix: Path, profile: str) -> list[str]:
+    """Return the options of a call with a profile."""
+    first, *rest = small.words(matrix=matrix)
+    return [first, f"--profile={profile}", *rest]
+
+
+def test_slim_takes_symbols_out_and_keeps_the_compiler(small: World, matrix: Path) -> None:
+    program = ("with-exec", f"--args={PYTHON},-c,{quoted(LOOK)}", "stdout")
+    found = json.loads(succeed(*words(small, matrix, "slim"), "build", *RUNTIME, *program))
+    assert found["symbols"] is False
+    assert "V13.1.115" in found["nvcc"]
+
+
+def test_what_is_not_promised_is_told_with_the_reason(small: World, matrix: Path) -> None:
+    said = succeed(*words(small, matrix, "slim"), "verify", *RUNTIME)
+    assert "all 4 promises kept" in said
+    assert re.search(r"profiler_symbols +not promised by slim: stripped", said)
+
+
+def test_minimal_has_no_compiler_and_says_so(small: World, matrix: Path) -> None:
+    program = (
+        "import os, shutil; print(shutil.which('gcc'), shutil.which('nvcc'), os.environ.get('CUDA_HOME'))"
+    )
+    run = ("with-exec", f"--args={PYTHON},-c,{quoted(program)}", "stdout")
+    assert succeed(*words(small, matrix, "minimal"), "build", *RUNTIME, *run).split() == ["None"] * 3
+    label = ("label", "--name=io.cslr-images.profile")
+    assert succeed(*words(small, matrix, "minimal"), "build", *RUNTIME, *label).strip() == "minimal"
+
+
+@pytest.mark.parametrize(
+    ("profile", "noticed"), [("no-pip", "pip_install"), ("no-torch", "versions"), ("no-zip", "pip_install")]
+)
+def test_a_profile_that_takes_too_much_breaks_a_promise(
+    small: World, matrix: Path, profile: str, noticed: str
+) -> None:
+    answer = dagger(*words(small, matrix, profile), "verify", *RUNTIME)
+    assert answer.status != 0
+    assert "promises not kept" in answer.error
+    assert noticed in answer.error
+
+
+def test_what_profiles_take_out_is_told(small: World, matrix: Path) -> None:
+    said = succeed(*words(small, matrix, "slim"), "profiles")
+    assert "takes out sources: sources" in said
+    assert "does not promise profiler_symbols: stripped" in said
+
+
+def test_an_unknown_profile_is_told_in_one_line(small: World, matrix: Path) -> None:
+    answer = dagger(*words(small, matrix, "slimm"), "build", *RUNTIME)
+    assert answer.status != 0
+    assert "slimm" in answer.error
+    assert "slim" in answer.error.split("slimm", 1)[1]
+    assert "Traceback" not in answer.err

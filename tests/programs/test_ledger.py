@@ -1,0 +1,129 @@
+"""ledger.py on a small root with real libraries."""
+
+import json
+import mmap
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ci.programs.ledger import architectures, kind_of
+from tests.programs.conftest import PROGRAMS
+
+SITE = "opt/env/lib/python3.13/site-packages"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Make a root with a package of each manager, and a file of none."""
+    top = tmp_path / "root"
+    files = {
+        "usr/bin/tool": "t" * 10,
+        "opt/env/lib/libconda.txt": "c" * 20,
+        f"{SITE}/pkg/__init__.py": "p" * 30,
+        f"{SITE}/pkg/include/x.h": "h" * 5,
+        f"{SITE}/pkg/tests/data": "d" * 7,
+        "srv/lost": "l" * 3,
+        "usr/local/cuda/bin/nvcc": "n" * 11,
+    }
+    for name, text in files.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text(text)
+    lists = top / "var/lib/dpkg/info"
+    lists.mkdir(parents=True)
+    (lists / "tool:amd64.list").write_text("/.\n/bin\n/bin/tool\n")
+    meta = top / "opt/env/conda-meta"
+    meta.mkdir()
+    (meta / "one-1-0.json").write_text(json.dumps({"name": "one", "files": ["lib/libconda.txt"]}))
+    info = top / SITE / "my_pkg-1.0.dist-info"
+    info.mkdir()
+    (info / "RECORD").write_text("pkg/__init__.py,,\npkg/include/x.h,,\npkg/tests/data,,\n")
+    return top
+
+
+def ledger(root: Path, *options: str) -> dict[str, Any]:
+    """Run the program."""
+    command = [sys.executable, str(PROGRAMS / "ledger.py"), str(root), *options]
+    found: dict[str, Any] = json.loads(subprocess.check_output(command, text=True))
+    return found
+
+
+def test_every_byte_is_counted_once(root: Path) -> None:
+    os.link(root / "srv/lost", root / "srv/again")
+    found = ledger(root)
+    sizes = {path.lstat().st_ino: path.lstat().st_size for path in root.rglob("*") if not path.is_dir()}
+    assert found["total"] == sum(sizes.values())
+    for table in ("packages", "kinds"):
+        assert sum(found[table].values()) == found["total"], table
+    assert sum(row[-1] for row in found["rows"]) == found["total"]
+
+
+def test_owners_are_those_of_their_managers(root: Path) -> None:
+    packages = ledger(root)["packages"]
+    assert packages["debian:tool"] == 10, "/bin is a link to /usr/bin"
+    assert packages["conda:one"] == 20
+    assert packages["pip:my-pkg"] == 42
+    assert packages["toolkit"] == 11
+    assert "unowned" in packages
+
+
+def test_a_layer_of_the_environment_alone_is_counted_like_it(root: Path) -> None:
+    whole, layer = ledger(root)["packages"], ledger(root / "opt/env", "--at", "opt/env")["packages"]
+    names = ("conda:one", "pip:my-pkg", "environment")
+    assert {name: layer[name] for name in names} == {name: whole[name] for name in names}
+    assert set(layer) == set(names)
+
+
+def test_parts_of_a_library_tell_what_strip_would_take(root: Path, tmp_path: Path) -> None:
+    source = tmp_path / "one.c"
+    source.write_text("static int hidden(int x) { return x; }\nint shown(int x) { return hidden(x); }\n")
+    library = root / SITE / "pkg/one.so"
+    subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-o", library, source], check=True)
+    parts = ledger(root)["elf"]
+    assert {"code", "data", "symbols", "debug"} <= set(parts)
+    assert sum(parts.values()) == library.stat().st_size
+    subprocess.run(["strip", library], check=True)
+    assert not {"symbols", "debug"} & set(ledger(root)["elf"])
+
+
+def test_a_broken_library_stops_nothing(root: Path) -> None:
+    (root / SITE / "pkg/broken.so").write_bytes(b"\x7fELF\x02\x01" + b"\xff" * 200)
+    assert ledger(root)["kinds"]["library"] == 206
+
+
+def entry(kind: int, number: int, payload: int) -> bytes:
+    """Write an entry of a fatbin."""
+    head = struct.pack("<HHIQ", kind, 0x101, 64, payload).ljust(28, b"\0") + struct.pack("<I", number)
+    return head.ljust(64, b"\0") + b"x" * payload
+
+
+def test_code_is_counted_by_architecture(tmp_path: Path) -> None:
+    entries = entry(2, 80, 100) + entry(2, 90, 50) + entry(1, 90, 10)
+    container = struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(entries)) + entries
+    (tmp_path / "fat").write_bytes(b"pad!" + container + container)
+    with (
+        (tmp_path / "fat").open("rb") as opened,
+        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        found = architectures(data, 0, len(data))
+    assert found == {"sm_80": 2 * 164, "sm_90": 2 * 114, "compute_90": 2 * 74}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("a/x.pyc", "bytecode"),
+        ("a/tests/x.py", "test"),
+        ("a/latest/x.py", "python"),
+        ("a/include/x", "header"),
+        ("a/libx.a", "archive"),
+        ("share/man/man1/x.1", "documentation"),
+        ("a/x.json", "other"),
+    ],
+)
+def test_kinds(path: str, kind: str) -> None:
+    assert kind_of(path) == kind

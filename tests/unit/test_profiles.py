@@ -1,0 +1,48 @@
+"""Profiles: what a matrix may say about them, and what is told."""
+
+import pytest
+
+from ci.matrix import default_matrix
+from ci.profiles import told
+from tests.unit.mistakes import mistake
+from tests.unit.planning import matrix_with
+
+
+def test_the_shipped_profiles_are_told_with_all_that_they_take_and_give_up() -> None:
+    matrix = default_matrix()
+    said = told(matrix.profiles, matrix.rules)
+    for name, profile in matrix.profiles.items():
+        assert f"{name}: {profile.note}" in said
+        for rule in profile.rules:
+            assert matrix.rules[rule].takes in said
+        for promise, reason in profile.gives_up.items():
+            assert f"{promise}: {reason}" in said
+
+
+def test_the_default_profile_takes_nothing_and_gives_up_nothing() -> None:
+    profile = default_matrix().profiles["default"]
+    assert (profile.rules, profile.strip, profile.toolkit, profile.gives_up) == ((), "no", True, {})
+
+
+def test_every_rule_is_noticed_by_a_promise_that_its_profiles_keep() -> None:
+    matrix = default_matrix()
+    for name, profile in matrix.profiles.items():
+        for rule in profile.rules:
+            kept = set(matrix.rules[rule].noticed_by) - set(profile.gives_up)
+            assert kept, f"no promise of {name} would notice that {rule} takes too much"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ('[profiles.slim]\nrules = ["archive"]', "archive"),
+        ('[profiles.slim]\nstrip = "all"', "unneeded"),
+        ("[rules.empty]\ntakes = 'x'\nremove = []\nnoticed_by = ['imports']", "remove"),
+        ("[rules.free]\ntakes = 'x'\nremove = ['a']\nnoticed_by = []", "noticed_by"),
+        ("[rules.odd]\ntakes = 'x'\nremove = ['../a']\nnoticed_by = ['imports']", "remove"),
+        ("[rules.odd]\ntakes = 'x'\nremove = ['/a']\nnoticed_by = ['imports']", "remove"),
+        ("[profiles.slim.gives_up]\nspeed = 'none'", "speed"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_told_in_one_line(changes: str, said: str) -> None:
+    assert said in mistake(lambda: matrix_with(changes))
