@@ -12,7 +12,7 @@ from ci.records import BuildRecord, Failure, NamedSize
 # Over names of images as records have them: `*-ray-runtime`, `*-runtime@slim`.
 ImageGlob = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.*?\[\]!_@-]{1,80}$")]
 LEAST = 1_000_000  # bytes by which a package must have grown to be named
-LARGEST = 10  # packages that are named where there is nothing to compare with
+LARGEST = 10  # packages that are named where none has grown, or nothing is known of before
 
 
 class Gates(Document):
@@ -25,12 +25,12 @@ class Gates(Document):
 def passed(
     gates: Gates, image: str, size: int, packages: Sequence[NamedSize], before: BuildRecord | None
 ) -> Failure | None:
-    """Return why an image is too large, with the packages that grew; None if it is not.
+    """Return why an image is too large, with the packages that grew, or the largest; None if it is not.
 
     The narrowest glob that fits counts: that with the most characters that are no wildcards.
     """
     fitting = [glob for glob in gates.max_gb if fnmatchcase(image, glob)]
-    grown = tuple(_grown(packages, before))
+    grown = tuple(_grown(packages, before) or _largest(packages))
     if fitting:
         glob = max(fitting, key=lambda one: sum(char not in "*?" for char in one))
         limit = gates.max_gb[glob]
@@ -47,7 +47,7 @@ def passed(
 
 def _grown(packages: Sequence[NamedSize], before: BuildRecord | None) -> list[str]:
     if before is None:
-        return [f"{one.name}: {one.size / 1e6:,.1f} MB" for one in packages[:LARGEST]]
+        return []
     known = {one.name: one.size for one in before.packages}
     changes = [(one.size - known.get(one.name, 0), one.name) for one in packages]
     return [
@@ -55,3 +55,7 @@ def _grown(packages: Sequence[NamedSize], before: BuildRecord | None) -> list[st
         for change, name in sorted(changes, reverse=True)
         if change >= LEAST
     ]
+
+
+def _largest(packages: Sequence[NamedSize]) -> list[str]:
+    return [f"{one.name}: {one.size / 1e6:,.1f} MB" for one in packages[:LARGEST]]

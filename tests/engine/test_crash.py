@@ -51,7 +51,7 @@ def test_a_killed_engine_loses_nothing(small: World, own_cache: Path, tmp_path: 
     with log.open("wb") as out, subprocess.Popen(
         [*words, "matrix", *CELLS], cwd=ROOT, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL
     ) as first:  # fmt: skip
-        wait_for(log, "uv pip install", first)
+        wait_for(log, "install_packages.sh", first)
         kill_engine(own_cache)
         # dagger's client waits for an engine that is gone, and for a second Ctrl-C: it is killed too.
         first.kill()

@@ -60,7 +60,8 @@ def test_the_packages_that_grew_are_named_the_largest_growth_first() -> None:
     assert "60.0 %" in failure.message
 
 
-def test_without_an_earlier_build_the_largest_are_named() -> None:
-    failure = passed(Gates(max_gb={"*": 1}), IMAGE, 8 * GB, packages(torch=3 * 10**9), None)
+@pytest.mark.parametrize("before", [None, record(8 * GB, torch=3 * 10**9)])
+def test_where_nothing_grew_the_largest_are_named(before: BuildRecord | None) -> None:
+    failure = passed(Gates(max_gb={"*": 1}), IMAGE, 8 * GB, packages(torch=3 * 10**9), before)
     assert failure
     assert failure.tail == ("torch: 3,000.0 MB",)

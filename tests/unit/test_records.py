@@ -1,8 +1,10 @@
 """Records and their history: what is written is read again, and what is broken costs no other record."""
 
 import json
-import time
+import sys
+from collections.abc import Callable
 from itertools import permutations
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -436,19 +438,31 @@ def test_a_stage_takes_what_it_took_when_nothing_was_cached() -> None:
     assert found.stage_seconds() == {"d1": 90.0, "d2": 7.0}
 
 
-def test_time_grows_with_the_number_of_records_only() -> None:
-    def cost(count: int) -> float:
+def test_work_grows_with_the_number_of_records_only() -> None:
+    def calls(count: int) -> int:
         text = "".join(
             record(cell=f"cell-{number // 2}", status=("building", "ok")[number % 2]).line()
             for number in range(count)
         )
-        began = time.process_time()
-        found = read_history(text).truthful()
-        both = merged(found, found)
-        seen = [(both.latest(one.cell), both.last_good(one.cell), both.of(one.cell)) for one in both.records]
-        assert len(seen) == count // 2
-        return time.process_time() - began
+        seen = 0
 
-    cost(100)
-    # Quadratic would be 64 times as long.
-    assert cost(8000) < 24 * cost(1000)
+        def lines(_frame: FrameType, _event: str, _argument: object) -> Callable[..., Any]:
+            nonlocal seen
+            seen += 1  # a call or a line
+            return lines
+
+        before = sys.gettrace()
+        sys.settrace(lines)
+        try:
+            found = read_history(text).truthful()
+            both = merged(found, found)
+            known = [
+                (both.latest(one.cell), both.last_good(one.cell), both.of(one.cell)) for one in both.records
+            ]
+        finally:
+            sys.settrace(before)
+        assert len(known) == count // 2
+        return seen
+
+    # Quadratic would be 64 times as much.
+    assert calls(800) < 10 * calls(100)
