@@ -3,7 +3,7 @@
 import dagger
 from dagger import dag, object_type
 
-from ci import args, verify
+from ci import args, collector, verify
 from ci.dockerfile import dockerfile
 from ci.edge import Desk, open_desk, selected
 from ci.errors import UserError
@@ -19,6 +19,8 @@ from ci.stages.files import folder
 # Every function that plans may read index pages, and stands on base images and packages that change upstream:
 # its result is kept for a session. The layers below it have caches of their own. Each ends with `sync`, so that
 # a step that fails shows as that step and not as a result that could not be read.
+
+collector.relax()
 
 
 @object_type
