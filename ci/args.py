@@ -104,6 +104,20 @@ Packed = Annotated[dagger.Directory, Doc("A packed environment, as `packed` expo
 SizeFormat = Annotated[
     str, Doc("Form of the sizes: `text` for people, `json` for programs and for `--against`.")
 ]
+LatestFormat = Annotated[str, Doc("`text` for people, or `json` for programs.")]
+To = Annotated[
+    list[str] | None,
+    Doc(
+        "Versions to take: `ray=2.60.0,torch@13.1.1=2.14.1` (one row of torch), `pair=13.1.1/3.14` (a new pair). "
+        "Unset: the newest of everything that breaks no cell."
+    ),
+]
+BumpFormat = Annotated[
+    str,
+    Doc(
+        "`text`: what changes; `diff`: as `git apply` takes it; `toml`: the whole file, for `-o ci/matrix.toml`."
+    ),
+]
 Against = Annotated[
     dagger.File | None,
     Doc("Sizes of another image, as `size --format json` prints them, to tell the difference."),

@@ -18,6 +18,8 @@ class Cache(Enum):
     UV = ("uv", f"{ROOT}/uv", "shared")
     CCACHE = ("ccache", f"{ROOT}/ccache", "shared")
     BAZEL = ("bazel", f"{ROOT}/bazel", "locked")
+    # Pages of indexes by address, each written whole; a page that is kept counts only when its server says so.
+    PAGES = ("pages", f"{ROOT}/pages", "shared")
     # What happened to cells; who writes to it takes a lock of its own.
     RECORDS = ("records", f"{ROOT}/records", "shared")
 

@@ -9,7 +9,7 @@ from ci.code import read_code
 from ci.errors import UserError, choose, one_line, shown
 from ci.indexes import Page, read_page
 from ci.lock import read_lock
-from ci.matrix import Cell, Matrix, default_matrix, read_matrix
+from ci.matrix import Cell, Matrix, default_text, read_matrix
 from ci.pair import needed_pages
 from ci.plan import Plan, Planner, checked_archs, named, parse_ray_mode, profile_of
 from ci.shop import Options, Shop
@@ -24,6 +24,8 @@ class Desk:
     shop: Shop
     site: Site
     options: Options
+    text: str  # the matrix document, and what its file is called
+    file: str
 
     @property
     def matrix(self) -> Matrix:
@@ -91,9 +93,10 @@ async def open_desk(
         ray=parse_ray_mode(ray),
         profile=profile,
     )
-    matrix = default_matrix()
+    text, file = default_text(), "ci/matrix.toml"
     if matrix_file:
-        matrix = read_matrix(await matrix_file.contents(), await matrix_file.name())
+        text, file = await matrix_file.contents(), await matrix_file.name()
+    matrix = read_matrix(text, file.rpartition("/")[2])
     over = (await mirrors.contents(), await mirrors.name()) if mirrors else ()
     chosen = read_sources(sources, *over)
     choose("sources profile with torch pins in the matrix", sources, matrix.torch)
@@ -101,4 +104,4 @@ async def open_desk(
     choose("profile", profile, matrix.profiles)
     host = await mirror_service.hostname() if mirror_service else ""
     site = Site(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index, jobs=jobs)
-    return Desk(shop=shop, site=site, options=options)
+    return Desk(shop=shop, site=site, options=options, text=text, file=file)

@@ -1,7 +1,7 @@
 """Reads pages of wheel links: which wheel fits a cell. Pure; who fetches a page is decided elsewhere."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -73,16 +73,9 @@ def find_wheel(page: Page, name: str, version: str, local: str, python: str) -> 
     """
     accepted = _tags(python)
     wanted = Version(f"{version}+{local}")
-    for link in page.links:
-        address, fragment = urldefrag(link)
-        filename = unquote(address.rsplit("/", 1)[-1])
-        if not _WHEEL.fullmatch(filename):
-            continue
-        try:
-            found, found_version, _, tags = parse_wheel_filename(filename)
-        except ValueError:
-            continue
-        if found == canonicalize_name(name) and found_version == wanted and tags & accepted:
+    for link, filename, found_version, tags in _wheels(page, name):
+        if found_version == wanted and tags & accepted:
+            address, fragment = urldefrag(link)
             sha256 = re.fullmatch(r"sha256=([0-9a-f]{64})", fragment)
             return Wheel(
                 name=name,
@@ -92,6 +85,25 @@ def find_wheel(page: Page, name: str, version: str, local: str, python: str) -> 
                 sha256=sha256[1] if sha256 else None,
             )
     return None
+
+
+def offered(page: Page, name: str, local: str) -> tuple[Version, ...]:
+    """List the versions of a package that a page has wheels of with a local version label, without pre-releases."""
+    found = {version for _, _, version, _ in _wheels(page, name) if version.local == local}
+    return tuple(sorted(Version(one.public) for one in found if not one.is_prerelease))
+
+
+def _wheels(page: Page, name: str) -> Iterator[tuple[str, str, Version, frozenset[Tag]]]:
+    for link in page.links:
+        filename = unquote(urldefrag(link)[0].rsplit("/", 1)[-1])
+        if not _WHEEL.fullmatch(filename):
+            continue
+        try:
+            found, version, _, tags = parse_wheel_filename(filename)
+        except ValueError:
+            continue
+        if found == canonicalize_name(name):
+            yield link, filename, version, tags
 
 
 def _absolute(base: str, link: str) -> str | None:

@@ -317,6 +317,29 @@ class CslrImages:
         build = await self._build(cuda, python, target)
         return await verify.verify(build.plan, image or build.image())
 
+    # -- new versions ------------------------------------------------------------------------------------
+
+    @public(cache="never")
+    async def latest(self, format: args.LatestFormat = "text") -> str:  # noqa: A002 - the option's name
+        """List newer versions of everything that is pinned, and what each would do to which cells.
+
+        Reads the indexes of the sources; one that cannot be read is said, and nothing is guessed for it.
+        `latest --format json`
+        """
+        from ci.versions import told_latest  # not at the top: what only these two functions load
+
+        return await told_latest(await self._desk(), format)
+
+    @public(cache="never")
+    async def bump(self, to: args.To = None, format: args.BumpFormat = "text") -> str:  # noqa: A002
+        """Put newer versions into the matrix: those that are named, or the newest of all that break no cell.
+
+        Tells what would change; `bump --to ray=2.60.0 --format toml -o ci/matrix.toml` writes it. Comments stay.
+        """
+        from ci.versions import told_bump
+
+        return await told_bump(await self._desk(), to or (), format)
+
     async def _desk(self) -> Desk:
         return await open_desk(
             sources=self.sources,

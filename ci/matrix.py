@@ -359,6 +359,11 @@ def read_matrix(text: str, name: str = "matrix.toml") -> Matrix:
     return load(parse_toml(text, name), Matrix, name)
 
 
+def default_text() -> str:
+    """Return the document that comes with the module."""
+    return resources.files("ci").joinpath("matrix.toml").read_text("utf-8")
+
+
 def default_matrix() -> Matrix:
     """Read the matrix that comes with the module."""
-    return read_matrix(resources.files("ci").joinpath("matrix.toml").read_text("utf-8"))
+    return read_matrix(default_text())

@@ -34,12 +34,16 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Images(Document):
-    """Base images by use; `glibc` is what conda may count on in the runtime's base."""
+    """Base images by use; `glibc` is what conda may count on in the runtime's base.
+
+    `tags` lists the tags of the repository that has them (OCI distribution API), where new CUDA versions appear.
+    """
 
     devel: ImageName
     runtime: ImageName
     cpu: PlainImageName
     glibc: Version
+    tags: PlainAddress | None = None
 
 
 class Deb(Document):

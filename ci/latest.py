@@ -1,0 +1,356 @@
+"""Newer versions of what the matrix pins, and what each would do to its cells, as the indexes are now. Pure."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+from pydantic import Field
+
+from ci import requirements
+from ci.documents import Document
+from ci.outlook import COMPANIONS, Path, Scene, place_of_pythons, tag_of
+from ci.pins import (
+    Candidate,
+    Effect,
+    Pin,
+    candidate,
+    candidates,
+    effects,
+    pair_effects,
+    pins,
+    taken,
+    torch_indexes,
+    versions,
+)
+
+_NUMBERS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")  # how CUDA versions are written
+# What makes environments; pinned beside the matrix, in the lock of the tools.
+TOOLS = ("conda-pack", "py-rattler", "uv")
+
+
+class Offer(Document):
+    """A newer version: what it goes with, what is known of it, and what it would do."""
+
+    version: str
+    goes_with: Mapping[str, str] = Field(default_factory=dict)
+    facts: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+class Finding(Document):
+    """One thing that is pinned, the newest version of it, and the newest that breaks no cell, which `bump` takes.
+
+    `newest` is None where it is not known, `problem` tells why; `takes` is None where nothing newer can be taken.
+    """
+
+    name: str
+    pinned: str | None = None
+    newest: str | None = None
+    takes: str | None = None
+    note: str = ""
+    problem: str | None = None
+    offers: tuple[Offer, ...] = ()
+
+
+def latest(scene: Scene) -> tuple[Finding, ...]:
+    """Look at everything that is pinned."""
+    return (*_cudas(scene), *_pythons(scene), *(_pinned(scene, pin) for pin in pins(scene)), *_tools(scene))
+
+
+# -- findings ------------------------------------------------------------------------------------------------
+
+
+def _pinned(scene: Scene, pin: Pin) -> Finding:
+    known = versions(scene, pin)
+    if isinstance(known, str):
+        return Finding(name=pin.name, pinned=pin.version, problem=known)
+    gone = (
+        "" if Version(pin.version) in known else f"{pin.version} is on no index of these sources, or yanked"
+    )
+    take = taken(scene, pin)
+    told = {one.version: one for one in (*candidates(scene, pin)[:1], *((take,) if take else ()))}
+    return Finding(
+        name=pin.name,
+        pinned=pin.version,
+        newest=str(known[0]) if known else None,
+        takes=take.version if take else None,
+        note=gone,
+        offers=tuple(_offer(scene, pin, one) for one in told.values()),
+    )
+
+
+def _offer(scene: Scene, pin: Pin, new: Candidate) -> Offer:
+    after = scene.changed(new.changes)
+    return Offer(
+        version=new.version,
+        goes_with=new.goes_with,
+        facts=_torch_facts(after, pin.cuda) if pin.cuda else (),
+        effects=effects(scene, after, of=pin.cuda),
+    )
+
+
+def _torch_facts(scene: Scene, cuda: str) -> tuple[str, ...]:
+    """Tell for which CUDA and which Pythons the indexes have a torch, and what its companions leave open."""
+    row, tag = scene.matrix.torch[scene.shop.profile][cuda], scene.matrix.cuda[cuda].wheel_tag
+    said: list[str] = []
+    for name in COMPANIONS:
+        project, local = scene.torch(name, tag)
+        needs = scene.needs(name, project.of(getattr(row, name), local))
+        if not isinstance(needs, str) and not any(one.name == "torch" for one in needs.requirements):
+            said.append(f"{name} {getattr(row, name)} does not say which torch it goes with")
+    version = row.torch
+    for label, project in torch_indexes(scene).items():
+        files = project.of(version, label)
+        linux = {tag for file in files if file.is_wheel for tag in file.tags if "linux" in tag.platform}
+        # Not the free-threaded ones, whose ABI is another than the interpreter's name.
+        pythons = {
+            tag.interpreter for tag in linux if tag.platform.endswith("x86_64") and tag.interpreter == tag.abi
+        }
+        if not pythons:
+            continue
+        where = label
+        if label is None:
+            needs = scene.needs("torch", files)
+            where = f"CUDA {needs.cuda}" if not isinstance(needs, str) and needs.cuda else "package index"
+        said.append(f"torch {version} for {where}: {' '.join(sorted(pythons, key=lambda one: int(one[3:])))}")
+    return tuple(said)
+
+
+def _pythons(scene: Scene) -> list[Finding]:
+    known = scene.pythons()
+    if isinstance(known, str):
+        return [Finding(name="python", problem=known)]
+    made_here = not scene.shop.sources.conda.channels
+    found: list[Finding] = []
+    minors = sorted({pair.python for pair in scene.matrix.pairs}, key=Version)
+    for minor in minors:
+        patches = [one for one in known if one.release[:2] == Version(minor).release]
+        note = "a new environment takes it"
+        if made_here:
+            note = f"in {place_of_pythons(scene)}; what is newer is not looked up"
+        found.append(
+            Finding(
+                name=f"python@{minor}", pinned=minor, newest=str(patches[0]) if patches else None, note=note
+            )
+        )
+    if known and known[0].release[:2] > Version(minors[-1]).release:
+        minor = ".".join(str(part) for part in known[0].release[:2])
+        rows = [pin.cuda for pin in pins(scene) if pin.cuda]
+        offer = Offer(
+            version=minor, effects=tuple(one for cuda in rows for one in _new_pair(scene, cuda, minor))
+        )
+        found.append(Finding(name="python", newest=str(known[0]), offers=(offer,)))
+    return found
+
+
+def _new_pair(scene: Scene, cuda: str, python: str) -> list[Effect]:
+    """Tell what becomes of a pair that the matrix has not, with the torch that is pinned or a newer one."""
+    added = scene.changed(new_pair(scene, cuda, python))
+    first = pair_effects(added, cuda, python)
+    pin = next(one for one in pins(added) if one.cuda == cuda)
+    for new in reversed(candidates(added, pin)):
+        if any(one.state != "impossible" for one in first):
+            break
+        after = pair_effects(added.changed(new.changes), cuda, python)
+        if any(one.state != "impossible" for one in after):
+            needs = f"needs torch {new.version}, {pin.version} is pinned"
+            return [one.model_copy(update={"why": (needs, *one.why)}) for one in after]
+    return first
+
+
+def new_pair(scene: Scene, cuda: str, python: str) -> dict[Path, Any]:
+    """Return the change that adds a pair."""
+    pairs = [pair.model_dump(by_alias=True) for pair in scene.matrix.pairs]
+    return {("pairs",): (*pairs, {"cuda": cuda, "python": python})}
+
+
+def _cudas(scene: Scene) -> list[Finding]:
+    known = cudas(scene)
+    pinned = sorted({pair.cuda for pair in scene.matrix.pairs} - {"cpu"}, key=Version)
+    if isinstance(known, str) or not pinned:
+        return [Finding(name="cuda", problem=known if isinstance(known, str) else None)]
+    found: list[Finding] = []
+    lines = {one.release[:2]: str(one) for one in reversed(known)}  # the newest patch of each minor
+    newer = [name for minor, name in lines.items() if minor > Version(pinned[0]).release[:2]]
+    for cuda in pinned:
+        patches = [one for one in known if one.release[:2] == Version(cuda).release[:2]]
+        gone = "" if Version(cuda) in known else f"{cuda} is no longer there"
+        offers = (_new_cuda(scene, patches[0], like=cuda),) if patches and patches[0] > Version(cuda) else ()
+        newest = str(patches[0]) if patches else None
+        found.append(Finding(name=f"cuda@{cuda}", pinned=cuda, newest=newest, note=gone, offers=offers))
+    if known and known[0].release[:2] > Version(pinned[-1]).release[:2]:
+        offers = (_new_cuda(scene, known[0]),)
+        found.append(
+            Finding(name="cuda", newest=str(known[0]), note=f"there are {', '.join(newer)}", offers=offers)
+        )
+    return found
+
+
+def cudas(scene: Scene) -> tuple[Version, ...] | str:
+    """Return the CUDA versions that the sources have images or toolkits of, newest first, or why that is not known."""
+    sources = scene.shop.sources
+    if sources.images.tags:
+        tags = scene.book.tags(sources.images.tags)
+        if isinstance(tags, str):
+            return tags
+        names = (sources.images.devel, sources.images.runtime)
+        wanted = [name.rpartition(":")[2] for name in names if "{cuda}" in name.rpartition(":")[2]]
+        sets = [_versions_of(tags, template) for template in wanted]
+        return tuple(sorted(set.intersection(*sets), reverse=True)) if sets else ()
+    for cuda, toolkit in sources.toolkit.items():
+        for line in map(Requirement, toolkit.wheels):
+            if str(line.specifier) == f"=={cuda}":
+                project = scene.book.project(line.name)
+                three = {Version(".".join(map(str, one.release[:3]))) for one in project.offered()}
+                return project.problem or tuple(sorted(three, reverse=True))  # 12.8.2.0 is CUDA 12.8.2
+    return "the sources name no place that lists CUDA versions"
+
+
+def _versions_of(tags: Iterable[str], template: str) -> set[Version]:
+    pattern = re.escape(template).replace(re.escape("{cuda}"), f"({_NUMBERS.pattern})")
+    return {Version(match[1]) for tag in tags if (match := re.fullmatch(pattern, tag))}
+
+
+def _new_cuda(scene: Scene, version: Version, like: str | None = None) -> Offer:
+    """Tell what a CUDA version that the matrix has not would need, and which of its pairs would be possible."""
+    cuda, profile = str(version), scene.shop.profile
+    rows = scene.matrix.torch[profile]
+    needs = f'needs rows for "{cuda}" in matrix.toml ([cuda], [torch], [archs]) and sources.toml ([toolkit])'
+    tag: str | None
+    if like:
+        tag, torch, pythons = scene.matrix.cuda[like].wheel_tag, None, _pythons_of(scene, like)
+    else:
+        chosen = _torch_of_cuda(scene, version)
+        if isinstance(chosen, str):
+            return Offer(version=cuda, facts=(chosen, needs))
+        (tag, torch), pythons = chosen, _pythons_of(scene)
+    row = rows.get(like or "", next(reversed(rows.values())))
+    pairs = tuple({"cuda": cuda, "python": python} for python in pythons)
+    changes: dict[Path, Any] = {("cuda", cuda): {"wheel_tag": tag}, ("pairs",): pairs}
+    after = scene.changed({**changes, ("torch", profile, cuda): row.model_dump()})
+    if torch:
+        pin = next(one for one in pins(after) if one.cuda == cuda)
+        after = after.changed(candidate(after, pin, torch).changes)
+    used = after.matrix.torch[profile][cuda]
+    return Offer(
+        version=cuda,
+        goes_with={name: getattr(used, name) for name in ("torch", "torchvision", "torchaudio")},
+        facts=(f"with the {tag} wheels", needs),
+        effects=tuple(one for python in pythons for one in pair_effects(after, cuda, python)),
+    )
+
+
+def _pythons_of(scene: Scene, cuda: str | None = None) -> list[str]:
+    return list(dict.fromkeys(pair.python for pair in scene.matrix.pairs if cuda in (None, pair.cuda)))
+
+
+def _torch_of_cuda(scene: Scene, cuda: Version) -> tuple[str, Version] | str:
+    """Find the wheels that go with a CUDA version: built for it or for an older minor of the same major."""
+    if scene.torch_index("cpu") is None:
+        project = scene.book.project("torch")
+        if project.problem:
+            return project.problem
+        oldest = min(Version(row.torch) for row in scene.matrix.torch[scene.shop.profile].values())
+        unread = ""
+        for version in project.offered():
+            needs = scene.needs("torch", project.of(str(version))) if version >= oldest else None
+            if isinstance(needs, str):
+                unread = unread or needs
+            elif (
+                needs
+                and needs.cuda
+                and Version(needs.cuda).major == cuda.major
+                and Version(needs.cuda) <= cuda
+            ):
+                return unread or (tag_of(needs.cuda), version)
+        return unread or f"no torch from {oldest} on is built for CUDA {cuda.major}"
+    tried: list[str] = []
+    for minor in range(cuda.minor, -1, -1):
+        tag = tag_of(f"{cuda.major}.{minor}")
+        project, local = scene.torch("torch", tag)
+        if project.problem and not project.absent:
+            return project.problem
+        if offered := project.offered(local):
+            return tag, Version(offered[0].public)
+        tried.append(tag)
+    return f"there are no wheels of torch: {', '.join(tried)}"
+
+
+def _tools(scene: Scene) -> list[Finding]:
+    locked = requirements.pins(scene.shop.lock.tools())
+    found: list[Finding] = []
+    for name in TOOLS:
+        project = scene.book.project(name)
+        offered = project.offered()
+        found.append(
+            Finding(
+                name=name,
+                pinned=locked.get(name),
+                newest=str(offered[0]) if offered else None,
+                note="pinned in requirements/tools.in",
+                problem=project.problem,
+            )
+        )
+    return found
+
+
+# -- told ----------------------------------------------------------------------------------------------------
+
+
+def text(scene: Scene, found: Sequence[Finding]) -> str:
+    """Return findings for people: a line for each pin, what newer versions would do below it, what was not read."""
+    width = max(len(one.name) for one in found)
+    lines = [f"{'':{width}}  {'pinned':10} {'newest':10} bump takes"]
+    for one in found:
+        last = one.takes or (f"not known: {one.problem}" if one.problem else "")
+        line = f"{one.name:{width}}  {one.pinned or '-':10} {one.newest or '?':10} {last or '-'}"
+        lines.append(line.rstrip() + (f"  ({one.note})" if one.note else ""))
+        for offer in one.offers:
+            lines += [f"    {line}" for line in _offer_text(scene, offer)]
+    unread = scene.book.unread()
+    lines += [f"not read: {answer.trouble}" for answer in unread]
+    return "\n".join(lines) + "\n"
+
+
+def _offer_text(scene: Scene, offer: Offer) -> list[str]:
+    goes = ", ".join(f"{name} {version}" for name, version in offer.goes_with.items())
+    first = f"{offer.version}{f' with {goes}' if goes else ''}"
+    if not offer.effects and not offer.facts:
+        return [f"{first}: no cell changes"]
+    return [first, *(f"  {line}" for line in (*offer.facts, *effects_text(scene, offer.effects)))]
+
+
+def effects_text(scene: Scene, found: Sequence[Effect]) -> list[str]:
+    """Return effects for people, a line for each group of cells."""
+    lines: list[str] = []
+    for effect in found:
+        ways: dict[str, list[str]] = {}
+        for name, made in effect.extensions.items():
+            ways.setdefault(made, []).append(name)
+        parts = [*effect.why, *(f"{made}: {', '.join(names)}" for made, names in ways.items())]
+        said = [shown_cells(scene, effect.cells), effect.state]
+        lines.append(": ".join([*said, "; ".join(parts)] if parts else said))
+    return lines
+
+
+def shown_cells(scene: Scene, ids: Sequence[str]) -> str:
+    """Name cells of one pair shortly: `cu12.8.1-py3.13-*`, `cpu-py3.13-{devel,runtime}`."""
+    pair = "-".join(ids[0].split("-")[:2])
+    targets = [one.removeprefix(f"{pair}-") for one in ids]
+    if len(targets) == len(scene.matrix.targets):
+        return f"{pair}-*"
+    return f"{pair}-{targets[0]}" if len(targets) == 1 else f"{pair}-{{{','.join(targets)}}}"
+
+
+def document(scene: Scene, found: Sequence[Finding]) -> str:
+    """Return findings for programs: JSON with the fields of `Finding`, and what was not read."""
+    unread = [{"address": one.address, "problem": one.problem} for one in scene.book.unread()]
+    data = {
+        "sources": scene.shop.profile,
+        "findings": [one.model_dump(mode="json") for one in found],
+        "unread": unread,
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,354 @@
+#!/usr/bin/env python3
+"""Reads pages of package indexes, channels and registries: read_pages.py ASKS ANSWERS --cache DIR [--timeout SECONDS]
+
+ASKS is a JSON list of {"kind", "address", "name"}; ANSWERS becomes the list of what each gave, in the same order:
+{"address", "status", "bodies", "problem"}. Kinds:
+
+    project   a project's page on an index (PEP 503, PEP 691); no address is the index that pip is configured for
+    page      any page
+    tags      the tags of an image repository, all pages of the list (OCI distribution API, anonymous token)
+    metadata  a wheel's metadata file (PEP 658)
+    wheel     the same, read out of a wheel by ranges, where the index serves no such file
+    conda     the builds of a package in a conda channel: [["3.13.5", "h_0_cp313"], ...]
+
+A page that has an ETag or a date is kept with it in DIR, and asked for conditionally from then on; the metadata of a
+wheel never changes and is asked for once. What could not be read is a problem, never the page of another time.
+Needs: pip, for its default index; py-rattler, for channels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import http.client
+import io
+import json
+import os
+import re
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from email.message import Message
+
+SIMPLE = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+ANY = "*/*"
+AT_ONCE = 8
+LARGEST = 200_000_000  # bytes of a page
+MOST_PAGES = 200  # of a list of tags
+UNUSED = 90 * 86_400  # seconds after which a page that nobody asked for is dropped
+BLOCK = 64 * 1024  # bytes of a wheel that are read at a time
+
+
+class UnreadError(Exception):
+    """A page could not be read; `status` is that of the answer, if there was one."""
+
+    def __init__(self, problem: str, status: int | None = None) -> None:
+        super().__init__(" ".join(problem.split())[:300])
+        self.status = status
+
+
+@dataclass
+class Reply:
+    """What a server answered; `url` is where redirections led."""
+
+    url: str
+    status: int
+    headers: Message
+    body: bytes
+
+
+class Reader:
+    """Reads pages with a time-out in seconds, for each wait and three times that for a whole page."""
+
+    def __init__(self, cache: Path, timeout: float) -> None:
+        self.cache = cache
+        self.timeout = timeout
+
+    def answer(self, ask: Mapping[str, str]) -> dict[str, Any]:
+        """Answer one ask."""
+        address = ask["address"]
+        try:
+            url, bodies = getattr(self, ask["kind"])(address, ask["name"])
+        except UnreadError as error:
+            shown = self.where(ask) if ask["kind"] == "project" else address
+            return {"address": shown, "status": error.status, "bodies": [], "problem": str(error)}
+        return {"address": url, "status": 200, "bodies": bodies, "problem": None}
+
+    # -- kinds -----------------------------------------------------------------------------------------
+
+    def project(self, address: str, name: str) -> tuple[str, list[str]]:
+        """Read a project's page."""
+        return self.kept(self.where({"address": address, "name": name}), SIMPLE)
+
+    def page(self, address: str, _: str) -> tuple[str, list[str]]:
+        """Read a page."""
+        return self.kept(address, ANY)
+
+    def metadata(self, address: str, _: str) -> tuple[str, list[str]]:
+        """Read a metadata file, once."""
+        return self.once(address, lambda: self.good(self.get(address)).body)
+
+    def wheel(self, address: str, _: str) -> tuple[str, list[str]]:
+        """Read the metadata out of a wheel, once."""
+        return self.once(address, lambda: self.inside(address))
+
+    def tags(self, address: str, _: str) -> tuple[str, list[str]]:
+        """Read a list of tags to its end."""
+        headers: dict[str, str] = {}
+        bodies: list[str] = []
+        following = address
+        while following:
+            reply = self.get(following, headers)
+            if reply.status == 401 and not headers:
+                headers = {"Authorization": f"Bearer {self.token(reply.headers.get('WWW-Authenticate', ''))}"}
+                continue
+            bodies.append(text(self.good(reply).body))
+            link = re.match(r'\s*<([^>]+)>\s*;\s*rel="?next', reply.headers.get("Link", ""))
+            following = urljoin(following, link[1]) if link else ""
+            if following and (urlsplit(following)[:2] != urlsplit(address)[:2] or len(bodies) >= MOST_PAGES):
+                raise UnreadError("the list of tags does not end, or leads to another host")
+        return address, bodies
+
+    def conda(self, address: str, name: str) -> tuple[str, list[str]]:
+        """Ask a channel; py-rattler keeps what it read, with validators of its own."""
+        from rattler import Channel, Client, Gateway, MatchSpec, Subdir
+        from rattler.exceptions import GatewayError
+        from rattler.networking import AuthenticationMiddleware
+
+        async def ask() -> list[tuple[str, str]]:
+            client = Client([AuthenticationMiddleware()])
+            gateway = Gateway(cache_dir=self.cache / "conda", client=client)
+            asked = gateway.query(
+                [Channel(address)], [Subdir("linux-64")], [MatchSpec(name)], recursive=False
+            )
+            found = await asyncio.wait_for(asked, self.timeout * 3)
+            return sorted({(str(record.version), str(record.build)) for one in found for record in one})
+
+        try:
+            return address, [json.dumps(asyncio.run(ask()))]
+        except TimeoutError:
+            raise UnreadError("timed out") from None
+        except GatewayError as error:
+            lines = str(error).splitlines()  # each "Caused by" the next
+            raise UnreadError(f"{lines[0]}: {lines[-1].removeprefix('Caused by: ')}") from None
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def where(self, ask: Mapping[str, str]) -> str:
+        """Return the address of a project's page."""
+        return f"{(ask['address'] or default_index()).rstrip('/')}/{ask['name']}/"
+
+    def kept(self, url: str, accept: str) -> tuple[str, list[str]]:
+        """Read a page, only if it is another than the one that is kept."""
+        entry = self.cache / hashlib.sha256(f"{accept} {url}".encode()).hexdigest()
+        old = load(entry)
+        headers = {"Accept": accept} | (old.headers if old else {})
+        reply = self.get(url, headers)
+        if old and reply.status == http.HTTPStatus.NOT_MODIFIED:
+            os.utime(entry)
+            return old.url, [text(old.body)]
+        self.good(reply)
+        pairs = (("If-None-Match", "ETag"), ("If-Modified-Since", "Last-Modified"))
+        validators = {ours: reply.headers[theirs] for ours, theirs in pairs if theirs in reply.headers}
+        if validators:
+            save(entry, reply.url, validators, reply.body)
+        return reply.url, [text(reply.body)]
+
+    def once(self, url: str, read: Any) -> tuple[str, list[str]]:
+        """Read what never changes."""
+        entry = self.cache / hashlib.sha256(f"once {url}".encode()).hexdigest()
+        old = load(entry)
+        if old:
+            os.utime(entry)
+            return url, [text(old.body)]
+        body = read()
+        save(entry, url, {}, body)
+        return url, [text(body)]
+
+    def good(self, reply: Reply) -> Reply:
+        """Refuse an answer without a page."""
+        if reply.status != http.HTTPStatus.OK:
+            raise UnreadError(f"HTTP {reply.status}", reply.status)
+        return reply
+
+    def token(self, challenge: str) -> str:
+        """Get the token of an anonymous reader, as a registry asks for it."""
+        fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+        realm = fields.pop("realm", "")
+        if not challenge.lower().startswith("bearer ") or not realm:
+            raise UnreadError("HTTP 401", 401)
+        body = self.good(self.get(f"{realm}?{urlencode(fields)}")).body
+        try:
+            answer = json.loads(body)
+            return str(answer.get("token") or answer["access_token"])
+        except (ValueError, KeyError, AttributeError):
+            raise UnreadError("the registry gave no token to anonymous readers") from None
+
+    def inside(self, url: str) -> bytes:
+        """Read the metadata of a wheel, and little else of it."""
+        try:
+            with zipfile.ZipFile(io.BufferedReader(Remote(self, url), BLOCK)) as wheel:
+                names = [
+                    name for name in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)
+                ]
+                return wheel.read(names[0])
+        except (zipfile.BadZipFile, IndexError, KeyError, NotImplementedError) as error:
+            raise UnreadError(f"not a wheel: {error}") from None
+
+    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """Ask a server; any status is an answer."""
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise UnreadError("neither http nor https")
+        deadline = time.monotonic() + 3 * self.timeout
+        request = urllib.request.Request(url)  # noqa: S310 - checked above, and redirections by urllib
+        for name, value in {"User-Agent": "cslr-images", **(headers or {})}.items():
+            # A token is for the registry that asked for it, not for where it may lead.
+            add = request.add_unredirected_header if name == "Authorization" else request.add_header
+            add(name, value)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as reply:  # noqa: S310
+                parts, size = [], 0
+                while part := reply.read(BLOCK):
+                    parts.append(part)
+                    size += len(part)
+                    if size > LARGEST or time.monotonic() > deadline:
+                        break
+                else:
+                    return Reply(reply.url, reply.status, reply.headers, b"".join(parts))
+                raise UnreadError("timed out" if size <= LARGEST else f"larger than {LARGEST // 10**6} MB")
+        except urllib.error.HTTPError as error:
+            with error:
+                return Reply(error.url, error.code, error.headers, b"")
+        except TimeoutError:
+            raise UnreadError("timed out") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            timed_out = isinstance(reason, TimeoutError)
+            raise UnreadError("timed out" if timed_out else str(reason) or type(error).__name__) from None
+
+
+class Remote(io.RawIOBase):
+    """A file of a server, read by ranges."""
+
+    def __init__(self, reader: Reader, url: str) -> None:
+        self.reader = reader
+        self.url = url
+        self.at = 0
+        self.size = 1
+        first = self.range(0, 0)
+        total = re.fullmatch(r"bytes 0-0/([0-9]+)", first.headers.get("Content-Range", ""))
+        if not total:
+            raise UnreadError("the server tells no size")
+        self.size = int(total[1])
+
+    def range(self, first: int, last: int) -> Reply:
+        """Read bytes, the last one included."""
+        reply = self.reader.get(self.url, {"Range": f"bytes={first}-{last}"})
+        if reply.status != http.HTTPStatus.PARTIAL_CONTENT:
+            status = reply.status
+            said = "neither metadata nor parts of files" if status == http.HTTPStatus.OK else f"HTTP {status}"
+            raise UnreadError(said, None if status == http.HTTPStatus.OK else status)
+        return reply
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.at = {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.size}[whence] + offset
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        count = min(len(buffer), self.size - self.at)
+        if count <= 0:
+            return 0
+        body = self.range(self.at, self.at + count - 1).body[:count]
+        buffer[: len(body)] = body
+        self.at += len(body)
+        return len(body)
+
+
+def default_index() -> str:
+    """Return the index that pip takes when nobody says another."""
+    from pip._internal.models.index import PyPI
+
+    return os.environ.get("PIP_INDEX_URL") or PyPI.simple_url
+
+
+def text(body: bytes) -> str:
+    """Read text; a page with a broken byte is still a page."""
+    return body.decode("utf-8", "replace")
+
+
+@dataclass
+class Entry:
+    """A page that is kept, and the headers that ask whether it is still the same."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def load(path: Path) -> Entry | None:
+    """Read a page that is kept; one that is cut off or broken counts as none."""
+    try:
+        head, _, body = path.read_bytes().partition(b"\n")
+        facts = json.loads(head)
+        whole = facts["size"] == len(body)
+        return Entry(str(facts["url"]), dict(facts["headers"]), body) if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def save(path: Path, url: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Keep a page; another reader sees the old one or the new one, never half of it."""
+    head = json.dumps({"url": url, "headers": headers, "size": len(body)}).encode()
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix="new-", delete=False) as file:
+        file.write(head + b"\n" + body)
+    Path(file.name).replace(path)
+
+
+def tidy(cache: Path) -> None:
+    """Drop pages that nobody asked for in a long time."""
+    for path in cache.iterdir():
+        if path.is_file() and time.time() - path.stat().st_mtime > UNUSED:
+            path.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Read what is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("asks", type=Path)
+    parser.add_argument("answers", type=Path)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--timeout", type=float, default=20.0)
+    options = parser.parse_args()
+    asks = json.loads(options.asks.read_text("utf-8"))
+    options.cache.mkdir(parents=True, exist_ok=True)
+    reader = Reader(options.cache, options.timeout)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(reader.answer, asks))
+    options.answers.write_text(json.dumps(answers), "utf-8")
+    tidy(options.cache)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What `latest` and `bump` do: decide, read the pages that were missing, and decide again until none is."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from ci import latest
+from ci.answers import Book
+from ci.bump import bump, wishes
+from ci.edge import Desk
+from ci.errors import UserError, choose
+from ci.outlook import Scene
+from ci.stages.pages import Reader
+
+T = TypeVar("T")
+LATEST_FORMATS = ("text", "json")
+BUMP_FORMATS = ("text", "diff", "toml")
+ROUNDS = 20  # each asks for what the one before could not know of; there are about four
+
+
+async def told_latest(desk: Desk, form: str) -> str:
+    """Tell what is newer than what the matrix pins.
+
+    Raises:
+        UserError: there is no such form.
+    """
+    choose("format", form, LATEST_FORMATS)
+    scene = Scene(desk.shop, Book())
+    found = await _settled(desk, scene, latest.latest)
+    return (latest.text if form == "text" else latest.document)(scene, found)
+
+
+async def told_bump(desk: Desk, to: Sequence[str], form: str) -> str:
+    """Change the matrix, and tell what changed or give the document.
+
+    Raises:
+        UserError: there is no such form, or a change cannot be made.
+    """
+    choose("format", form, BUMP_FORMATS)
+    scene = Scene(desk.shop, Book())
+    wishes(scene, to)  # mistakes come before the first look at the network
+    made = await _settled(desk, scene, lambda seen: bump(seen, desk.text, desk.file, to))
+    if form == "toml":
+        return made.after
+    return made.diff() if form == "diff" else made.text()
+
+
+async def _settled(desk: Desk, scene: Scene, decide: Callable[[Scene], T]) -> T:
+    tools, image = desk.shop.lock.tools(), desk.shop.sources.images.cpu
+    reader = Reader(desk.site, image, tools, secrets.token_hex(8))
+    book = scene.book
+    for _ in range(ROUNDS):
+        try:
+            found = decide(scene)
+        except UserError:
+            if not book.missing:  # else it was said without knowing all
+                raise
+        else:
+            if not book.missing:
+                return found
+        book.add(await reader.read(tuple(book.missing)))
+    raise RuntimeError("each page that was read asks for another one")
