@@ -1,14 +1,18 @@
 """A matrix document with newer versions in it: comments and layout stay as they are. Pure."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches, unified_diff
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from ci import requirements
 from ci.documents import merged, parse_toml
 from ci.errors import UserError, choose, shown
-from ci.latest import effects_text, new_pair
+from ci.latest import effects_text, new_pair, shown_cells
+from ci.matrix import Cell
 from ci.outlook import Path, Scene
 from ci.pins import (
     Candidate,
@@ -23,6 +27,7 @@ from ci.pins import (
     versions,
 )
 
+_EXCLUDED = "; cells that [[excludes]] of the matrix names do not count"
 FEW = 8  # versions that a message names
 
 
@@ -84,111 +89,101 @@ class _Work:
     """Changes one after the other, each judged with those before it in place."""
 
     def __init__(self, scene: Scene) -> None:
-        self.first = self.scene = scene
+        self.scene = scene
         self.changes: dict[Path, str] = {}
         self.pairs: list[tuple[str, str]] = []
         self.lines: list[str] = []
 
     def newest(self) -> None:
+        """Take the newest of everything that breaks no cell, and say what was not taken and why."""
         for name in [pin.name for pin in pins(self.scene)]:
             pin = self._pin(name)
-            new = taken(self.scene, pin)
-            better = candidates(self.scene, pin)[:1]
-            if new:
-                self._take(pin, new)
-            if better and (new is None or better[0].version != new.version):
-                why = breaks(self.scene, self.scene.changed(better[0].changes))[0]
-                self.lines.append(f"{name} does not go to {better[0].version}: {why}")
             known = versions(self.scene, pin)
             if isinstance(known, str):
-                self.lines.append(f"{name} stays at {pin.version}, its index could not be read: {known}")
+                self.lines.append(f"{name} stays at {pin.version}: its index could not be read: {known}")
+                continue
+            new = taken(self.scene, pin)
+            better = next(iter(candidates(self.scene, pin)), None)
+            if better and better != new:
+                why = breaks(self.scene, self.scene.changed(better.changes))[0]
+                self.lines.append(f"{name} does not go to {better.version}: {why}")
+            if new:
+                self._take(pin, new)
         if not self.changes:
             self.lines.append("nothing to change")
 
     def ask(self, name: str, version: str) -> None:
+        """Take a version that is asked for by a pin's name, `torch` for all its rows, or add a pair."""
         if name == "pair":
             self._add(version)
-            return
-        rows = [pin.name for pin in pins(self.scene) if pin.cuda]
-        for one in rows if name == "torch" else [name]:
-            self._ask(self._pin(one), version)
+        elif name == "torch":
+            rows = [pin.name for pin in pins(self.scene) if pin.cuda]
+            for row in rows:
+                self._ask(row, version, f"; a row of torch can be changed alone: {', '.join(rows)}")
+        else:
+            self._ask(name, version, _EXCLUDED)
 
     def hints(self) -> None:
         """Say what is to be done beside the matrix."""
         shop = self.scene.shop
-        for pair in shop.matrix.pairs:
+        for pair in shop.matrix.pairs if self.changes else ():
             row = shop.matrix.torch[shop.profile].get(pair.cuda)
-            pair_id = shop.matrix.pair(pair.cuda, pair.python)[0].pair_id
+            pair_id = Cell(cuda=pair.cuda, python=pair.python, target="any").pair_id
             for stage in requirements.STAGES if row else ():
                 locked = shop.lock.requirements(shop.profile, pair_id, stage)
-                if (
-                    locked
-                    and row
-                    and not requirements.honours(locked, requirements.wanted(stage, shop.matrix, row))
-                ):
+                asked = requirements.wanted(stage, shop.matrix, row) if row else ""
+                if locked and not requirements.honours(locked, asked):
                     self.lines.append(
-                        "the locks are for other pins: `python requirements/relock.py` writes them anew"
+                        "locks are for other pins now: `python requirements/relock.py` writes them"
                     )
                     return
 
     def _pin(self, name: str) -> Pin:
         return next(pin for pin in pins(self.scene) if pin.name == name)
 
-    def _ask(self, pin: Pin, version: str) -> None:
+    def _ask(self, name: str, version: str, hint: str) -> None:
+        pin = self._pin(name)
         known = versions(self.scene, pin)
         if isinstance(known, str):
-            raise UserError(f"{pin.name}: its index could not be read: {known}")
+            raise UserError(f"the index of {name} could not be read: {known}")
         texts = {str(one): one for one in known}
         if version not in texts:
             close = get_close_matches(version[:60], texts, n=1, cutoff=0.6)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            few = ", ".join(list(texts)[:FEW]) or "none"
-            older = ", and older ones" if len(texts) > FEW else ""
-            raise UserError(f"unknown version {shown(version)} of {pin.name}{hint}; accepted: {few}{older}")
+            guess = f" (did you mean {close[0]}?)" if close else ""
+            few = ", ".join([*list(texts)[:FEW], *(["and older ones"] if len(texts) > FEW else [])]) or "none"
+            raise UserError(f"unknown version {shown(version)} of {name}{guess}; accepted: {few}")
         new = candidate(self.scene, pin, texts[version])
-        broken = breaks(self.scene, self.scene.changed(new.changes))
-        if broken:
-            rows = ", ".join(one.name for one in pins(self.scene) if one.cuda)
-            hint = f"; torch can be changed row by row: {rows}" if pin.cuda else ""
-            raise UserError(f"{pin.name} does not go to {version}: {broken[0]}{hint}")
+        if broken := breaks(self.scene, self.scene.changed(new.changes)):
+            raise UserError(f"{name} does not go to {version}: {broken[0]}{hint}")
         if new.changes:
             self._take(pin, new)
         else:
-            self.lines.append(f"{pin.name} is at {version}")
+            self.lines.append(f"{name} is at {version}")
 
     def _take(self, pin: Pin, new: Candidate) -> None:
         after = self.scene.changed(new.changes)
-        before = self.scene.matrix.model_dump(by_alias=True)
-        told = []
-        for path, value in new.changes.items():
-            old = before
-            for key in path:
-                old = old[key]
-            told.append(f"{path[-1] if pin.cuda else pin.name} {old} -> {value}")
+        old = self.scene.matrix.model_dump(by_alias=True)
+        told = [f"{path[-1]} {reduce(getitem, path, old)} -> {value}" for path, value in new.changes.items()]
         self.lines.append(f"{pin.name}: {', '.join(told)}")
         self.lines += [f"  {line}" for line in effects_text(after, effects(self.scene, after, of=pin.cuda))]
         self.changes.update(new.changes)
         self.scene = after
 
     def _add(self, given: str) -> None:
-        """Add a pair, `13.1.1/3.15`."""
         cuda, _, python = given.partition("/")
-        rows = [pin.cuda for pin in pins(self.scene) if pin.cuda]
-        choose("CUDA version", cuda, rows)
+        choose("CUDA version", cuda, [pin.cuda for pin in pins(self.scene) if pin.cuda])
         known = self.scene.pythons()
         if isinstance(known, str):
-            raise UserError(f"the Pythons could not be read: {known}")
-        minors = dict.fromkeys(f"{one.major}.{one.minor}" for one in known)
-        choose("Python version", python, minors)
+            raise UserError(f"the list of Pythons could not be read: {known}")
+        choose("Python version", python, dict.fromkeys(f"{one.major}.{one.minor}" for one in known))
         if any((pair.cuda, pair.python) == (cuda, python) for pair in self.scene.matrix.pairs):
-            raise UserError(f"the matrix has the pair {cuda}/{python}")
+            raise UserError(f"the matrix has the pair {given}")
         after = self.scene.changed(new_pair(self.scene, cuda, python))
         found = pair_effects(after, cuda, python)
-        if any(one.state != "possible" for one in found):
-            raise UserError(
-                f"the pair {shown(given)} cannot be: {next(one.why[0] for one in found if one.why)}"
-            )
-        self.lines.append(f"pair {cuda}/{python}: added")
+        for one in found:
+            if one.state != "possible":
+                raise UserError(f"{shown_cells(after, one.cells)} cannot be made: {one.why[0]}{_EXCLUDED}")
+        self.lines.append(f"pair {given}: added")
         self.lines += [f"  {line}" for line in effects_text(after, found)]
         self.pairs.append((cuda, python))
         self.scene = after
@@ -203,7 +198,8 @@ def edited(text: str, changes: Mapping[Path, str], pairs: Sequence[tuple[str, st
         return text
     import tomlkit  # only here: it takes longer to load than the rest
 
-    document = tomlkit.parse(text)
+    # What is added must not stand on the last line.
+    document = tomlkit.parse(f"{text}\n" if pairs and not text.endswith("\n") else text)
     wanted = parse_toml(text, "matrix")
     for path, value in changes.items():
         table: Any = document
@@ -215,7 +211,7 @@ def edited(text: str, changes: Mapping[Path, str], pairs: Sequence[tuple[str, st
         _append(document["pairs"], {"cuda": cuda, "python": python})
         wanted["pairs"] = [*wanted["pairs"], {"cuda": cuda, "python": python}]
     after = tomlkit.dumps(document)
-    if parse_toml(after, "matrix") != wanted:
+    if tomllib.loads(after) != wanted:
         raise RuntimeError("the edited matrix says something else than what was asked for")
     return after
 
@@ -225,10 +221,13 @@ def _append(pairs: Any, row: Mapping[str, str]) -> None:
     from tomlkit.items import AoT
 
     if not isinstance(pairs, AoT):
-        pairs.append(tomlkit.item(dict(row)))
+        inline = tomlkit.inline_table()
+        inline.update(row)
+        pairs.append(inline)
         return
     table = tomlkit.table()
     table.update(row)
+    table.add(tomlkit.nl())  # an empty line before what follows
     pairs.append(table)
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ci import requirements
 from ci.documents import Document
+from ci.matrix import TorchPins
 from ci.outlook import COMPANIONS, Path, Scene, place_of_pythons, tag_of
 from ci.pins import (
     Candidate,
@@ -84,38 +85,39 @@ def _pinned(scene: Scene, pin: Pin) -> Finding:
 
 def _offer(scene: Scene, pin: Pin, new: Candidate) -> Offer:
     after = scene.changed(new.changes)
+    found = effects(scene, after, of=pin.cuda)
+    vain = bool(found) and all(one.state == "impossible" for one in found)
     return Offer(
         version=new.version,
-        goes_with=new.goes_with,
-        facts=_torch_facts(after, pin.cuda) if pin.cuda else (),
-        effects=effects(scene, after, of=pin.cuda),
+        goes_with={} if vain else new.goes_with,
+        facts=_torch_facts(after, pin.cuda, alone=vain) if pin.cuda else (),
+        effects=found,
     )
 
 
-def _torch_facts(scene: Scene, cuda: str) -> tuple[str, ...]:
+def _torch_facts(scene: Scene, cuda: str, *, alone: bool) -> tuple[str, ...]:
     """Tell for which CUDA and which Pythons the indexes have a torch, and what its companions leave open."""
     row, tag = scene.matrix.torch[scene.shop.profile][cuda], scene.matrix.cuda[cuda].wheel_tag
-    said: list[str] = []
-    for name in COMPANIONS:
-        project, local = scene.torch(name, tag)
-        needs = scene.needs(name, project.of(getattr(row, name), local))
-        if not isinstance(needs, str) and not any(one.name == "torch" for one in needs.requirements):
-            said.append(f"{name} {getattr(row, name)} does not say which torch it goes with")
-    version = row.torch
+    builds: list[str] = []
     for label, project in torch_indexes(scene).items():
-        files = project.of(version, label)
+        files = project.of(row.torch, label)
         linux = {tag for file in files if file.is_wheel for tag in file.tags if "linux" in tag.platform}
         # Not the free-threaded ones, whose ABI is another than the interpreter's name.
-        pythons = {
-            tag.interpreter for tag in linux if tag.platform.endswith("x86_64") and tag.interpreter == tag.abi
-        }
-        if not pythons:
+        abis = {one.abi for one in linux if one.platform.endswith("x86_64") and one.interpreter == one.abi}
+        if not abis:
             continue
         where = label
         if label is None:
             needs = scene.needs("torch", files)
             where = f"CUDA {needs.cuda}" if not isinstance(needs, str) and needs.cuda else "package index"
-        said.append(f"torch {version} for {where}: {' '.join(sorted(pythons, key=lambda one: int(one[3:])))}")
+        builds.append(f"{where}: {' '.join(sorted(abis, key=lambda one: int(one[3:])))}")
+    said = [f"torch {row.torch} for {'; '.join(builds)}"] if builds else []
+    for name in () if alone else COMPANIONS:
+        version = getattr(row, name)
+        project, local = scene.torch(name, tag)
+        needs = scene.needs(name, project.of(version, local))
+        if not isinstance(needs, str) and not any(one.name == "torch" for one in needs.requirements):
+            said.append(f"{name} {version} does not say which torch it goes with")
     return tuple(said)
 
 
@@ -142,7 +144,8 @@ def _pythons(scene: Scene) -> list[Finding]:
         offer = Offer(
             version=minor, effects=tuple(one for cuda in rows for one in _new_pair(scene, cuda, minor))
         )
-        found.append(Finding(name="python", newest=str(known[0]), offers=(offer,)))
+        note = f"`bump --to pair=CUDA/{minor}` adds a pair"
+        found.append(Finding(name="python", newest=str(known[0]), note=note, offers=(offer,)))
     return found
 
 
@@ -169,22 +172,22 @@ def new_pair(scene: Scene, cuda: str, python: str) -> dict[Path, Any]:
 
 def _cudas(scene: Scene) -> list[Finding]:
     known = cudas(scene)
-    pinned = sorted({pair.cuda for pair in scene.matrix.pairs} - {"cpu"}, key=Version)
-    if isinstance(known, str) or not pinned:
-        return [Finding(name="cuda", problem=known if isinstance(known, str) else None)]
+    rows = scene.matrix.torch[scene.shop.profile]
+    pinned = sorted({pair.cuda for pair in scene.matrix.pairs if pair.cuda in rows} - {"cpu"}, key=Version)
+    if isinstance(known, str):
+        return [Finding(name="cuda", problem=known)]
     found: list[Finding] = []
-    lines = {one.release[:2]: str(one) for one in reversed(known)}  # the newest patch of each minor
-    newer = [name for minor, name in lines.items() if minor > Version(pinned[0]).release[:2]]
     for cuda in pinned:
-        patches = [one for one in known if one.release[:2] == Version(cuda).release[:2]]
+        newest = next((one for one in known if one.release[:2] == Version(cuda).release[:2]), None)
         gone = "" if Version(cuda) in known else f"{cuda} is no longer there"
-        offers = (_new_cuda(scene, patches[0], like=cuda),) if patches and patches[0] > Version(cuda) else ()
-        newest = str(patches[0]) if patches else None
-        found.append(Finding(name=f"cuda@{cuda}", pinned=cuda, newest=newest, note=gone, offers=offers))
-    if known and known[0].release[:2] > Version(pinned[-1]).release[:2]:
-        offers = (_new_cuda(scene, known[0]),)
+        offers = (_new_cuda(scene, newest, like=cuda),) if newest and newest > Version(cuda) else ()
+        name, shown = f"cuda@{cuda}", str(newest) if newest else None
+        found.append(Finding(name=name, pinned=cuda, newest=shown, note=gone, offers=offers))
+    if pinned and known and known[0].release[:2] > Version(pinned[-1]).release[:2]:
+        minors = {one.release[:2]: str(one) for one in reversed(known) if one > Version(pinned[0])}
+        note = f"there are {', '.join(one for one in minors.values() if one not in pinned)}"
         found.append(
-            Finding(name="cuda", newest=str(known[0]), note=f"there are {', '.join(newer)}", offers=offers)
+            Finding(name="cuda", newest=str(known[0]), note=note, offers=(_new_cuda(scene, known[0]),))
         )
     return found
 
@@ -215,36 +218,43 @@ def _versions_of(tags: Iterable[str], template: str) -> set[Version]:
 
 
 def _new_cuda(scene: Scene, version: Version, like: str | None = None) -> Offer:
-    """Tell what a CUDA version that the matrix has not would need, and which of its pairs would be possible."""
-    cuda, profile = str(version), scene.shop.profile
-    rows = scene.matrix.torch[profile]
+    """Tell what a CUDA version that the matrix has not would need, and which of its pairs would be possible.
+
+    `like` is the CUDA version whose wheels it takes: that of another patch.
+    """
+    cuda, rows = str(version), scene.matrix.torch[scene.shop.profile]
     needs = f'needs rows for "{cuda}" in matrix.toml ([cuda], [torch], [archs]) and sources.toml ([toolkit])'
-    tag: str | None
     if like:
-        tag, torch, pythons = scene.matrix.cuda[like].wheel_tag, None, _pythons_of(scene, like)
+        tag, torch = scene.matrix.cuda[like].wheel_tag, Version(rows[like].torch)
     else:
         chosen = _torch_of_cuda(scene, version)
         if isinstance(chosen, str):
             return Offer(version=cuda, facts=(chosen, needs))
-        (tag, torch), pythons = chosen, _pythons_of(scene)
-    row = rows.get(like or "", next(reversed(rows.values())))
-    pairs = tuple({"cuda": cuda, "python": python} for python in pythons)
-    changes: dict[Path, Any] = {("cuda", cuda): {"wheel_tag": tag}, ("pairs",): pairs}
-    after = scene.changed({**changes, ("torch", profile, cuda): row.model_dump()})
-    if torch:
-        pin = next(one for one in pins(after) if one.cuda == cuda)
-        after = after.changed(candidate(after, pin, torch).changes)
-    used = after.matrix.torch[profile][cuda]
+        tag, torch = chosen
+    row = rows[like] if like else next(reversed(rows.values()))
+    found: list[tuple[Effect, TorchPins]] = []
+    for python in dict.fromkeys(pair.python for pair in scene.matrix.pairs if like in (None, pair.cuda)):
+        added = scene.changed(
+            {
+                ("cuda", cuda): {"wheel_tag": tag},
+                ("torch", scene.shop.profile, cuda): row.model_dump(),
+                ("pairs",): ({"cuda": cuda, "python": python},),
+            }
+        )
+        pin = next(one for one in pins(added) if one.cuda == cuda)
+        after = added.changed(candidate(added, pin, torch).changes)
+        used = after.matrix.torch[scene.shop.profile][cuda]
+        found += [(one, used) for one in pair_effects(after, cuda, python)]
     return Offer(
         version=cuda,
-        goes_with={name: getattr(used, name) for name in ("torch", "torchvision", "torchaudio")},
+        goes_with=next((_goes_with(used) for one, used in found if one.state != "impossible"), {}),
         facts=(f"with the {tag} wheels", needs),
-        effects=tuple(one for python in pythons for one in pair_effects(after, cuda, python)),
+        effects=tuple(one for one, _ in found),
     )
 
 
-def _pythons_of(scene: Scene, cuda: str | None = None) -> list[str]:
-    return list(dict.fromkeys(pair.python for pair in scene.matrix.pairs if cuda in (None, pair.cuda)))
+def _goes_with(row: TorchPins) -> dict[str, str]:
+    return {name: getattr(row, name) for name in ("torch", *COMPANIONS)}
 
 
 def _torch_of_cuda(scene: Scene, cuda: Version) -> tuple[str, Version] | str:

@@ -23,10 +23,14 @@ COMPANIONS = ("torchvision", "torchaudio")
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why something cannot be made, or why that is not known."""
+    """Why something cannot be made, or why that is not known; `judged` are the versions that it is said of.
+
+    So what is not known of a version says nothing of another one, though the reason reads the same.
+    """
 
     state: Literal["impossible", "unknown"]
     why: str
+    judged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,11 @@ class Outlook:
     extensions: Mapping[str, Made]
 
     def of(self, target: Target) -> tuple[Trouble, ...]:
-        """Return what stands in the way of a target's image."""
-        return tuple(one for layer in ("", *target.layers) for one in self.troubles.get(layer, ()))
+        """Return what stands in the way of a target's image; of its layers only where the environment can be made."""
+        environment = self.troubles.get("", ())
+        if any(one.state == "impossible" for one in environment):
+            return environment
+        return (*environment, *(one for layer in target.layers for one in self.troubles.get(layer, ())))
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,7 @@ class _Look:
         self.troubles: dict[str, list[Trouble]] = {}
         self.extensions: dict[str, Made] = {}
         self.layer = ""
+        self.judged: tuple[str, ...] = ()
 
     def outlook(self) -> Outlook:
         rows = self.matrix.torch.get(self.scene.shop.profile, {})
@@ -145,10 +153,9 @@ class _Look:
         self._torch()
         if not self._blocked():
             self._pyg()
-        self.layer = "ray"
-        self._pick(self.book.project("ray"), self.matrix.ray.version)
-        self.layer = "marimo"
-        self._pick(self.book.project("marimo"), self.matrix.marimo.version)
+        for layer, version in (("ray", self.matrix.ray.version), ("marimo", self.matrix.marimo.version)):
+            self.layer, self.judged = layer, (version,)
+            self._pick(self.book.project(layer), version)
         return self._found()
 
     def _found(self) -> Outlook:
@@ -163,11 +170,12 @@ class _Look:
             self._impossible(f"there is no CPython {self.python} in {place_of_pythons(self.scene)}")
 
     def _torch(self) -> None:
+        self.judged = (self.pins.torch, self.pins.torchvision, self.pins.torchaudio)
         project, local = self.scene.torch("torch", self.tag)
         file = self._pick(project, self.pins.torch, local)
         if file and not local and self.tag != "cpu":
             self._built_for_cuda(project.of(self.pins.torch))
-        for name in COMPANIONS:
+        for name in () if self._blocked() else COMPANIONS:
             project, local = self.scene.torch(name, self.tag)
             version = getattr(self.pins, name)
             if not self._pick(project, version, local):
@@ -187,9 +195,11 @@ class _Look:
             self._impossible(f"torch {self.pins.torch} is built for CUDA {needs.cuda}: no {self.tag}")
 
     def _pyg(self) -> None:
+        self.judged = (self.matrix.pyg.torch_geometric,)
         self._pick(self.book.project("torch-geometric"), self.matrix.pyg.torch_geometric)
         address = self.scene.pyg_page(self.pins.torch, self.tag)
         for name, pin in self.matrix.pyg.extensions.items():
+            self.judged = (name, pin.version, self.pins.torch)
             if address:
                 found = self.book.wheel(
                     address, name, pin.version, local_of(self.pins.torch, self.tag), self.python
@@ -238,10 +248,10 @@ class _Look:
         return any(one.state == "impossible" for one in self.troubles.get("", ()))
 
     def _impossible(self, why: str) -> None:
-        self.troubles.setdefault(self.layer, []).append(Trouble("impossible", why))
+        self.troubles.setdefault(self.layer, []).append(Trouble("impossible", why, self.judged))
 
     def _unknown(self, why: str) -> None:
-        self.troubles.setdefault(self.layer, []).append(Trouble("unknown", why))
+        self.troubles.setdefault(self.layer, []).append(Trouble("unknown", why, self.judged))
 
 
 def place_of_pythons(scene: Scene) -> str:

@@ -203,26 +203,34 @@ def breaks(before: Scene, after: Scene) -> tuple[str, ...]:
 
 
 def effects(before: Scene, after: Scene, *, of: str = "") -> tuple[Effect, ...]:
-    """Tell what becomes of the cells of a changed matrix: those that change, or all of one CUDA version."""
+    """Tell what becomes of the cells of a changed matrix: of those that change, or of all of one CUDA version."""
     found: list[Effect] = []
     for pair in after.matrix.pairs:
-        changed = after.outlook(pair.cuda, pair.python) != before.outlook(pair.cuda, pair.python)
-        if pair.cuda == of or (changed and not of):
-            found += pair_effects(after, pair.cuda, pair.python)
+        if of and pair.cuda != of:
+            continue
+        old, new = (scene.outlook(pair.cuda, pair.python) for scene in (before, after))
+        changed = [
+            name
+            for name, target in after.matrix.targets.items()
+            if of or old.extensions != new.extensions or old.of(target) != new.of(target)
+        ]
+        found += pair_effects(after, pair.cuda, pair.python, changed)
     return tuple(found)
 
 
-def pair_effects(scene: Scene, cuda: str, python: str) -> list[Effect]:
-    """Group the cells of a pair by what stands in their way."""
+def pair_effects(scene: Scene, cuda: str, python: str, targets: Iterable[str] | None = None) -> list[Effect]:
+    """Group the cells of a pair, or those of some targets, by what stands in their way."""
     outlook = scene.outlook(cuda, python)
+    wanted = scene.matrix.targets if targets is None else frozenset(targets)
     groups: dict[tuple[Trouble, ...], list[str]] = {}
     for cell in cells(scene, cuda, python):
-        groups.setdefault(outlook.of(scene.matrix.targets[cell.target]), []).append(cell.id)
+        if cell.target in wanted:
+            groups.setdefault(outlook.of(scene.matrix.targets[cell.target]), []).append(cell.id)
     return [
         Effect(
             cells=tuple(ids),
             state=_state(troubles),
-            why=tuple(one.why for one in troubles),
+            why=tuple(dict.fromkeys(one.why for one in troubles)),
             extensions=dict(outlook.extensions) if _state(troubles) != "impossible" else {},
         )
         for troubles, ids in groups.items()

@@ -149,6 +149,7 @@ def read_metadata(text: str) -> Needs:
     return Needs(tuple(found))
 
 
+@lru_cache(maxsize=1024)
 def takes(requires_python: str, python: str) -> bool:
     """Tell whether `Requires-Python` takes a Python of which only the minor version is known: its newest patch.
 

@@ -23,6 +23,8 @@ AROUND = {
     "ledger.py",
     "journal.py",
     "machine.py",
+    "pages.py",
+    "read_pages.py",
     "site.py",
 }
 

@@ -22,6 +22,8 @@ PURE = (
     "matrix",
     "sources",
     "indexes",
+    "releases",
+    "answers",
     "requirements",
     "code",
     "lock",
@@ -38,6 +40,10 @@ PURE = (
     "tags",
     "records",
     "triage",
+    "outlook",
+    "pins",
+    "latest",
+    "bump",
 )
 
 # What a pure module may import from outside: nothing here reads a clock, a network, a process or the machine.
@@ -52,10 +58,12 @@ ALLOWED = {
     "html",
     "importlib",
     "json",
+    "operator",
     "packaging",
     "pydantic",
     "re",
     "shlex",
+    "tomlkit",
     "tomllib",
     "types",
     "typing",
