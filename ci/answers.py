@@ -41,7 +41,7 @@ class Answer(Document):
     @property
     def trouble(self) -> str:
         """Tell in one line what could not be read and why."""
-        return f"{self.address}: {self.problem}"
+        return one_line(f"{self.address}: {self.problem}")
 
 
 class Book:

@@ -90,7 +90,7 @@ def find_wheel(page: Page, name: str, version: str, local: str, python: str) -> 
 def offered(page: Page, name: str, local: str) -> tuple[Version, ...]:
     """List the versions of a package that a page has wheels of with a local version label, without pre-releases."""
     found = {version for _, _, version, _ in _wheels(page, name) if version.local == local}
-    return tuple(sorted(Version(one.public) for one in found if not one.is_prerelease))
+    return tuple(sorted(Version(one.public) for one in found if not (one.is_prerelease or one.epoch)))
 
 
 def _wheels(page: Page, name: str) -> Iterator[tuple[str, str, Version, frozenset[Tag]]]:

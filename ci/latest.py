@@ -26,6 +26,7 @@ from ci.pins import (
     torch_indexes,
     versions,
 )
+from ci.releases import Needs
 
 _NUMBERS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")  # how CUDA versions are written
 # What makes environments; pinned beside the matrix, in the lock of the tools.
@@ -266,19 +267,16 @@ def _torch_of_cuda(scene: Scene, cuda: Version) -> tuple[str, Version] | str:
         oldest = min(Version(row.torch) for row in scene.matrix.torch[scene.shop.profile].values())
         unread = ""
         for version in project.offered():
-            needs = scene.needs("torch", project.of(str(version))) if version >= oldest else None
+            needs = scene.needs("torch", project.of(str(version))) if version >= oldest else Needs()
             if isinstance(needs, str):
                 unread = unread or needs
-            elif (
-                needs
-                and needs.cuda
-                and Version(needs.cuda).major == cuda.major
-                and Version(needs.cuda) <= cuda
-            ):
-                return unread or (tag_of(needs.cuda), version)
+                continue
+            built = Version(needs.cuda or "0")
+            if built.major == cuda.major and built.minor <= min(cuda.minor, 9):  # no tag has more digits
+                return unread or (tag_of(str(built)), version)
         return unread or f"no torch from {oldest} on is built for CUDA {cuda.major}"
     tried: list[str] = []
-    for minor in range(cuda.minor, -1, -1):
+    for minor in range(min(cuda.minor, 9), -1, -1):
         tag = tag_of(f"{cuda.major}.{minor}")
         project, local = scene.torch("torch", tag)
         if project.problem and not project.absent:
@@ -312,16 +310,17 @@ def _tools(scene: Scene) -> list[Finding]:
 
 def text(scene: Scene, found: Sequence[Finding]) -> str:
     """Return findings for people: a line for each pin, what newer versions would do below it, what was not read."""
+    unread = [answer.trouble for answer in scene.book.unread()]
     width = max(len(one.name) for one in found)
     lines = [f"{'':{width}}  {'pinned':10} {'newest':10} bump takes"]
     for one in found:
-        last = one.takes or (f"not known: {one.problem}" if one.problem else "")
-        line = f"{one.name:{width}}  {one.pinned or '-':10} {one.newest or '?':10} {last or '-'}"
-        lines.append(line.rstrip() + (f"  ({one.note})" if one.note else ""))
+        why = "" if one.problem in unread else f": {one.problem}"  # the last lines tell it
+        takes = f"not known{why}" if one.problem else one.takes or "-"
+        line = f"{one.name:{width}}  {one.pinned or '-':10} {one.newest or '?':10} {takes}"
+        lines.append(f"{line}  ({one.note})" if one.note else line)
         for offer in one.offers:
             lines += [f"    {line}" for line in _offer_text(scene, offer)]
-    unread = scene.book.unread()
-    lines += [f"not read: {answer.trouble}" for answer in unread]
+    lines += [f"not read: {trouble}" for trouble in unread]
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,7 @@
 """What the cells of a pair can be made of, as the indexes are now: what is there, what not, what is unknown. Pure."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from ci.sources import filled
 State = Literal["possible", "impossible", "unknown"]
 Made = Literal["wheel", "compile", "left out", "unknown"]
 Path = tuple[str, ...]
+_RELEASE = re.compile(r"3\.[0-9]{1,2}\.[0-9]{1,3}")
 COMPANIONS = ("torchvision", "torchaudio")
 
 
@@ -96,8 +98,12 @@ class Scene:
             builds = self.book.builds(channel, "python")
             if isinstance(builds, str):
                 return builds
-            found |= {Version(version) for version, build in builds if _is_cpython(build)}
-        return tuple(sorted((one for one in found if not one.is_prerelease), reverse=True))
+            found |= {
+                Version(version)
+                for version, build in builds
+                if _RELEASE.fullmatch(version) and _is_cpython(build)
+            }
+        return tuple(sorted(found, reverse=True))
 
     def needs(self, name: str, files: Sequence[File]) -> Needs | str:
         """Return what a version says that it needs, by one of its wheels, or why that is not known."""

@@ -79,7 +79,7 @@ def versions(scene: Scene, pin: Pin) -> tuple[Version, ...] | str:
         found = project.problem or project.offered()
     if isinstance(found, str):
         return found
-    return tuple(sorted({one for one in found if not one.epoch}, reverse=True))
+    return tuple(sorted(set(found), reverse=True))
 
 
 def candidates(scene: Scene, pin: Pin) -> tuple[Candidate, ...]:

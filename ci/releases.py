@@ -28,6 +28,7 @@ _MACHINE = {
     "sys_platform": "linux",
     "extra": "",
 }
+_LONGEST = 40  # characters of a version
 _RUNTIME = re.compile(r"cuda-toolkit|nvidia-cuda-runtime(-cu[0-9]+)?")
 
 
@@ -71,12 +72,14 @@ class Project:
     def offered(self, local: str | None = None) -> tuple[Version, ...]:
         """Return the versions with a local label (none by default), the newest first, without pre-releases.
 
-        A version all of whose files are yanked is left out.
+        A version all of whose files are yanked is left out, and one that no matrix can name.
         """
         found = (
             version
             for version, files in self.files.items()
-            if version.local == local and not version.is_prerelease and not all(one.yanked for one in files)
+            if version.local == local
+            and not (version.is_prerelease or version.epoch or len(version.public) > _LONGEST)
+            and not all(one.yanked for one in files)
         )
         return tuple(sorted(found, reverse=True))
 
@@ -102,9 +105,9 @@ class Needs:
     def cuda(self) -> str | None:
         """Return the CUDA version that torch is built for, as it pins the CUDA runtime: `12.8`; None if not."""
         for one in self.requirements:
-            pins = [pin.version for pin in one.specifier if pin.operator == "=="]
-            if _RUNTIME.fullmatch(canonicalize_name(one.name)) and pins and _holds(one, "3.13"):
-                return ".".join(pins[0].split(".")[:2])
+            pinned = re.search(r"==([0-9]+\.[0-9]+)\b", str(one.specifier))
+            if pinned and _RUNTIME.fullmatch(canonicalize_name(one.name)) and _holds(one, "3.13"):
+                return pinned[1]
         return None
 
 

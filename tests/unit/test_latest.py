@@ -1,10 +1,13 @@
 """What is newer and what it would do, by recordings of PyPI and stand-ins for the rest; what is not read is said."""
 
 import json
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ci.answers import Ask
+from ci.answers import Answer, Ask
 from ci.latest import Finding, document, latest, text
 from ci.outlook import Scene
 from tests.unit.shelf import (
@@ -297,6 +300,37 @@ def test_every_page_is_asked_for_once() -> None:
     settle(scene, shelf, latest)
     assert len(shelf.asked) == len(set(shelf.asked))
     assert Ask(kind="tags", address=TAGS) in shelf.asked
+
+
+GARBAGE = [
+    "",
+    "<p>log in</p>",
+    "{",
+    '{"tags": ["99999999999.1.1-base-ubuntu24.04", "13.10.0-base-ubuntu24.04", "13.10.0-cudnn-devel-ubuntu24.04"]}',
+    '[["4.0.0", "h"], ["3.999.1", "h"], ["3.15.1", "h_cp315"], ["x", "y"]]',
+    simple_page({f"{name}-{'9' * 50}-py3-none-any.whl": "" for name in ("torch", "ray", "marimo")}),
+    simple_page({f"{name}-1!9.9+cu130-py3-none-any.whl": "" for name in ("torch", "ray", "torchvision")}),
+    simple_page({"torch-99.0+cu130-py3-none-any.whl": 'data-core-metadata="true" data-requires-python="?"'}),
+    "Requires-Dist: nvidia-cuda-runtime==13.*\nRequires-Dist: torch===x\n",
+    "Requires-Dist: cuda-toolkit==13.10.1\n",
+]
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_whatever_indexes_answer_it_is_told_in_printable_lines(data: st.DataObject) -> None:
+    for scene, shelf in (recorded(), upstream()):
+        answer = shelf.answer
+
+        def mixed(ask: Ask, answer: Callable[[Ask], Answer] = answer) -> Answer:
+            good = answer(ask)
+            bad = data.draw(st.none() | st.sampled_from([*GARBAGE, 403, 500]))
+            if isinstance(bad, int):
+                return good.model_copy(update={"status": bad, "problem": "HTTP\n\x1b[2K", "bodies": ()})
+            return good if bad is None else good.model_copy(update={"bodies": (bad,), "problem": None})
+
+        shelf.answer = mixed  # type: ignore[method-assign]
+        assert all(line.isprintable() for line in told(scene, shelf).splitlines())
 
 
 # -- told ----------------------------------------------------------------------------------------------------

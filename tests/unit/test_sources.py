@@ -19,6 +19,7 @@ UPSTREAM_HOSTS = {
     "data.pyg.org",
     "download.pytorch.org",
     "github.com",
+    "registry-1.docker.io",
     "s3-us-west-2.amazonaws.com",
 }
 
