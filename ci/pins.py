@@ -149,7 +149,7 @@ def _companion(scene: Scene, pin: Pin, name: str, torch: Version) -> str:
             return unread or version.public
         if not asked and (not silent or version.public == pinned):
             silent = version.public
-    return unread or silent or pinned
+    return silent or pinned
 
 
 def _extensions(scene: Scene, pin: Pin) -> Iterable[Version] | str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ci.answers import Answer, Ask
@@ -316,7 +316,7 @@ GARBAGE = [
 ]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, phases=[Phase.generate])  # shrinking would take minutes
 @given(st.data())
 def test_whatever_indexes_answer_it_is_told_in_printable_lines(data: st.DataObject) -> None:
     for scene, shelf in (recorded(), upstream()):
