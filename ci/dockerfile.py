@@ -15,6 +15,7 @@ from ci.commands import PROGRAMS, TOOLS
 from ci.plan import Plan
 from ci.specs import (
     CUDA_HOME,
+    LIBRARIES,
     PREFIX,
     BaseSpec,
     ChannelSpec,
@@ -36,6 +37,7 @@ HEAD = """\
 # docker build --file {folder}/Dockerfile --target {target} .
 """
 
+PACKED = "/opt/packed"
 # Arguments of the steps that download; the bundle of the system also holds the CA of a site's proxy.
 ONLINE = (
     "ARG PIP_INDEX_URL",
@@ -275,12 +277,11 @@ def _write_runtime_base(recipe: Recipe, plan: Plan) -> None:
 
 
 def _write_pack(recipe: Recipe, plan: Plan) -> None:
-    out = "/opt/packed"
     recipe.stage("pyg", "packed", f"The environment as conda-pack exports it for {PREFIX}.")
     recipe.add(*ONLINE)
     mounts = [_cache(Cache.CONDA), *_channel(plan), _program("make_env.py"), _program("pack_env.py")]
     conda = plan.spec("conda", CondaSpec)
-    packing = commands.pack_env("--dest-prefix", PREFIX, "--to-dir", out)
+    packing = commands.pack_env("--dest-prefix", PREFIX, "--to-dir", PACKED)
     recipe.run(mounts, commands.fill_cache(conda, Cache.CONDA.path), packing)
 
 
@@ -308,9 +309,12 @@ def _files(recipe: Recipe, plan: Plan, told: set[str]) -> str:
     below, parent = "pyg", f"{kind}-files"
     if parent not in told:
         told.add(parent)
-        source = _trimmed(recipe, plan, "packed", "/opt/packed", told)
+        source = _trimmed(recipe, plan, "packed", PACKED, told)
+        rest = _split(recipe, plan, source, told)
         recipe.stage("base" if kind == "devel" else "runtime-base", parent, f"The files of {kind} images.")
-        recipe.add(f"COPY --from={source} /opt/packed {PREFIX}")
+        if rest != source:
+            recipe.add(f"COPY --from={source} {_nvidia(plan)} {LIBRARIES}")
+        recipe.add(f"COPY --from={rest} {PACKED} {PREFIX}")
     for name in ("ray", "marimo"):
         if not plan.has(name):
             continue
@@ -328,6 +332,24 @@ def _files(recipe: Recipe, plan: Plan, told: set[str]) -> str:
             recipe.add(f"COPY --from={source} {out} {PREFIX}")
         below, parent = name, files
     return parent
+
+
+def _nvidia(plan: Plan) -> str:
+    return f"{PACKED}/{plan.spec('pack', PackSpec).site}/nvidia"
+
+
+def _split(recipe: Recipe, plan: Plan, stage: str, told: set[str]) -> str:
+    """Put a link where CUDA's libraries are, which are a layer of their own; return the stage that has it."""
+    if not plan.spec("pack", PackSpec).libraries:
+        return stage
+    name = f"{stage}-rest"
+    if name not in told:
+        told.add(name)
+        recipe.stage(
+            stage, name, "The same with a link where CUDA's libraries are: they are a layer of their own."
+        )
+        recipe.run([], ["rm", "-r", _nvidia(plan)], ["ln", "-s", "../../nvidia", _nvidia(plan)])
+    return name
 
 
 def _trimmed(recipe: Recipe, plan: Plan, stage: str, root: str, told: set[str]) -> str:

@@ -97,7 +97,7 @@ class Pair:
         """Return the stage of PyTorch."""
         return self.line.add(
             "torch",
-            self._install("torch"),
+            self._torch_install,
             (self.conda,),
             f"torch {self.pins.torch} built for {self._torch_build()}",
         )
@@ -187,6 +187,10 @@ class Pair:
         wheel = find_wheel(page, name, version, f"pt{short}{self.tag}", self.python)
         return wheel, f"no {self.abi} wheel on the PyG page for torch {self.pins.torch}+{self.tag}"
 
+    @cached_property
+    def _torch_install(self) -> InstallSpec:
+        return self._install("torch")
+
     # -- parts of specs ----------------------------------------------------------------------------------
 
     def _install(self, stage: str, *, locked: bool = True) -> InstallSpec:
@@ -229,6 +233,14 @@ class Pair:
         if self.cuda not in table:
             raise UserError(f"matrix: [archs.{self.profile}] has no row for CUDA {self.cuda}")
         return table[self.cuda]
+
+    @cached_property
+    def libraries(self) -> str | None:
+        """Return the pins of CUDA's libraries in the environment, None where torch brings none."""
+        own = (
+            self.tag == "cpu" and self.sources.wheels.torch
+        )  # PyPI's torch brings them for the CPU variant too
+        return None if own else lines.cuda_libraries(self._torch_install.requirements)
 
     def _torch_build(self) -> str:
         if self.tag == "cpu" and not self.sources.wheels.torch:

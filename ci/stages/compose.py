@@ -10,6 +10,7 @@ from ci.effort import USUAL, Effort, Efforts
 from ci.ledger import Ledger, Part, summed
 from ci.plan import Plan
 from ci.specs import (
+    LIBRARIES,
     PREFIX,
     BaseSpec,
     ChannelSpec,
@@ -29,6 +30,7 @@ from ci.stages import (
     conda,
     delta,
     image,
+    libraries,
     marimo,
     pack,
     pyg,
@@ -135,7 +137,7 @@ class Build:
         return self._container("runtime-base", lambda site: runtime.base(site, spec, self.toolkit()))
 
     def layers(self) -> dict[str, dagger.Directory]:
-        """Return the layers that lie on a base: the packed environment, then what Ray and marimo add."""
+        """Return the layers that lie on a base: CUDA's libraries, the packed environment, what Ray and marimo add."""
         return {name: self._layer(name) for name in self._layer_names()}
 
     def image(self) -> dagger.Container:
@@ -158,10 +160,10 @@ class Build:
         key = self._key(name)
         if name == "pack":
             for layer, tree in self.layers().items():
-                place = self._layer_key(layer)
-                if place not in self.made.laid:
-                    self.made.layers[place] = await tree.sync()
-                    self.made.laid.add(place)
+                made = self._layer_key(layer)
+                if made not in self.made.laid:
+                    self.made.layers[made] = await tree.sync()
+                    self.made.laid.add(made)
         elif name in containers:
             self.made.containers[key] = await containers[name]().sync()
         elif directory := directories[name]():
@@ -170,13 +172,16 @@ class Build:
     async def ledger(self) -> Ledger:
         """Build the image's layers and measure them; a layer that another image has is measured once."""
         ground = "base" if self._image.kind == "devel" else "runtime-base"
+        layers = self.layers()
         trees = {ground: (self._ground().rootfs(), "")}
-        trees |= {name: (layer, PREFIX) for name, layer in self.layers().items()}
+        trees |= {name: (layer, _place(name)) for name, layer in layers.items()}
         parts: dict[str, Part] = {}
         for name, (tree, at) in trees.items():
             key = self.plan.layer_key(name)
             if key not in self.made.parts:
-                self.made.parts[key] = await measured(self.base(), tree, at)
+                # Which package a library is of is told beside the packages.
+                lists = layers["pack"] if name == "libraries" else None
+                self.made.parts[key] = await measured(self.base(), tree, at, lists)
             parts[name] = self.made.parts[key]
         return summed(parts)
 
@@ -189,31 +194,43 @@ class Build:
         return pack.tree(self._site("pack"), self._conda, self.environment(), self.channel())
 
     def _layer_names(self) -> list[str]:
-        return ["pack", *(name for name in ("ray", "marimo") if self.plan.has(name))]
+        below = ["libraries"] if self._pack.libraries else []
+        return [*below, "pack", *(name for name in ("ray", "marimo") if self.plan.has(name))]
 
     def _layer_key(self, name: str) -> Key:
-        return self.plan.layer_key(name), self.efforts.get("pack", USUAL)
+        # Libraries that two pairs share are taken by each from its own environment: one may fail without the other.
+        made = (
+            f"libraries of {self.plan.layer_key('pack')}"
+            if name == "libraries"
+            else self.plan.layer_key(name)
+        )
+        return made, self.efforts.get("pack", USUAL)
 
     def _layer(self, name: str) -> dagger.Directory:
         key = self._layer_key(name)
         if key not in self.made.layers:
-            self.made.layers[key] = self._trimmed(self._tree(name))
+            whole = self._trimmed(self._tree("pack" if name == "libraries" else name))
+            if self._pack.libraries and name in ("libraries", "pack"):
+                own, rest = libraries.split(whole, self._pack.site)
+                whole = own if name == "libraries" else rest
+            self.made.layers[key] = whole
         return self.made.layers[key]
 
     def _tree(self, name: str) -> dagger.Directory:
         if name == "pack":
             return pack.tree(self._site("pack"), self._conda, self.pyg(), self.channel())
         steps = {"pack": self.pyg, "ray": self.ray, "marimo": self.marimo}
-        names = self._layer_names()
+        names = list(steps)
         below = names[names.index(name) - 1]
         return delta.added(steps[below](), steps[name]())
 
     def _trimmed(self, tree: dagger.Directory) -> dagger.Directory:
-        spec = self.plan.spec("pack", PackSpec)
+        spec = self._pack
         return trim.build(self.base(), spec, tree) if spec.trims or spec.strip != "no" else tree
 
     def _configured(self) -> dagger.Container:
-        return image.configure(runtime.unpack(self._ground(), list(self.layers().values())), self._image)
+        layers = [(_place(name), layer) for name, layer in self.layers().items()]
+        return image.configure(runtime.unpack(self._ground(), layers), self._image)
 
     def _ground(self) -> dagger.Container:
         return self.base() if self._image.kind == "devel" else self.runtime_base()
@@ -242,5 +259,14 @@ class Build:
         return self.plan.spec("conda", CondaSpec)
 
     @property
+    def _pack(self) -> PackSpec:
+        return self.plan.spec("pack", PackSpec)
+
+    @property
     def _image(self) -> ImageSpec:
         return self.plan.spec("image", ImageSpec)
+
+
+def _place(layer: str) -> str:
+    """Return where a layer lies in images."""
+    return LIBRARIES if layer == "libraries" else PREFIX

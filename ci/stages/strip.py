@@ -8,5 +8,5 @@ from ci.stages import trim
 
 def image(tools: dagger.Container, container: dagger.Container) -> dagger.Container:
     """Strip the environment of an image that keeps it at the prefix; `tools` has binutils."""
-    spec = PackSpec(prefix=PREFIX, trims=(), strip="unneeded")
+    spec = PackSpec(prefix=PREFIX, site="", libraries=None, trims=(), strip="unneeded")
     return container.with_directory(PREFIX, trim.build(tools, spec, container.directory(PREFIX)))
