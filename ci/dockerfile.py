@@ -313,6 +313,9 @@ def _files(recipe: Recipe, plan: Plan, told: set[str]) -> str:
         rest = _split(recipe, plan, source, told)
         recipe.stage("base" if kind == "devel" else "runtime-base", parent, f"The files of {kind} images.")
         if rest != source:
+            recipe.run(
+                [], ["mkdir", "-p", LIBRARIES]
+            )  # in a step of its own: its time is not in the next layer
             recipe.add(f"COPY --from={source} {_nvidia(plan)} {LIBRARIES}")
         recipe.add(f"COPY --from={rest} {PACKED} {PREFIX}")
     for name in ("ray", "marimo"):

@@ -230,7 +230,8 @@ class Build:
 
     def _configured(self) -> dagger.Container:
         layers = [(_place(name), layer) for name, layer in self.layers().items()]
-        return image.configure(runtime.unpack(self._ground(), layers), self._image)
+        ground = libraries.ready(self._ground()) if self._pack.libraries else self._ground()
+        return image.configure(runtime.unpack(ground, layers), self._image)
 
     def _ground(self) -> dagger.Container:
         return self.base() if self._image.kind == "devel" else self.runtime_base()
