@@ -174,7 +174,9 @@ class Build:
         ground = "base" if self._image.kind == "devel" else "runtime-base"
         layers = self.layers()
         trees = {ground: (self._ground().rootfs(), "")}
-        trees |= {name: (layer, _place(name)) for name, layer in layers.items()}
+        trees |= {
+            name: (layer, LIBRARIES if name == "libraries" else PREFIX) for name, layer in layers.items()
+        }
         parts: dict[str, Part] = {}
         for name, (tree, at) in trees.items():
             key = self.plan.layer_key(name)
@@ -229,9 +231,10 @@ class Build:
         return trim.build(self.base(), spec, tree) if spec.trims or spec.strip != "no" else tree
 
     def _configured(self) -> dagger.Container:
-        layers = [(_place(name), layer) for name, layer in self.layers().items()]
-        ground = libraries.ready(self._ground()) if self._pack.libraries else self._ground()
-        return image.configure(runtime.unpack(ground, layers), self._image)
+        layers, ground = self.layers(), self._ground()
+        if own := layers.pop("libraries", None):
+            ground = libraries.lay(ground, own)
+        return image.configure(runtime.unpack(ground, list(layers.values())), self._image)
 
     def _ground(self) -> dagger.Container:
         return self.base() if self._image.kind == "devel" else self.runtime_base()
@@ -266,8 +269,3 @@ class Build:
     @property
     def _image(self) -> ImageSpec:
         return self.plan.spec("image", ImageSpec)
-
-
-def _place(layer: str) -> str:
-    """Return where a layer lies in images."""
-    return LIBRARIES if layer == "libraries" else PREFIX

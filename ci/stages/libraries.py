@@ -6,6 +6,7 @@ from dagger import dag
 from ci.specs import LIBRARIES
 
 _LINK = "../../nvidia"  # from site-packages
+_MOUNT = "/mnt"  # a folder that every base has: making one would be in the layer
 
 
 def split(tree: dagger.Directory, site: str) -> tuple[dagger.Directory, dagger.Directory]:
@@ -14,9 +15,11 @@ def split(tree: dagger.Directory, site: str) -> tuple[dagger.Directory, dagger.D
     return tree.directory(own), tree.without_directory(own).with_symlink(_LINK, own)
 
 
-def ready(ground: dagger.Container) -> dagger.Container:
-    """Make the libraries' folder in a base, once for all who stand on it.
+def lay(ground: dagger.Container, own: dagger.Directory) -> dagger.Container:
+    """Lay the libraries over a base, as a layer that tells nothing of when and for whom it was made.
 
-    A step that makes it and fills it would write the time of that into the layer, which no two pairs would share.
+    What Dagger copies brings the folders above it along, with the time of copying. So these are made in a step of
+    their own, which is the same for all who stand on the base, and `cp` changes none of them.
     """
-    return ground.with_directory(LIBRARIES, dag.directory())
+    container = ground.with_directory(LIBRARIES, dag.directory()).with_mounted_directory(_MOUNT, own)
+    return container.with_exec(["cp", "-a", f"{_MOUNT}/.", LIBRARIES]).without_mount(_MOUNT)
