@@ -12,7 +12,6 @@ from ci.public import public
 from ci.publish import open_publisher
 from ci.run import Choices, Run, Webhook, build_and_tell, planned, publish_one, report_of, written
 from ci.size import sized
-from ci.specs import PREFIX
 from ci.stages import runtime, strip
 from ci.stages.compose import Build
 from ci.stages.files import folder
@@ -192,7 +191,7 @@ class CslrImages:
     async def unpack(self, cuda: args.Cuda, python: args.Python, packed: args.Packed) -> dagger.Container:
         """Lay a packed environment over the runtime base: the other end of `packed`."""
         base = (await self._build(cuda, python, "runtime")).runtime_base()
-        return await runtime.unpack(base, [(PREFIX, packed)]).sync()
+        return await runtime.unpack(base, [packed]).sync()
 
     @public(cache="session")
     async def strip(self, cuda: args.Cuda, python: args.Python, image: args.AnyImage) -> dagger.Container:

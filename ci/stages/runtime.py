@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagger
 
-from ci.specs import CUDA_HOME, RuntimeBaseSpec
+from ci.specs import CUDA_HOME, PREFIX, RuntimeBaseSpec
 from ci.stages import account, apt
 from ci.stages.site import Site
 
@@ -16,11 +16,9 @@ def base(site: Site, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) ->
     return container.with_directory(CUDA_HOME, toolkit) if toolkit and spec.adds_toolkit else container
 
 
-def unpack(
-    runtime_base: dagger.Container, layers: Sequence[tuple[str, dagger.Directory]]
-) -> dagger.Container:
-    """Lay the packed environment and what others add to it over the base, a layer each, where it belongs."""
+def unpack(runtime_base: dagger.Container, layers: Sequence[dagger.Directory]) -> dagger.Container:
+    """Lay the packed environment and what others add to it over the base, a layer each."""
     container = runtime_base
-    for place, layer in layers:
-        container = container.with_directory(place, layer)
+    for layer in layers:
+        container = container.with_directory(PREFIX, layer)
     return container
