@@ -1,7 +1,7 @@
 """Compares compressions on the layers of a real image: `python -m tests.bench.compression` (a runtime is built).
 
-The image is published once, its layers are read back as tars, and compressed by the programs that people have: zstd at several
-levels and gzip. Times are those of one thread, as ratios to zstd's default level in the same run.
+The image is published once, its layers are read back as tars, and compressed by the programs that people have: zstd at
+several levels and gzip. Times are those of one thread, as ratios to zstd's default level in the same run.
 """
 
 import json
