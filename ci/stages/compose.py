@@ -233,7 +233,7 @@ class Build:
     def _configured(self) -> dagger.Container:
         layers, ground = self.layers(), self._ground()
         if own := layers.pop("libraries", None):
-            ground = libraries.lay(ground, own)
+            ground = ground.with_directory("/", libraries.layer(self.base(), own))
         return image.configure(runtime.unpack(ground, list(layers.values())), self._image)
 
     def _ground(self) -> dagger.Container:

@@ -1,12 +1,14 @@
 """CUDA's libraries as a layer of their own: the same for every Python, once they lie beside the folder of one."""
 
-import dagger
-from dagger import dag
+from pathlib import PurePath
 
+import dagger
+
+from ci.commands import EPOCH
 from ci.specs import LIBRARIES
 
 _LINK = "../../nvidia"  # from site-packages
-_MOUNT = "/mnt"  # a folder that every base has: making one would be in the layer
+_ROOT = "/opt/libraries"
 
 
 def split(tree: dagger.Directory, site: str) -> tuple[dagger.Directory, dagger.Directory]:
@@ -15,11 +17,13 @@ def split(tree: dagger.Directory, site: str) -> tuple[dagger.Directory, dagger.D
     return tree.directory(own), tree.without_directory(own).with_symlink(_LINK, own)
 
 
-def lay(ground: dagger.Container, own: dagger.Directory) -> dagger.Container:
-    """Lay the libraries over a base, as a layer that tells nothing of when and for whom it was made.
+def layer(tools: dagger.Container, own: dagger.Directory) -> dagger.Directory:
+    """Return the libraries at their place below /, as a layer that tells nothing of when and for whom it was made.
 
-    What Dagger copies brings the folders above it along, with the time of copying. So these are made in a step of
-    their own, which is the same for all who stand on the base, and `cp` changes none of them.
+    What Dagger copies has the folders above it made anew, with the time of that in the layer: they get a fixed one.
+    Files are not copied for it, only linked.
     """
-    container = ground.with_directory(LIBRARIES, dag.directory()).with_mounted_directory(_MOUNT, own)
-    return container.with_exec(["cp", "-a", f"{_MOUNT}/.", LIBRARIES]).without_mount(_MOUNT)
+    place = PurePath(f"{_ROOT}{LIBRARIES}")
+    above = [str(folder) for folder in place.parents if folder.is_relative_to(_ROOT)]
+    container = tools.with_directory(str(place), own)
+    return container.with_exec(["touch", "-d", f"@{EPOCH}", *above]).directory(_ROOT)
