@@ -67,7 +67,7 @@ class Plan:
 
 
 def profile_of(cell: Cell, matrix: Matrix, options: Options) -> str:
-    """Return the profile of a cell's image: devel images have everything, whatever was asked for."""
+    """Return the profile of a cell's image: devel images have the default one, whatever was asked for."""
     return options.profile if matrix.targets[cell.target].kind == "runtime" else "default"
 
 

@@ -112,6 +112,6 @@ def test_stripping_is_a_step_of_each_layer() -> None:
 
 def test_cudas_libraries_are_a_layer_of_their_own() -> None:
     text = written("registries", "12.8.1", "3.14")["Dockerfile"]
-    own = "COPY --from=packed /opt/packed/lib/python3.14/site-packages/nvidia /opt/env/lib/nvidia\n"
-    assert text.count(own + "COPY --from=packed-rest /opt/packed /opt/env\n") == 2
+    own = "COPY --from=packed-default /opt/packed/lib/python3.14/site-packages/nvidia /opt/env/lib/nvidia\n"
+    assert text.count(own + "COPY --from=packed-default-rest /opt/packed /opt/env\n") == 2
     assert "site-packages/nvidia" not in written("upstream", "cpu", "3.13")["Dockerfile"]

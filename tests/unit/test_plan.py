@@ -195,8 +195,8 @@ def test_the_memory_of_a_job_reaches_the_compilation() -> None:
     assert plan("cu12.8.1-py3.13-devel").spec("wheels", WheelsSpec).job_gb == 3.5
 
 
-def test_libraries_are_stripped_only_when_asked() -> None:
-    assert plan("cu12.8.1-py3.13-runtime").spec("pack", PackSpec).strip == "no"
+def test_symbols_are_stripped_only_when_asked() -> None:
+    assert plan("cu12.8.1-py3.13-runtime").spec("pack", PackSpec).strip == "debug"
     stripped = plan("cu12.8.1-py3.13-runtime", options=Options(profile="slim"))
     assert stripped.spec("pack", PackSpec).strip == "unneeded"
     plain = digests(plan("cu12.8.1-py3.13-runtime"))
