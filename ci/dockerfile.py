@@ -1,7 +1,8 @@
 """A pair's images as one multi-stage Dockerfile: the commands of the same plans, for people without Dagger.
 
 The build context is the folder of this repository. What a package index is called, if it is not the usual one, comes
-as build arguments (`PIP_INDEX_URL`, `UV_DEFAULT_INDEX`), as does another bundle of CAs.
+as build arguments (`PIP_INDEX_URL`, `UV_DEFAULT_INDEX`), as does another bundle of CAs. Steps of apt do not know them:
+with another index they stay cached.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from ci import commands
 from ci.caches import Cache, of_image
 from ci.commands import PROGRAMS, TOOLS
+from ci.pair import LABEL
 from ci.plan import Plan
 from ci.specs import (
     CUDA_HOME,
@@ -32,17 +34,17 @@ from ci.specs import (
 
 HEAD = """\
 # syntax=docker/dockerfile:1
-# {pair} for people without Dagger: made by `dagger call dockerfile --cuda {cuda} --python {python}`.
-# Not edited by hand: change ci/matrix.toml, then make it again.
-# docker build --file {folder}/Dockerfile --target {target} .
+# {pair} for people without Dagger, from the `{sources}` sources.
+# Not edited by hand: change ci/matrix.toml, then run `./daggerw call generate export --path .`
+#   docker build --file {folder}/Dockerfile --target {target} .
 """
 
 PACKED = "/opt/packed"
+# What tells pip and uv of another package index.
+INDEX = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_TRUSTED_HOST")
 # Arguments of the steps that download; the bundle of the system also holds the CA of a site's proxy.
 ONLINE = (
-    "ARG PIP_INDEX_URL",
-    "ARG UV_DEFAULT_INDEX",
-    "ARG PIP_TRUSTED_HOST",
+    *(f"ARG {name}" for name in INDEX),
     "ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt",
     "ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
 )
@@ -57,9 +59,9 @@ class Recipe:
     lines: list[str] = field(default_factory=list)
     beside: dict[str, str] = field(default_factory=dict)
 
-    def stage(self, parent: str, name: str, why: str) -> None:
-        """Begin a stage."""
-        self.lines += ["", f"# {why}", f"FROM {parent} AS {name}"]
+    def stage(self, parent: str, name: str, *why: str) -> None:
+        """Begin a stage, with a line for each reason."""
+        self.lines += ["", *(f"# {line}" for line in why), f"FROM {parent} AS {name}"]
 
     def add(self, *lines: str) -> None:
         """Add instructions as they are."""
@@ -89,9 +91,13 @@ def dockerfile(plans: Sequence[Plan], folder: str, known: Mapping[str, str]) -> 
     recipe = Recipe(folder, known)
     recipe.add(
         *HEAD.format(
-            pair=cell.pair_id, cuda=cell.cuda, python=cell.python, folder=folder, target=cell.target
+            pair=cell.pair_id,
+            sources=dict(plans[0].spec("image", ImageSpec).labels)[f"{LABEL}.sources"],
+            folder=folder,
+            target=cell.target,
         ).splitlines()
     )
+    recipe.add(*(f"# Note: {note}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)))
     told: set[str] = set()
     for plan in plans:
         for stage in plan.stages:
@@ -131,12 +137,12 @@ def _channel(plan: Plan) -> list[str]:
 
 
 def _debs(recipe: Recipe, image: str, packages: Sequence[str]) -> None:
-    recipe.add(*ONLINE)
     caches = [_cache(cache, of_image(image)) for cache in (Cache.APT_ARCHIVES, Cache.APT_LISTS)]
     recipe.run([*caches, _program("install_debs.sh")], commands.shell("install_debs.sh", *packages))
 
 
 def _tools(recipe: Recipe, text: str) -> None:
+    recipe.add(*ONLINE)
     lock = "/run/tools.txt"
     mounts = [_program("install_tools.sh"), _bound(recipe.file("tools.txt", text), lock)]
     recipe.run(mounts, commands.shell("install_tools.sh", TOOLS, lock))
@@ -232,7 +238,8 @@ def _write_pyg(recipe: Recipe, plan: Plan) -> None:
         for wheel in spec.wheels:
             checksum = f"--checksum=sha256:{wheel.sha256} " if wheel.sha256 else ""
             recipe.add(f"ADD {checksum}{wheel.address} /wheels/{wheel.filename}")
-    recipe.stage("torch", "pyg", "PyTorch Geometric.")
+    reasons = next(stage.reason for stage in plan.stages if stage.name == "pyg").split("; ")
+    recipe.stage("torch", "pyg", "PyTorch Geometric.", *reasons)
     _install(recipe, "pyg", spec.install)
     if spec.wheels:
         _wheels_of(recipe, "fetched", "/wheels")
@@ -250,6 +257,7 @@ def _write_ray(recipe: Recipe, plan: Plan) -> None:
         recipe.add(f"ADD {spec.repository}#{spec.ref} /")
         recipe.stage("pyg", "ray-wheel", "Ray's wheel, built from its source.")
         _debs(recipe, "ray-source", commands.RAY_DEBS)
+        recipe.add(*ONLINE)
         source = "--mount=type=bind,from=ray-source,source=/,target=/usr/src/ray,rw"
         command = commands.shell("build_ray.sh", "/usr/src/ray", PREFIX, Cache.BAZEL.path, "/wheels")
         recipe.run([_cache(Cache.BAZEL), source, _program("build_ray.sh")], command)

@@ -7,7 +7,7 @@ import dagger
 
 from ci.code import read_code
 from ci.errors import UserError, choose, one_line, shown
-from ci.indexes import Page, read_page
+from ci.indexes import Page, Pages, read_page
 from ci.lock import read_lock
 from ci.matrix import Cell, Matrix, default_matrix, read_matrix
 from ci.pair import needed_pages
@@ -15,6 +15,9 @@ from ci.plan import Plan, Planner, checked_archs, named, parse_ray_mode, profile
 from ci.shop import Options, Shop
 from ci.sources import read_sources
 from ci.stages.site import Site
+from ci.survey import changed
+
+MOST_JOBS = 1024
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,20 @@ class Desk:
         blind = Planner(self.shop, {}, self.options)
         for cell in cells:  # every mistake comes before the first look at the network
             blind.plan(cell)
-        wanted = dict.fromkeys(address for cell in cells for address in needed_pages(cell, self.shop))
-        planner = Planner(self.shop, {address: await self._page(address) for address in wanted}, self.options)
+        planner = Planner(self.shop, await self.pages(cells), self.options)
         return [planner.plan(cell) for cell in cells]
+
+    async def pages(self, cells: Sequence[Cell]) -> Pages:
+        """Read the index pages that cells need, or why they cannot be read."""
+        wanted = dict.fromkeys(address for cell in cells for address in needed_pages(cell, self.shop))
+        return {address: await self._page(address) for address in wanted}
+
+    async def changed(self, cells: tuple[Cell, ...], before: dagger.File | None) -> tuple[Cell, ...]:
+        """Leave out the cells whose plan is the same as in an earlier survey, if there is one."""
+        if before is None:
+            return cells
+        plans = changed(await self.plans(cells), await before.contents(), await before.name())
+        return tuple(plan.cell for plan in plans)
 
     async def _page(self, address: str) -> Page:
         try:
@@ -70,7 +84,7 @@ def selected(
 
 async def open_desk(
     *,
-    sources: str,
+    sources: str | None,
     mirrors: dagger.File | None,
     mirror_service: dagger.Service | None,
     matrix_file: dagger.File | None,
@@ -81,11 +95,13 @@ async def open_desk(
 ) -> Desk:
     """Read and check everything that a call was given, before anything is built.
 
+    No sources means those that the matrix names for Dockerfiles.
+
     Raises:
         UserError: any of it is wrong.
     """
-    if jobs is not None and not 1 <= jobs <= 1024:
-        raise UserError(f"bad number of jobs {jobs}; accepted: 1 to 1024")
+    if jobs is not None and not 1 <= jobs <= MOST_JOBS:
+        raise UserError(f"bad number of jobs {jobs}; accepted: 1 to {MOST_JOBS}")
     options = Options(
         archs=checked_archs(archs) if archs is not None else None,
         ray=parse_ray_mode(ray),
@@ -94,6 +110,7 @@ async def open_desk(
     matrix = default_matrix()
     if matrix_file:
         matrix = read_matrix(await matrix_file.contents(), await matrix_file.name())
+    sources = matrix.dockerfiles.sources if sources is None else sources
     over = (await mirrors.contents(), await mirrors.name()) if mirrors else ()
     chosen = read_sources(sources, *over)
     choose("sources profile with torch pins in the matrix", sources, matrix.torch)

@@ -47,6 +47,11 @@ def torch_pins(cell: Cell, shop: Shop) -> TorchPins:
     return table[cell.cuda]
 
 
+def local_label(pins: TorchPins, tag: str) -> str:
+    """Return how PyG's wheels name the torch and CUDA that they are for: `pt211cu128`."""
+    return f"pt{''.join(pins.torch.split('.')[:2])}{tag}"
+
+
 class Pair:
     """One CUDA x Python pair, that of a cell: the stages that its cells share, each made when it is asked for first."""
 
@@ -183,8 +188,7 @@ class Pair:
         page = self.page or Page(address="", problem="it was not read")
         if page.problem:
             return None, f"the page of PyG wheels could not be read: {page.problem}"
-        short = "".join(self.pins.torch.split(".")[:2])
-        wheel = find_wheel(page, name, version, f"pt{short}{self.tag}", self.python)
+        wheel = find_wheel(page, name, version, local_label(self.pins, self.tag), self.python)
         return wheel, f"no {self.abi} wheel on the PyG page for torch {self.pins.torch}+{self.tag}"
 
     @cached_property

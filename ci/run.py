@@ -37,6 +37,8 @@ FORMATS = {
 
 
 PLAN_FORMATS = ("text", "json", "github")
+MOST_CELLS = 64
+MOST_GB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ class Choices:
     verified: bool
 
     def __post_init__(self) -> None:
-        if self.limit is not None and not 1 <= self.limit <= 64:
-            raise UserError(f"bad limit {self.limit}; accepted: 1 to 64 cells at once")
-        if not 0 <= self.disk_floor <= 1e6:
-            raise UserError(f"bad disk floor {self.disk_floor:g}; accepted: 0 to 1000000 GB")
+        if self.limit is not None and not 1 <= self.limit <= MOST_CELLS:
+            raise UserError(f"bad limit {self.limit}; accepted: 1 to {MOST_CELLS} cells at once")
+        if not 0 <= self.disk_floor <= MOST_GB:
+            raise UserError(f"bad disk floor {self.disk_floor:g}; accepted: 0 to {MOST_GB} GB")
 
 
 class Run:
@@ -168,6 +170,8 @@ async def build_and_tell(
     """
     if publisher and not choices.verified:
         raise UserError("an image is not published unverified: leave out --publish or --no-verify")
+    if not cells:
+        return "no cell to build\n"
     run = Run(desk)
     before = await run.history(given)
     records = await run.build(cells, choices, publisher, before)

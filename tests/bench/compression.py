@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 
 from tests.bench.page import machine, put
 from tests.bench.real_cells import call, layers
-from tests.engine.conftest import CACHE, succeed
+from tests.engine.conftest import succeed
+from tests.world.cache import CACHE
 from tests.world.servers import image_registry
 
 PAIR = ("--cuda=13.1.1", "--python=3.14")

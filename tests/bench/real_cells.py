@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.bench.page import PAGE, machine, put
-from tests.engine.conftest import CACHE, succeed
+from tests.engine.conftest import succeed
+from tests.world.cache import CACHE
 from tests.world.servers import image_registry
 
 # CUDA, Python, target, profile.
