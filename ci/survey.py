@@ -131,7 +131,7 @@ def left_out(matrix: Matrix, pairs: Sequence[Cell]) -> dict[Cell, str]:
 
 def text(found: Survey) -> str:
     """Return a survey for people: each stage where it is built first, then only that it is shared."""
-    if not found.cells:
+    if not found.cells and not found.left_out:
         return "no cell to build\n"
     lines: list[str] = []
     told: set[str] = set()

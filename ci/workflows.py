@@ -125,6 +125,8 @@ def filled(template: str, values: Mapping[str, str]) -> str:
 
 def _runs(matrix: Matrix) -> Iterator[str]:
     """Tell each run with its time in UTC, and the cells that it builds, by pair."""
+    if not matrix.schedule.runs:
+        yield "none"
     for run in matrix.schedule.runs:
         yield f"{matrix.schedule.told(run)}; cron {matrix.schedule.cron(run)}"
         pairs: dict[str, list[str]] = {}
@@ -134,8 +136,7 @@ def _runs(matrix: Matrix) -> Iterator[str]:
 
 
 def _crons(schedule: Schedule) -> Iterator[str]:
-    if schedule.runs:
-        yield "schedule:"
+    yield "schedule:" if schedule.runs else "# Nothing is scheduled."
     for run in schedule.runs:
         yield f'  - cron: "{schedule.cron(run)}"  # {schedule.told(run)}'
 

@@ -18,6 +18,7 @@ PURE = (
     "fields",
     "profiles",
     "gates",
+    "schedule",
     "ledger",
     "matrix",
     "sources",
@@ -36,6 +37,9 @@ PURE = (
     "promises",
     "survey",
     "tags",
+    "bake",
+    "workflows",
+    "generate",
     "records",
     "triage",
 )
