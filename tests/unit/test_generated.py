@@ -13,14 +13,13 @@ from ci.indexes import Pages, read_page
 from ci.lock import Lock
 from ci.main import CslrImages
 from ci.matrix import default_matrix
+from ci.plan import Planner
 from ci.reference import REFERENCE, reference
 from ci.shop import Options, Shop
 from ci.sources import read_sources
 from tests.unit.planning import EXTENSIONS, locks, pyg_page, shop
 
 ROOT = Path(__file__).parents[2]
-# Folders in which nothing else lies.
-WHOLE = ("dockerfiles", ".github")
 
 
 def shipped() -> dict[str, str]:
@@ -40,9 +39,8 @@ def test_a_committed_file_is_what_the_matrix_gives(path: str) -> None:
     assert there == FILES[path], f"{path} is stale: run {COMMAND}"
 
 
-@pytest.mark.parametrize("folder", WHOLE)
-def test_no_file_is_left_over(folder: str) -> None:
-    there = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()}
+def test_no_dockerfile_is_left_over() -> None:
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "dockerfiles").rglob("*") if path.is_file()}
     assert there <= set(FILES), f"remove {sorted(there - set(FILES))}: nothing makes them any more"
 
 
@@ -131,8 +129,6 @@ def test_an_excluded_cell_has_no_stage_and_an_excluded_pair_no_dockerfile() -> N
 
 
 def test_one_pair_alone_keeps_its_files_in_its_own_folder() -> None:
-    from ci.plan import Planner
-
     stand = shop("upstream")
     plans = [Planner(stand, {}).plan(cell) for cell in stand.matrix.pair("12.8.1", "3.13")]
     assert set(dockerfiles(plans, stand.lock.places())) == {
