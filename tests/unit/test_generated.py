@@ -131,7 +131,6 @@ def test_an_excluded_cell_has_no_stage_and_an_excluded_pair_no_dockerfile() -> N
 def test_one_pair_alone_keeps_its_files_in_its_own_folder() -> None:
     stand = shop("upstream")
     plans = [Planner(stand, {}).plan(cell) for cell in stand.matrix.pair("12.8.1", "3.13")]
-    assert set(dockerfiles(plans, stand.lock.places())) == {
-        "dockerfiles/cu12.8.1-py3.13/Dockerfile",
-        "dockerfiles/cu12.8.1-py3.13/sdists.txt",
-    }
+    found = dockerfiles(plans, stand.lock.places())
+    assert {"Dockerfile", "sdists.txt"} <= {path.rsplit("/", 1)[1] for path in found}
+    assert {path.rsplit("/", 1)[0] for path in found} == {"dockerfiles/cu12.8.1-py3.13"}
