@@ -196,7 +196,8 @@ class CslrImages:
     @public(cache="session")
     async def strip(self, cuda: args.Cuda, python: args.Python, image: args.AnyImage) -> dagger.Container:
         """Strip symbols from the libraries of an image's environment; a file that would break stays whole."""
-        return await strip.image((await self._build(cuda, python, "devel")).base(), image).sync()
+        build = await self._build(cuda, python, "devel")
+        return await strip.image(build.site, build.base(), image).sync()
 
     # -- the whole matrix --------------------------------------------------------------------------------
 
