@@ -4,9 +4,11 @@ import dagger
 from dagger import dag, object_type
 
 from ci import args, collector, verify
+from ci.dialect import check
 from ci.dockerfile import dockerfile
 from ci.edge import Desk, open_desk, selected
 from ci.errors import UserError
+from ci.lint import lint_locks, lint_matrix
 from ci.profiles import told
 from ci.public import public
 from ci.publish import open_publisher
@@ -317,6 +319,18 @@ class CslrImages:
         """Run in the image what its target promises; fails naming each promise that is not kept."""
         build = await self._build(cuda, python, target)
         return await verify.verify(build.plan, image or build.image())
+
+    @public(cache="session")
+    @check
+    async def lint_matrix(self) -> str:
+        """Check that every image can be planned: all cells, profiles and sources. `dagger check` runs it too."""
+        return lint_matrix((await self._desk()).shop)
+
+    @public(cache="session")
+    @check
+    async def lint_locks(self) -> str:
+        """Check that the locks are what the matrix asks for. `dagger check` runs it too."""
+        return lint_locks((await self._desk()).shop)
 
     async def _desk(self) -> Desk:
         return await open_desk(

@@ -33,6 +33,7 @@ PURE = (
     "line",
     "pair",
     "plan",
+    "lint",
     "promises",
     "survey",
     "tags",
