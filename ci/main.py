@@ -4,6 +4,7 @@ import dagger
 from dagger import dag, object_type
 
 from ci import args, collector, verify
+from ci.debug import opened
 from ci.dialect import check
 from ci.dockerfile import dockerfile
 from ci.edge import Desk, open_desk, selected
@@ -267,6 +268,16 @@ class CslrImages:
             compression=compression,
         )
         return await publish_one(desk, cell, publisher)
+
+    @public(cache="never")
+    async def debug(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
+        """Give the container in which a cell's failing command runs, as it was before: `debug … terminal`.
+
+        The command is in it: `sh /run/cslr-images/failed.sh`. Without a terminal, `debug … export --path failed.tar`
+        writes it as an image; `./daggerw debug …` does the one or the other.
+        """
+        desk = await self._desk()
+        return await opened(desk, desk.matrix.cell(cuda, python, target))
 
     @public(cache="never")
     async def history(self, given: args.HistoryFile = None) -> dagger.File:
