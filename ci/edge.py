@@ -1,5 +1,6 @@
 """Between the caller and the pure core: reads the files and index pages that plans are made from."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,11 +23,15 @@ MOST_JOBS = 1024
 
 @dataclass(frozen=True)
 class Desk:
-    """What a call of the module works with: the matrix, the sources, the options, and the surroundings."""
+    """What a call of the module works with: the matrix, the sources, the options, and the surroundings.
+
+    `given` are the options of the call as they are typed; of a file only the name is known, of a service nothing.
+    """
 
     shop: Shop
     site: Site
     options: Options
+    given: tuple[str, ...] = ()
 
     @property
     def matrix(self) -> Matrix:
@@ -36,6 +41,11 @@ class Desk:
     def names(self, cells: Sequence[Cell]) -> list[str]:
         """Return the names of the cells' images in records and reports."""
         return [named(cell, profile_of(cell, self.matrix, self.options)) for cell in cells]
+
+    def call(self, function: str, cell: Cell, *more: str) -> str:
+        """Return the line that calls a function for a cell with the same options."""
+        words = (function, f"--cuda={cell.cuda}", f"--python={cell.python}", f"--target={cell.target}", *more)
+        return shlex.join(["./daggerw", "call", *self.given, *words])
 
     async def plan(self, cell: Cell) -> Plan:
         """Plan a cell, with the index pages that it needs."""
@@ -118,4 +128,15 @@ async def open_desk(
     choose("profile", profile, matrix.profiles)
     host = await mirror_service.hostname() if mirror_service else ""
     site = Site(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index, jobs=jobs)
-    return Desk(shop=shop, site=site, options=options)
+    given = {
+        "sources": sources,
+        "mirrors": await mirrors.name() if mirrors else None,
+        "mirror-service": "tcp://HOST:PORT" if mirror_service else None,
+        "matrix-file": await matrix_file.name() if matrix_file else None,
+        "archs": archs,
+        "jobs": jobs,
+        "ray-mode": None if ray == Options().ray else ray,
+        "profile": None if profile == Options().profile else profile,
+    }
+    words = tuple(f"--{name}={value}" for name, value in given.items() if value is not None)
+    return Desk(shop=shop, site=site, options=options, given=words)

@@ -4,10 +4,13 @@ import dagger
 from dagger import dag, object_type
 
 from ci import args, collector, verify
+from ci.debug import opened
+from ci.dialect import check
 from ci.dockerfile import dockerfile
 from ci.edge import Desk, open_desk, selected
 from ci.errors import UserError
 from ci.generate import generated
+from ci.lint import lint_locks, lint_matrix
 from ci.profiles import told
 from ci.public import public
 from ci.publish import open_publisher
@@ -278,7 +281,8 @@ class CslrImages:
 
         Example: `strip --cuda 12.8.1 --python 3.13 --image registry.example/image:tag export --path image.tar`.
         """
-        return await strip.image((await self._build(cuda, python, "devel")).base(), image).sync()
+        build = await self._build(cuda, python, "devel")
+        return await strip.image(build.site, build.base(), image).sync()
 
     # -- the whole matrix --------------------------------------------------------------------------------
 
@@ -354,6 +358,16 @@ class CslrImages:
         return await publish_one(desk, cell, publisher)
 
     @public(cache="never")
+    async def debug(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
+        """Give the container in which a cell's failing command runs, as it was before: `debug … terminal`.
+
+        The command is in it: `sh /run/cslr-images/failed.sh`. Without a terminal, `debug … export --path failed.tar`
+        writes it as an image; `./daggerw debug …` does the one or the other.
+        """
+        desk = await self._desk()
+        return await opened(desk, desk.matrix.cell(cuda, python, target))
+
+    @public(cache="never")
     async def history(self, given: args.HistoryFile = None) -> dagger.File:
         """Give the records of all builds, with those of a file of your own: `history export --path history.jsonl`."""
         found = await Run(await self._desk()).history(given)
@@ -410,6 +424,24 @@ class CslrImages:
         """
         build = await self._build(cuda, python, target)
         return await verify.verify(build.plan, image or build.image())
+
+    @public(cache="session")
+    @check
+    async def lint_matrix(self) -> str:
+        """Check that every image can be planned: all cells, profiles and sources. `dagger check` runs it too.
+
+        Example: `lint-matrix`.
+        """
+        return lint_matrix((await self._desk()).shop)
+
+    @public(cache="session")
+    @check
+    async def lint_locks(self) -> str:
+        """Check that the locks are what the matrix asks for. `dagger check` runs it too.
+
+        Example: `lint-locks`.
+        """
+        return lint_locks((await self._desk()).shop)
 
     async def _desk(self, *, for_files: bool = False) -> Desk:
         return await open_desk(

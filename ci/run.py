@@ -119,19 +119,20 @@ class Run:
                 limits,
                 run=self.id,
                 sources=self.desk.shop.profile,
-                known=self._efforts(before),
+                known=self.efforts(before),
             )
+
+    def efforts(self, before: History) -> Mapping[str, Effort]:
+        """Return how each stage, by its digest, came out before."""
+        known = before.efforts()
+        if self.desk.site.jobs:  # the caller's own number goes before one that an earlier run came to
+            return {digest: replace(effort, jobs=None) for digest, effort in known.items()}
+        return known
 
     async def _own(self) -> History:
         text, live = await self.journal.read()
         self.live |= live
         return read_history(text, "the engine's history")
-
-    def _efforts(self, before: History) -> Mapping[str, Effort]:
-        known = before.efforts()
-        if self.desk.site.jobs:  # the caller's own number goes before one that an earlier run came to
-            return {digest: replace(effort, jobs=None) for digest, effort in known.items()}
-        return known
 
     def _limits(self, choices: Choices, machine: Machine) -> Limits:
         floor = int(choices.disk_floor * GB)
@@ -177,12 +178,21 @@ async def build_and_tell(
     records = await run.build(cells, choices, publisher, before)
     told = await hook.told(before, records)
     # What this run came to: a cell that it left out is not shown as the run before left it.
-    text = terminal(report_of(History(records, before.problems), desk.names(cells), run.live)) + (
-        f"{told}\n" if told else ""
-    )
+    text = terminal(report_of(History(records, before.problems), desk.names(cells), run.live))
+    text += "".join(f"{line}\n" for line in (*ways_in(desk, cells, records), told) if line)
     if any(record.status == "failed" for record in records):
         raise SweepError(text)
     return text
+
+
+def ways_in(desk: Desk, cells: Sequence[Cell], records: Sequence[BuildRecord]) -> list[str]:
+    """Return for each cell in which a command failed the call that opens a terminal before that command."""
+    failures = ((cell, record.failure) for cell, record in zip(cells, records, strict=True))
+    return [
+        f"{cell.id}: to look around where it failed: {desk.call('debug', cell, 'terminal')}"
+        for cell, failure in failures
+        if failure and (failure.exit_code is not None or failure.kind == "verification")
+    ]
 
 
 async def publish_one(desk: Desk, cell: Cell, publisher: Publisher) -> list[str]:

@@ -1,7 +1,7 @@
 """Puts the stages together as a plan says; every step is lazy, and equal steps of two cells are one in the engine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import dagger
@@ -43,8 +43,10 @@ from ci.stages import (
 )
 from ci.stages.ledger import measured
 from ci.stages.site import Site
+from ci.stages.step import Step
 
 Key = tuple[str, Effort]
+Composed = dagger.Container | dagger.Directory | dict[str, dagger.Directory] | None  # the layers have names
 T = TypeVar("T")
 
 
@@ -142,32 +144,29 @@ class Build:
 
     def image(self) -> dagger.Container:
         """Return the finished image."""
-        return self._container("image", lambda _: self._configured())
+        return self._container("image", self._configured)
 
     async def stage(self, name: str) -> None:
         """Build the stage of a plan by its name, and wait for it."""
-        directories = {"channel": self.channel, "toolkit": self.toolkit, "wheels": self.wheels}
-        containers = {
-            "base": self.base,
-            "conda": self.conda,
-            "torch": self.torch,
-            "pyg": self.pyg,
-            "ray": self.ray,
-            "marimo": self.marimo,
-            "runtime-base": self.runtime_base,
-            "image": self.image,
-        }
-        key = self._key(name)
-        if name == "pack":
-            for layer, tree in self.layers().items():
-                made = self._layer_key(layer)
-                if made not in self.made.laid:
-                    self.made.layers[made] = await tree.sync()
-                    self.made.laid.add(made)
-        elif name in containers:
-            self.made.containers[key] = await containers[name]().sync()
-        elif directory := directories[name]():
-            self.made.directories[key] = await directory.sync()
+        composed, key = self._compose(name), self._key(name)
+        if isinstance(composed, dict):
+            for layer, tree in composed.items():
+                place = self._layer_key(layer)
+                if place not in self.made.laid:
+                    self.made.layers[place] = await tree.sync()
+                    self.made.laid.add(place)
+        elif isinstance(composed, dagger.Container):
+            self.made.containers[key] = await composed.sync()
+        elif composed:
+            self.made.directories[key] = await composed.sync()
+
+    def steps(self) -> list[Step]:
+        """Return the steps of all stages in the order of the plan; nothing is built."""
+        steps: list[Step] = []
+        afresh = Build(self.plan, replace(self.site, steps=steps), self.efforts)
+        for stage in self.plan.stages:
+            afresh._compose(stage.name)
+        return steps
 
     async def ledger(self) -> Ledger:
         """Build the image's layers and measure them; a layer that another image has is measured once."""
@@ -194,6 +193,23 @@ class Build:
     def packed(self) -> dagger.Directory:
         """Return the environment as a tree for its own prefix."""
         return pack.tree(self._site("pack"), self._conda, self.environment(), self.channel())
+
+    def _compose(self, name: str) -> Composed:
+        stages: dict[str, Callable[[], Composed]] = {
+            "channel": self.channel,
+            "toolkit": self.toolkit,
+            "base": self.base,
+            "conda": self.conda,
+            "torch": self.torch,
+            "wheels": self.wheels,
+            "pyg": self.pyg,
+            "ray": self.ray,
+            "marimo": self.marimo,
+            "runtime-base": self.runtime_base,
+            "pack": self.layers,
+            "image": self.image,
+        }
+        return stages[name]()
 
     def _layer_names(self) -> list[str]:
         below = ["libraries"] if self._pack.libraries else []
@@ -228,12 +244,14 @@ class Build:
 
     def _trimmed(self, tree: dagger.Directory) -> dagger.Directory:
         spec = self._pack
-        return trim.build(self.base(), spec, tree) if spec.trims or spec.strip != "no" else tree
+        if not spec.trims and spec.strip == "no":
+            return tree
+        return trim.build(self._site("pack"), self.base(), spec, tree)
 
-    def _configured(self) -> dagger.Container:
+    def _configured(self, site: Site) -> dagger.Container:
         layers, ground = self.layers(), self._ground()
         if own := layers.pop("libraries", None):
-            ground = ground.with_directory("/", libraries.layer(self.base(), own))
+            ground = ground.with_directory("/", libraries.layer(site, self.base(), own))
         return image.configure(runtime.unpack(ground, list(layers.values())), self._image)
 
     def _ground(self) -> dagger.Container:
@@ -256,7 +274,7 @@ class Build:
         return digest, self.efforts.get(name, USUAL)
 
     def _site(self, name: str) -> Site:
-        return self.site.tried_as(self.efforts.get(name, USUAL))
+        return self.site.of(name, self.efforts.get(name, USUAL))
 
     @property
     def _conda(self) -> CondaSpec:

@@ -6,6 +6,7 @@ import dagger
 
 from ci.commands import EPOCH
 from ci.specs import LIBRARIES
+from ci.stages.site import Site
 
 _LINK = "../../nvidia"  # from site-packages
 _ROOT = "/opt/libraries"
@@ -17,7 +18,7 @@ def split(tree: dagger.Directory, site: str) -> tuple[dagger.Directory, dagger.D
     return tree.directory(own), tree.without_directory(own).with_symlink(_LINK, own)
 
 
-def layer(tools: dagger.Container, own: dagger.Directory) -> dagger.Directory:
+def layer(site: Site, tools: dagger.Container, own: dagger.Directory) -> dagger.Directory:
     """Return the libraries at their place below /, as a layer that tells nothing of when and for whom it was made.
 
     What Dagger copies has the folders above it made anew, with the time of that in the layer: they get a fixed one.
@@ -26,4 +27,4 @@ def layer(tools: dagger.Container, own: dagger.Directory) -> dagger.Directory:
     place = PurePath(f"{_ROOT}{LIBRARIES}")
     above = [str(folder) for folder in place.parents if folder.is_relative_to(_ROOT)]
     container = tools.with_directory(str(place), own)
-    return container.with_exec(["touch", "-d", f"@{EPOCH}", *above]).directory(_ROOT)
+    return site.run(container, ["touch", "-d", f"@{EPOCH}", *above]).directory(_ROOT)

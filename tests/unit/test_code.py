@@ -24,6 +24,7 @@ AROUND = {
     "journal.py",
     "machine.py",
     "site.py",
+    "step.py",
 }
 
 

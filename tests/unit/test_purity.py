@@ -34,6 +34,7 @@ PURE = (
     "line",
     "pair",
     "plan",
+    "lint",
     "promises",
     "survey",
     "tags",
