@@ -10,7 +10,7 @@ Python = Annotated[str, Doc("Python version: `3.13`.")]
 Target = Annotated[
     str,
     Doc(
-        "What the image is for: `devel`, `runtime`, `ray-devel`, `ray-runtime`, `marimo-devel` or `marimo-runtime`."
+        "What the image is for: `runtime`, or `devel` to build and install; with a layer more: `ray-runtime`."
     ),
 ]
 SourcesName = Annotated[
@@ -48,6 +48,10 @@ Pythons = Annotated[list[str] | None, Doc("Python versions to include: `3.13`. U
 Targets = Annotated[list[str] | None, Doc("Targets to include: `runtime,ray-runtime`. Unset: all.")]
 Phases = Annotated[list[int] | None, Doc("Build phases to include: `1`. Unset: all.")]
 Only = Annotated[list[str] | None, Doc("Globs over cell ids: `cu12*-py3.13-ray-*`. Unset: all.")]
+ChangedSince = Annotated[
+    dagger.File | None,
+    Doc("Leave out cells whose plan is as in this file, which `plan --format json` printed: `before.json`."),
+]
 Limit = Annotated[
     int | None, Doc("Cells to build at once: `2`. Unset: what the machine's cores, memory and disk allow.")
 ]
@@ -69,7 +73,7 @@ ReportFormat = Annotated[str, Doc("`terminal`, `markdown`, `json`, `junit` or `h
 Into = Annotated[
     dagger.File | None,
     Doc(
-        "A Markdown page: what stands between its marks `<!-- cslr-images:begin -->` and `:end` is replaced."
+        "A Markdown page, `page.md`: what stands between its marks `<!-- cslr-images:begin -->` and `:end` is replaced."
     ),
 ]
 Publish = Annotated[bool, Doc("Publish each image that keeps its promises.")]
@@ -98,9 +102,14 @@ WebhookService = Annotated[
         "A webhook that listens on your own machine, called `mirror` in its address: `tcp://127.0.0.1:9000`."
     ),
 ]
-AnyImage = Annotated[dagger.Container, Doc("An image that keeps its environment at /opt/env.")]
-Verified = Annotated[dagger.Container | None, Doc("The image to verify. Unset: the one that `build` gives.")]
-Packed = Annotated[dagger.Directory, Doc("A packed environment, as `packed` exports it.")]
+AnyImage = Annotated[
+    dagger.Container, Doc("An image that keeps its environment at /opt/env: `registry.example/image:tag`.")
+]
+Verified = Annotated[
+    dagger.Container | None,
+    Doc("The image to verify: `registry.example/image:tag`. Unset: the one that `build` gives."),
+]
+Packed = Annotated[dagger.Directory, Doc("A packed environment, as `packed` exports it: `tree`.")]
 SizeFormat = Annotated[
     str, Doc("Form of the sizes: `text` for people, `json` for programs and for `--against`.")
 ]
@@ -120,5 +129,5 @@ BumpFormat = Annotated[
 ]
 Against = Annotated[
     dagger.File | None,
-    Doc("Sizes of another image, as `size --format json` prints them, to tell the difference."),
+    Doc("Sizes of another image, as `size --format json` prints them, to compare with: `before.json`."),
 ]

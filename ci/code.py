@@ -28,6 +28,7 @@ FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *_ALL,
             "stages/pack.py",
             "stages/delta.py",
+            "stages/libraries.py",
             "stages/trim.py",
             "programs/trim_env.py",
             "programs/pack_env.py",

@@ -8,6 +8,7 @@ from ci.specs import CUDA_HOME, PREFIX, Account, CondaSpec, InstallSpec, PackSpe
 PROGRAMS = "/run/cslr-images"  # where the programs of ci/programs are mounted
 TOOLS = "/opt/tools"
 CHANNEL = "/channel"
+EPOCH = 315_532_800  # 1980, the first year that a wheel can tell
 
 # What steps that make something need beside what is installed in images.
 CHANNEL_DEBS = ("ca-certificates", "dpkg-dev", "maven", "python3", "python3-venv")
@@ -71,8 +72,8 @@ def fill_cache(spec: CondaSpec, cache: str) -> list[str]:
 
 
 def pack_env(*options: str) -> list[str]:
-    """Export the environment with conda-pack."""
-    return [_PYTHON, f"{PROGRAMS}/pack_env.py", PREFIX, *options]
+    """Export the environment with conda-pack, each file with the same time: what is packed twice is the same layer."""
+    return ["env", f"SOURCE_DATE_EPOCH={EPOCH}", _PYTHON, f"{PROGRAMS}/pack_env.py", PREFIX, *options]
 
 
 def install_packages(spec: InstallSpec, requirements: str) -> list[str]:

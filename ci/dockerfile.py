@@ -1,7 +1,8 @@
 """A pair's images as one multi-stage Dockerfile: the commands of the same plans, for people without Dagger.
 
 The build context is the folder of this repository. What a package index is called, if it is not the usual one, comes
-as build arguments (`PIP_INDEX_URL`, `UV_DEFAULT_INDEX`), as does another bundle of CAs.
+as build arguments (`PIP_INDEX_URL`, `UV_DEFAULT_INDEX`), as does another bundle of CAs. Steps of apt do not know them:
+with another index they stay cached.
 """
 
 import json
@@ -12,9 +13,11 @@ from dataclasses import dataclass, field
 from ci import commands
 from ci.caches import Cache, of_image
 from ci.commands import PROGRAMS, TOOLS
+from ci.pair import LABEL
 from ci.plan import Plan
 from ci.specs import (
     CUDA_HOME,
+    LIBRARIES,
     PREFIX,
     BaseSpec,
     ChannelSpec,
@@ -31,16 +34,17 @@ from ci.specs import (
 
 HEAD = """\
 # syntax=docker/dockerfile:1
-# {pair} for people without Dagger: made by `dagger call dockerfile --cuda {cuda} --python {python}`.
-# Not edited by hand: change ci/matrix.toml, then make it again.
-# docker build --file {folder}/Dockerfile --target {target} .
+# {pair} for people without Dagger, from the `{sources}` sources.
+# Not edited by hand: change ci/matrix.toml, then run `./daggerw call generate export --path .`
+#   docker build --file {folder}/Dockerfile --target {target} .
 """
 
+PACKED = "/opt/packed"
+# What tells pip and uv of another package index.
+INDEX = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_TRUSTED_HOST")
 # Arguments of the steps that download; the bundle of the system also holds the CA of a site's proxy.
 ONLINE = (
-    "ARG PIP_INDEX_URL",
-    "ARG UV_DEFAULT_INDEX",
-    "ARG PIP_TRUSTED_HOST",
+    *(f"ARG {name}" for name in INDEX),
     "ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt",
     "ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
 )
@@ -55,9 +59,9 @@ class Recipe:
     lines: list[str] = field(default_factory=list)
     beside: dict[str, str] = field(default_factory=dict)
 
-    def stage(self, parent: str, name: str, why: str) -> None:
-        """Begin a stage."""
-        self.lines += ["", f"# {why}", f"FROM {parent} AS {name}"]
+    def stage(self, parent: str, name: str, *why: str) -> None:
+        """Begin a stage, with a line for each reason."""
+        self.lines += ["", *(f"# {line}" for line in why), f"FROM {parent} AS {name}"]
 
     def add(self, *lines: str) -> None:
         """Add instructions as they are."""
@@ -87,9 +91,13 @@ def dockerfile(plans: Sequence[Plan], folder: str, known: Mapping[str, str]) -> 
     recipe = Recipe(folder, known)
     recipe.add(
         *HEAD.format(
-            pair=cell.pair_id, cuda=cell.cuda, python=cell.python, folder=folder, target=cell.target
+            pair=cell.pair_id,
+            sources=dict(plans[0].spec("image", ImageSpec).labels)[f"{LABEL}.sources"],
+            folder=folder,
+            target=cell.target,
         ).splitlines()
     )
+    recipe.add(*(f"# Note: {note}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)))
     told: set[str] = set()
     for plan in plans:
         for stage in plan.stages:
@@ -129,12 +137,12 @@ def _channel(plan: Plan) -> list[str]:
 
 
 def _debs(recipe: Recipe, image: str, packages: Sequence[str]) -> None:
-    recipe.add(*ONLINE)
     caches = [_cache(cache, of_image(image)) for cache in (Cache.APT_ARCHIVES, Cache.APT_LISTS)]
     recipe.run([*caches, _program("install_debs.sh")], commands.shell("install_debs.sh", *packages))
 
 
 def _tools(recipe: Recipe, text: str) -> None:
+    recipe.add(*ONLINE)
     lock = "/run/tools.txt"
     mounts = [_program("install_tools.sh"), _bound(recipe.file("tools.txt", text), lock)]
     recipe.run(mounts, commands.shell("install_tools.sh", TOOLS, lock))
@@ -230,7 +238,8 @@ def _write_pyg(recipe: Recipe, plan: Plan) -> None:
         for wheel in spec.wheels:
             checksum = f"--checksum=sha256:{wheel.sha256} " if wheel.sha256 else ""
             recipe.add(f"ADD {checksum}{wheel.address} /wheels/{wheel.filename}")
-    recipe.stage("torch", "pyg", "PyTorch Geometric.")
+    reasons = next(stage.reason for stage in plan.stages if stage.name == "pyg").split("; ")
+    recipe.stage("torch", "pyg", "PyTorch Geometric.", *reasons)
     _install(recipe, "pyg", spec.install)
     if spec.wheels:
         _wheels_of(recipe, "fetched", "/wheels")
@@ -248,6 +257,7 @@ def _write_ray(recipe: Recipe, plan: Plan) -> None:
         recipe.add(f"ADD {spec.repository}#{spec.ref} /")
         recipe.stage("pyg", "ray-wheel", "Ray's wheel, built from its source.")
         _debs(recipe, "ray-source", commands.RAY_DEBS)
+        recipe.add(*ONLINE)
         source = "--mount=type=bind,from=ray-source,source=/,target=/usr/src/ray,rw"
         command = commands.shell("build_ray.sh", "/usr/src/ray", PREFIX, Cache.BAZEL.path, "/wheels")
         recipe.run([_cache(Cache.BAZEL), source, _program("build_ray.sh")], command)
@@ -275,12 +285,11 @@ def _write_runtime_base(recipe: Recipe, plan: Plan) -> None:
 
 
 def _write_pack(recipe: Recipe, plan: Plan) -> None:
-    out = "/opt/packed"
     recipe.stage("pyg", "packed", f"The environment as conda-pack exports it for {PREFIX}.")
     recipe.add(*ONLINE)
     mounts = [_cache(Cache.CONDA), *_channel(plan), _program("make_env.py"), _program("pack_env.py")]
     conda = plan.spec("conda", CondaSpec)
-    packing = commands.pack_env("--dest-prefix", PREFIX, "--to-dir", out)
+    packing = commands.pack_env("--dest-prefix", PREFIX, "--to-dir", PACKED)
     recipe.run(mounts, commands.fill_cache(conda, Cache.CONDA.path), packing)
 
 
@@ -308,9 +317,15 @@ def _files(recipe: Recipe, plan: Plan, told: set[str]) -> str:
     below, parent = "pyg", f"{kind}-files"
     if parent not in told:
         told.add(parent)
-        source = _trimmed(recipe, plan, "packed", "/opt/packed", told)
+        source = _trimmed(recipe, plan, "packed", PACKED, told)
+        rest = _split(recipe, plan, source, told)
         recipe.stage("base" if kind == "devel" else "runtime-base", parent, f"The files of {kind} images.")
-        recipe.add(f"COPY --from={source} /opt/packed {PREFIX}")
+        if rest != source:
+            recipe.run(
+                [], ["mkdir", "-p", LIBRARIES]
+            )  # in a step of its own: its time is not in the next layer
+            recipe.add(f"COPY --from={source} {_nvidia(plan)} {LIBRARIES}")
+        recipe.add(f"COPY --from={rest} {PACKED} {PREFIX}")
     for name in ("ray", "marimo"):
         if not plan.has(name):
             continue
@@ -328,6 +343,24 @@ def _files(recipe: Recipe, plan: Plan, told: set[str]) -> str:
             recipe.add(f"COPY --from={source} {out} {PREFIX}")
         below, parent = name, files
     return parent
+
+
+def _nvidia(plan: Plan) -> str:
+    return f"{PACKED}/{plan.spec('pack', PackSpec).site}/nvidia"
+
+
+def _split(recipe: Recipe, plan: Plan, stage: str, told: set[str]) -> str:
+    """Put a link where CUDA's libraries are, which are a layer of their own; return the stage that has it."""
+    if not plan.spec("pack", PackSpec).libraries:
+        return stage
+    name = f"{stage}-rest"
+    if name not in told:
+        told.add(name)
+        recipe.stage(
+            stage, name, "The same with a link where CUDA's libraries are: they are a layer of their own."
+        )
+        recipe.run([], ["rm", "-r", _nvidia(plan)], ["ln", "-s", "../../nvidia", _nvidia(plan)])
+    return name
 
 
 def _trimmed(recipe: Recipe, plan: Plan, stage: str, root: str, told: set[str]) -> str:

@@ -1,7 +1,8 @@
 """Reads pages of wheel links: which wheel fits a cell. Pure; who fetches a page is decided elsewhere."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -104,6 +105,17 @@ def _wheels(page: Page, name: str) -> Iterator[tuple[str, str, Version, frozense
             continue
         if found == canonicalize_name(name):
             yield link, filename, version, tags
+
+
+def recorded(text: str) -> dict[str, Page]:
+    """Read a record of pages as `record` wrote it."""
+    return {address: Page(address=address, links=tuple(links)) for address, links in json.loads(text).items()}
+
+
+def record(pages: Iterable[Page], taken: Collection[str]) -> str:
+    """Write down which of the wheels at some addresses the pages have, so that later plans come out the same."""
+    links = {page.address: [link for link in page.links if urldefrag(link)[0] in taken] for page in pages}
+    return json.dumps(links, indent=2, sort_keys=True) + "\n"
 
 
 def _absolute(base: str, link: str) -> str | None:

@@ -6,7 +6,7 @@ from importlib.resources.abc import Traversable
 
 
 class Lock:
-    """The lock files of the module: `locks/tools.txt` and `locks/<sources>/<pair>/<stage>.txt`."""
+    """The lock files of the module: `locks/tools.txt`, `locks/<sources>/<pair>/<stage>.txt` and others."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
         self._files = dict(files)
@@ -22,6 +22,10 @@ class Lock:
     def channel(self) -> str:
         """Return the recipe (JSON) of the conda channel that the `registries` sources make."""
         return self._files["channel.json"]
+
+    def pages(self) -> str:
+        """Return what index pages had (JSON) when the generated files were made: `indexes.recorded` reads it."""
+        return self._files["pages.json"]
 
     def requirements(self, profile: str, pair_id: str, stage: str) -> str | None:
         """Return the locked requirements of a stage, None where the pair has no lock (only pins)."""

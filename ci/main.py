@@ -4,12 +4,17 @@ import dagger
 from dagger import dag, object_type
 
 from ci import args, collector, verify
+from ci.debug import opened
+from ci.dialect import check
 from ci.dockerfile import dockerfile
 from ci.edge import Desk, open_desk, selected
 from ci.errors import UserError
+from ci.generate import generated
+from ci.lint import lint_locks, lint_matrix
 from ci.profiles import told
 from ci.public import public
 from ci.publish import open_publisher
+from ci.reference import REFERENCE, reference
 from ci.run import Choices, Run, Webhook, build_and_tell, planned, publish_one, report_of, written
 from ci.size import sized
 from ci.stages import runtime, strip
@@ -59,25 +64,45 @@ class CslrImages:
         target: args.Targets = None,
         phase: args.Phases = None,
         only: args.Only = None,
+        changed_since: args.ChangedSince = None,
         format: args.PlanFormat = "text",  # noqa: A002 - the option's name
         history: args.HistoryFile = None,
     ) -> str:
         """Tell what would be built and why, without building: `plan --cuda 12.8.1 --python 3.13 --target devel`."""
         desk = await self._desk()
-        return await planned(desk, selected(desk, cuda, python, target, phase, only), format, history)
+        cells = await desk.changed(selected(desk, cuda, python, target, phase, only), changed_since)
+        return await planned(desk, cells, format, history)
 
     @public(cache="session")
     async def profiles(self) -> str:
-        """Tell what each profile takes out of runtimes and gives up: `profiles`, then `--profile slim build …`."""
+        """Tell what each profile of `--profile` takes out of runtimes and gives up: `profiles`."""
         matrix = (await self._desk()).matrix
         return told(matrix.profiles, matrix.rules)
 
     @public(cache="session")
     async def dockerfile(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
-        """Write a pair's images as a Dockerfile: `dockerfile … export --path dockerfiles/cu12.8.1-py3.13`."""
+        """Write a pair's images as a Dockerfile.
+
+        Example: `dockerfile --cuda 12.8.1 --python 3.13 export --path dockerfiles/cu12.8.1-py3.13`.
+        """
         desk = await self._desk()
         plans = await desk.plans(desk.matrix.pair(cuda, python))
         return folder(dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", desk.shop.lock.places()))
+
+    @public(cache="session")
+    async def generate(self) -> dagger.Directory:
+        """Write all files that are made from the matrix: Dockerfiles, a bake file, CI files, the reference page.
+
+        They go over the repository, whatever sources are chosen: `generate export --path .`
+        """
+        desk = await self._desk(for_files=True)
+        read = await desk.pages(desk.matrix.built)
+        return folder(
+            {
+                **generated(desk.shop, desk.options, read),
+                REFERENCE: reference(CslrImages, desk.matrix),
+            }
+        )
 
     # -- images ------------------------------------------------------------------------------------------
 
@@ -88,39 +113,60 @@ class CslrImages:
 
     @public(cache="session")
     async def devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Build the devel image: CUDA toolkit, compilers, conda tooling, PyTorch and PyG."""
+        """Build the devel image: CUDA toolkit, compilers, conda tooling, PyTorch and PyG.
+
+        Example: `devel --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "devel")).image().sync()
 
     @public(cache="session")
     async def runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Build the runtime image: the environment of devel, able to compile extensions."""
+        """Build the runtime image: the environment of devel, able to compile extensions.
+
+        Example: `runtime --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "runtime")).image().sync()
 
     @public(cache="session")
     async def ray_devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Build devel with Ray."""
+        """Build devel with Ray.
+
+        Example: `ray-devel --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "ray-devel")).image().sync()
 
     @public(cache="session")
     async def ray_runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Build the runtime with Ray; it shares all but a layer with `runtime`."""
+        """Build the runtime with Ray; it shares all but a layer with `runtime`.
+
+        Example: `ray-runtime --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "ray-runtime")).image().sync()
 
     @public(cache="session")
     async def marimo_devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Build devel with Ray and marimo."""
+        """Build devel with Ray and marimo.
+
+        Example: `marimo-devel --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "marimo-devel")).image().sync()
 
     @public(cache="session")
     async def marimo_runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Build the runtime with Ray and marimo; `marimo-runtime … up` serves notebooks on port 8080."""
+        """Build the runtime with Ray and marimo, which serves notebooks on port 8080.
+
+        Example: `marimo-runtime --cuda 13.1.1 --python 3.14 up`.
+        """
         return await (await self._build(cuda, python, "marimo-runtime")).image().sync()
 
     # -- stages ------------------------------------------------------------------------------------------
 
     @public(cache="session")
     async def toolkit(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
-        """Make the CUDA toolkit: nvcc, headers and the CUDA runtime library."""
+        """Make the CUDA toolkit: nvcc, headers and the CUDA runtime library.
+
+        Example: `toolkit --cuda 12.8.1 --python 3.13 export --path cuda`.
+        """
         found = (await self._build(cuda, python, "runtime")).toolkit()
         if found is None:
             raise UserError("the cpu variant has no CUDA toolkit")
@@ -128,7 +174,10 @@ class CslrImages:
 
     @public(cache="session")
     async def channel(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
-        """Make the conda channel that the `registries` sources use."""
+        """Make the conda channel that the `registries` sources use.
+
+        Example: `channel --cuda 12.8.1 --python 3.13 export --path channel`.
+        """
         found = (await self._build(cuda, python, "devel")).channel()
         if found is None:
             raise UserError(f"the {self.sources} sources name conda channels: none is made")
@@ -136,22 +185,34 @@ class CslrImages:
 
     @public(cache="session")
     async def base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Make the devel base: compilers, toolkit, and the tools for environments."""
+        """Make the devel base: compilers, toolkit, and the tools for environments.
+
+        Example: `base --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "devel")).base().sync()
 
     @public(cache="session")
     async def conda(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Add the conda environment at /opt/env."""
+        """Add the conda environment at /opt/env.
+
+        Example: `conda --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "devel")).conda().sync()
 
     @public(cache="session")
     async def torch(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Add PyTorch, torchvision and torchaudio."""
+        """Add PyTorch, torchvision and torchaudio.
+
+        Example: `torch --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "devel")).torch().sync()
 
     @public(cache="session")
     async def wheels(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
-        """Compile the PyG extensions that have no wheel; report.json holds the times."""
+        """Compile the PyG extensions that have no wheel; report.json holds the times.
+
+        Example: `wheels --cuda 12.8.1 --python 3.13 export --path wheels`.
+        """
         found = (await self._build(cuda, python, "devel")).wheels()
         if found is None:
             raise UserError("every PyG extension has a wheel: nothing is compiled")
@@ -159,44 +220,69 @@ class CslrImages:
 
     @public(cache="session")
     async def pyg(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Add PyTorch Geometric with its extensions."""
+        """Add PyTorch Geometric with its extensions.
+
+        Example: `pyg --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "devel")).pyg().sync()
 
     @public(cache="session")
     async def ray(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Add Ray."""
+        """Add Ray.
+
+        Example: `ray --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "ray-devel")).ray().sync()
 
     @public(cache="session")
     async def marimo(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Add marimo."""
+        """Add marimo.
+
+        Example: `marimo --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "marimo-devel")).marimo().sync()
 
     @public(cache="session")
     async def runtime_base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
-        """Make the runtime base: compilers and toolkit for JIT, no environment yet."""
+        """Make the runtime base: compilers and toolkit for JIT, no environment yet.
+
+        Example: `runtime-base --cuda 12.8.1 --python 3.13 terminal`.
+        """
         return await (await self._build(cuda, python, "runtime")).runtime_base().sync()
 
     @public(cache="session")
     async def pack(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.File:
-        """Export the environment with conda-pack, for machines without containers: `pack … -o env.tar.zst`."""
+        """Export the environment with conda-pack, for machines without containers.
+
+        Example: `pack --cuda 12.8.1 --python 3.13 --target devel export --path env.tar.zst`.
+        """
         return await (await self._build(cuda, python, target)).archive().sync()
 
     @public(cache="session")
     async def packed(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Directory:
-        """Export the environment with conda-pack as a tree for /opt/env, as image layers hold it."""
+        """Export the environment with conda-pack as a tree for /opt/env, as image layers hold it.
+
+        Example: `packed --cuda 12.8.1 --python 3.13 --target devel export --path tree`.
+        """
         return await (await self._build(cuda, python, target)).packed().sync()
 
     @public(cache="session")
     async def unpack(self, cuda: args.Cuda, python: args.Python, packed: args.Packed) -> dagger.Container:
-        """Lay a packed environment over the runtime base: the other end of `packed`."""
+        """Lay a packed environment over the runtime base: the other end of `packed`.
+
+        Example: `unpack --cuda 12.8.1 --python 3.13 --packed tree terminal`.
+        """
         base = (await self._build(cuda, python, "runtime")).runtime_base()
         return await runtime.unpack(base, [packed]).sync()
 
     @public(cache="session")
     async def strip(self, cuda: args.Cuda, python: args.Python, image: args.AnyImage) -> dagger.Container:
-        """Strip symbols from the libraries of an image's environment; a file that would break stays whole."""
-        return await strip.image((await self._build(cuda, python, "devel")).base(), image).sync()
+        """Strip symbols from the libraries of an image's environment; a file that would break stays whole.
+
+        Example: `strip --cuda 12.8.1 --python 3.13 --image registry.example/image:tag export --path image.tar`.
+        """
+        build = await self._build(cuda, python, "devel")
+        return await strip.image(build.site, build.base(), image).sync()
 
     # -- the whole matrix --------------------------------------------------------------------------------
 
@@ -208,6 +294,7 @@ class CslrImages:
         target: args.Targets = None,
         phase: args.Phases = None,
         only: args.Only = None,
+        changed_since: args.ChangedSince = None,
         limit: args.Limit = None,
         disk_floor: args.DiskFloor = 30.0,
         fail_fast: args.FailFast = False,
@@ -224,10 +311,12 @@ class CslrImages:
     ) -> str:
         """Build, verify and measure all cells, or those that the filters select, and tell how each came out.
 
-        A cell that fails stops no other; the call fails at its end if any did. `matrix --cuda 12.8.1 --publish …`
+        A cell that fails stops no other; the call fails at its end if any did.
+
+        Example: `matrix --phase 1 --limit 2`.
         """
         desk = await self._desk()
-        cells = selected(desk, cuda, python, target, phase, only)
+        cells = await desk.changed(selected(desk, cuda, python, target, phase, only), changed_since)
         choices = Choices(limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verified=not no_verify)
         publisher = await open_publisher(
             name=desk.matrix.image.name,
@@ -252,7 +341,10 @@ class CslrImages:
         docker_config: args.DockerConfig = None,
         compression: args.Compression = "zstd",
     ) -> list[str]:
-        """Build and verify one image, publish it under its tags, and return the references with digests."""
+        """Build and verify one image, publish it under its tags, and return the references with digests.
+
+        Example: `publish --cuda 12.8.1 --python 3.13 --target runtime --docker-config file:login.json`.
+        """
         desk = await self._desk()
         cell = desk.matrix.cell(cuda, python, target)
         publisher = await open_publisher(
@@ -264,6 +356,16 @@ class CslrImages:
             compression=compression,
         )
         return await publish_one(desk, cell, publisher)
+
+    @public(cache="never")
+    async def debug(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
+        """Give the container in which a cell's failing command runs, as it was before: `debug … terminal`.
+
+        The command is in it: `sh /run/cslr-images/failed.sh`. Without a terminal, `debug … export --path failed.tar`
+        writes it as an image; `./daggerw debug …` does the one or the other.
+        """
+        desk = await self._desk()
+        return await opened(desk, desk.matrix.cell(cuda, python, target))
 
     @public(cache="never")
     async def history(self, given: args.HistoryFile = None) -> dagger.File:
@@ -303,7 +405,10 @@ class CslrImages:
         format: args.SizeFormat = "text",  # noqa: A002 - the option's name
         against: args.Against = None,
     ) -> str:
-        """Tell where an image's bytes are: `size … --format json >now.json`, later `size … --against now.json`."""
+        """Tell where an image's bytes are, and with `--against` what changed.
+
+        Example: `size --cuda 12.8.1 --python 3.13 --target runtime --against before.json`.
+        """
         build = await self._build(cuda, python, target)
         return await sized(
             build, format, (await against.contents(), await against.name()) if against else None
@@ -313,9 +418,30 @@ class CslrImages:
     async def verify(
         self, cuda: args.Cuda, python: args.Python, target: args.Target, image: args.Verified = None
     ) -> str:
-        """Run in the image what its target promises; fails naming each promise that is not kept."""
+        """Run in the image what its target promises; fails naming each promise that is not kept.
+
+        Example: `verify --cuda 12.8.1 --python 3.13 --target runtime`.
+        """
         build = await self._build(cuda, python, target)
         return await verify.verify(build.plan, image or build.image())
+
+    @public(cache="session")
+    @check
+    async def lint_matrix(self) -> str:
+        """Check that every image can be planned: all cells, profiles and sources. `dagger check` runs it too.
+
+        Example: `lint-matrix`.
+        """
+        return lint_matrix((await self._desk()).shop)
+
+    @public(cache="session")
+    @check
+    async def lint_locks(self) -> str:
+        """Check that the locks are what the matrix asks for. `dagger check` runs it too.
+
+        Example: `lint-locks`.
+        """
+        return lint_locks((await self._desk()).shop)
 
     # -- new versions ------------------------------------------------------------------------------------
 
@@ -324,7 +450,8 @@ class CslrImages:
         """List newer versions of everything that is pinned, and what each would do to which cells.
 
         Reads the indexes of the sources; one that cannot be read is said, and nothing is guessed for it.
-        `latest --format json`
+
+        Example: `latest --format json`.
         """
         from ci.versions import told_latest  # not at the top: what only these two functions load
 
@@ -334,15 +461,17 @@ class CslrImages:
     async def bump(self, to: args.To = None, format: args.BumpFormat = "text") -> str:  # noqa: A002
         """Put newer versions into the matrix: those that are named, or the newest of all that break no cell.
 
-        Tells what would change; `bump --to ray=2.60.0 --format toml -o ci/matrix.toml` writes it. Comments stay.
+        Tells what would change; `--format toml` with `-o ci/matrix.toml` writes it. Comments stay.
+
+        Example: `bump --to ray=2.60.0 --format toml -o ci/matrix.toml`.
         """
         from ci.versions import told_bump
 
         return await told_bump(await self._desk(), to or (), format)
 
-    async def _desk(self) -> Desk:
+    async def _desk(self, *, for_files: bool = False) -> Desk:
         return await open_desk(
-            sources=self.sources,
+            sources=None if for_files else self.sources,
             mirrors=self.mirrors,
             mirror_service=self.mirror_service,
             matrix_file=self.matrix_file,

@@ -27,6 +27,7 @@ from ci.fields import (
 )
 from ci.gates import Gates
 from ci.profiles import Profile, Rule
+from ci.schedule import Schedule
 
 
 class Cell(Document):
@@ -168,6 +169,12 @@ class Exclude(Document):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
+class Dockerfiles(Document):
+    """What the committed Dockerfiles are made for: the name of a sources profile."""
+
+    sources: Word = "upstream"
+
+
 class Verify(Document):
     """The promises that the images of this matrix make, where they apply to a target; all, when nothing is said."""
 
@@ -195,6 +202,8 @@ class Matrix(Document):
     rules: dict[Word, Rule] = Field(default_factory=dict)
     profiles: dict[Word, Profile] = Field(default_factory=lambda: {"default": Profile()})
     excludes: tuple[Exclude, ...] = ()
+    schedule: Schedule = Schedule()
+    dockerfiles: Dockerfiles = Dockerfiles()
 
     @model_validator(mode="after")
     def pairs_are_known(self) -> Self:
@@ -223,6 +232,22 @@ class Matrix(Document):
                     )
         return self
 
+    @model_validator(mode="after")
+    def phases_are_known(self) -> Self:
+        """Refuse a scheduled phase that no pair has."""
+        for run in self.schedule.runs:
+            for number in run.phases:
+                if number not in self.phases:
+                    known = ", ".join(map(str, self.phases)) or "none"
+                    raise ValueError(f"schedule: no pair has phase {number}; phases: {known}")
+        return self
+
+    @cached_property
+    def phases(self) -> tuple[int, ...]:
+        """List the build phases that pairs have, in their order."""
+        found = [pair.phases for pair in self.pairs if pair.phases]
+        return tuple(sorted({number for phases in found for number in (phases.runtime, phases.devel)}))
+
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """List every cell, pair by pair, in the order of the document."""
@@ -231,6 +256,11 @@ class Matrix(Document):
             for pair in self.pairs
             for target in self.targets
         )
+
+    @cached_property
+    def built(self) -> tuple[Cell, ...]:
+        """List the cells that are not excluded."""
+        return tuple(cell for cell in self.cells if not self.excluded(cell))
 
     def cell(self, cuda: str, python: str, target: str) -> Cell:
         """Find one cell by what the user typed.
@@ -301,16 +331,8 @@ class Matrix(Document):
             choose("Python version", value, dict.fromkeys(pair.python for pair in self.pairs))
         for value in target:
             choose("target", value, self.targets)
-        known_phases = sorted(
-            {
-                number
-                for pair in self.pairs
-                if pair.phases
-                for number in (pair.phases.runtime, pair.phases.devel)
-            }
-        )
         for number in phase:
-            choose("phase", str(number), map(str, known_phases))
+            choose("phase", str(number), map(str, self.phases))
         if cuda and python and not any(p.cuda in cuda and p.python in python for p in self.pairs):
             raise UserError(self._no_pair(", ".join(cuda), ", ".join(python)))
         hidden = {(pair.cuda, pair.python) for pair in self.pairs if not pair.default}

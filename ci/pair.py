@@ -47,6 +47,11 @@ def torch_pins(cell: Cell, shop: Shop) -> TorchPins:
     return table[cell.cuda]
 
 
+def local_label(pins: TorchPins, tag: str) -> str:
+    """Return how PyG's wheels name the torch and CUDA that they are for: `pt211cu128`."""
+    return f"pt{''.join(pins.torch.split('.')[:2])}{tag}"
+
+
 class Pair:
     """One CUDA x Python pair, that of a cell: the stages that its cells share, each made when it is asked for first."""
 
@@ -97,7 +102,7 @@ class Pair:
         """Return the stage of PyTorch."""
         return self.line.add(
             "torch",
-            self._install("torch"),
+            self._torch_install,
             (self.conda,),
             f"torch {self.pins.torch} built for {self._torch_build()}",
         )
@@ -183,9 +188,12 @@ class Pair:
         page = self.page or Page(address="", problem="it was not read")
         if page.problem:
             return None, f"the page of PyG wheels could not be read: {page.problem}"
-        short = "".join(self.pins.torch.split(".")[:2])
-        wheel = find_wheel(page, name, version, f"pt{short}{self.tag}", self.python)
+        wheel = find_wheel(page, name, version, local_label(self.pins, self.tag), self.python)
         return wheel, f"no {self.abi} wheel on the PyG page for torch {self.pins.torch}+{self.tag}"
+
+    @cached_property
+    def _torch_install(self) -> InstallSpec:
+        return self._install("torch")
 
     # -- parts of specs ----------------------------------------------------------------------------------
 
@@ -229,6 +237,14 @@ class Pair:
         if self.cuda not in table:
             raise UserError(f"matrix: [archs.{self.profile}] has no row for CUDA {self.cuda}")
         return table[self.cuda]
+
+    @cached_property
+    def libraries(self) -> str | None:
+        """Return the pins of CUDA's libraries in the environment, None where torch brings none."""
+        own = (
+            self.tag == "cpu" and self.sources.wheels.torch
+        )  # PyPI's torch brings them for the CPU variant too
+        return None if own else lines.cuda_libraries(self._torch_install.requirements)
 
     def _torch_build(self) -> str:
         if self.tag == "cpu" and not self.sources.wheels.torch:

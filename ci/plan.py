@@ -41,13 +41,17 @@ class Plan:
     def layer_key(self, name: str) -> str:
         """Return what a layer is made from; two images with a layer of the same key share it.
 
-        The environment's layer is made from PyG's stage alone, whatever is packed on top of it.
+        The environment's layer is made from PyG's stage alone, whatever is packed on top of it; that of CUDA's
+        libraries from their pins.
         """
         digests = {stage.name: stage.digest for stage in self.stages}
         if name in ("base", "runtime-base"):
             return digests[name]
-        source = digests["pyg"] if name == "pack" else digests[name]
-        made = f"{source} {self.spec('pack', PackSpec).model_dump_json()}"
+        spec = self.spec("pack", PackSpec)
+        if name == "libraries":  # whatever Python they lie beside
+            made = f"{spec.libraries} {spec.strip} {spec.trims}"
+        else:
+            made = f"{digests['pyg' if name == 'pack' else name]} {spec.model_dump_json()}"
         return hashlib.sha256(made.encode()).hexdigest()
 
     def has(self, name: str) -> bool:
@@ -63,7 +67,7 @@ class Plan:
 
 
 def profile_of(cell: Cell, matrix: Matrix, options: Options) -> str:
-    """Return the profile of a cell's image: devel images have everything, whatever was asked for."""
+    """Return the profile of a cell's image: devel images have the default one, whatever was asked for."""
     return options.profile if matrix.targets[cell.target].kind == "runtime" else "default"
 
 
@@ -158,7 +162,13 @@ class _Finish:
         for name in self.profile.rules:
             rule = self.matrix.rules[name]
             trims.append(Trim(name=name, remove=rule.remove, unless=rule.unless))
-        spec = PackSpec(prefix=PREFIX, trims=tuple(trims), strip=self.profile.strip)
+        spec = PackSpec(
+            prefix=PREFIX,
+            site=f"lib/python{self.cell.python}/site-packages",
+            libraries=self.pair.libraries,
+            trims=tuple(trims),
+            strip=self.profile.strip,
+        )
         parents = (pyg,) if top is pyg else (pyg, top)
         less = f", for profile {self.profile_name}" if trims or spec.strip != "no" else ""
         return self.pair.line.add(

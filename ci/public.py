@@ -1,27 +1,21 @@
 """What makes a method public: Dagger's decorator with a cache policy, and the edge where errors become messages."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import wraps
-from typing import Literal, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 
 import dagger
 
+from ci.dialect import Cache, FunctionError, Method, function
 from ci.errors import SweepError, UserError, one_line
-
-try:
-    # Private in the SDK, and the only way to end a call with a message and no traceback.
-    from dagger.mod._exceptions import FunctionError
-except ImportError:  # pragma: no cover - another SDK
-    FunctionError = ValueError  # type: ignore[assignment,misc]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Method = Callable[P, Awaitable[R]]
 
 TAIL = 15  # lines of a failed step's output that the message keeps
 
 
-def public(*, cache: Literal["session", "never"]) -> Callable[[Method[P, R]], Method[P, R]]:
+def public(*, cache: Cache) -> Callable[[Method[P, R]], Method[P, R]]:
     """Make a method public, its result kept for a session or not at all (Dagger's default is seven days).
 
     A user's mistake leaves as one line, a failed step as its command and the end of its output; a bug of ours keeps
@@ -38,9 +32,7 @@ def public(*, cache: Literal["session", "never"]) -> Callable[[Method[P, R]], Me
             except dagger.ExecError as error:
                 raise FunctionError(failed_step(error)) from None
 
-        # The SDK's own type hints leave `cache` out.
-        decorated = dagger.function(cache=cache)(told)  # type: ignore[call-overload]
-        return cast("Method[P, R]", decorated)
+        return function(told, cache=cache)
 
     return decorate
 

@@ -47,6 +47,18 @@ def pins(locked: str) -> Mapping[str, str]:
     return MappingProxyType({str(canonicalize_name(name)): version for name, _, version in found})
 
 
+@lru_cache(maxsize=256)
+def cuda_libraries(text: str) -> str:
+    """Return the pins that decide on CUDA's libraries in an environment: their own in a lock, else torch's.
+
+    >>> cuda_libraries("numpy==2.1\\nnvidia-nccl-cu12==2.27.5 \\\\\\n"), cuda_libraries("numpy>=2\\ntorch==2.11.0\\n")
+    ('nvidia-nccl-cu12==2.27.5', 'torch==2.11.0')
+    """
+    found = pins(text)
+    names = [name for name in found if name.startswith("nvidia-")] or ["torch"]
+    return " ".join(f"{name}=={found[name]}" for name in sorted(names))
+
+
 @lru_cache(maxsize=1024)
 def honours(locked: str, asked: str) -> bool:
     """Tell whether a lock gives everything that is asked for, so that a changed pin is never overruled by it."""

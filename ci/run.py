@@ -37,6 +37,8 @@ FORMATS = {
 
 
 PLAN_FORMATS = ("text", "json", "github")
+MOST_CELLS = 64
+MOST_GB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ class Choices:
     verified: bool
 
     def __post_init__(self) -> None:
-        if self.limit is not None and not 1 <= self.limit <= 64:
-            raise UserError(f"bad limit {self.limit}; accepted: 1 to 64 cells at once")
-        if not 0 <= self.disk_floor <= 1e6:
-            raise UserError(f"bad disk floor {self.disk_floor:g}; accepted: 0 to 1000000 GB")
+        if self.limit is not None and not 1 <= self.limit <= MOST_CELLS:
+            raise UserError(f"bad limit {self.limit}; accepted: 1 to {MOST_CELLS} cells at once")
+        if not 0 <= self.disk_floor <= MOST_GB:
+            raise UserError(f"bad disk floor {self.disk_floor:g}; accepted: 0 to {MOST_GB} GB")
 
 
 class Run:
@@ -117,19 +119,20 @@ class Run:
                 limits,
                 run=self.id,
                 sources=self.desk.shop.profile,
-                known=self._efforts(before),
+                known=self.efforts(before),
             )
+
+    def efforts(self, before: History) -> Mapping[str, Effort]:
+        """Return how each stage, by its digest, came out before."""
+        known = before.efforts()
+        if self.desk.site.jobs:  # the caller's own number goes before one that an earlier run came to
+            return {digest: replace(effort, jobs=None) for digest, effort in known.items()}
+        return known
 
     async def _own(self) -> History:
         text, live = await self.journal.read()
         self.live |= live
         return read_history(text, "the engine's history")
-
-    def _efforts(self, before: History) -> Mapping[str, Effort]:
-        known = before.efforts()
-        if self.desk.site.jobs:  # the caller's own number goes before one that an earlier run came to
-            return {digest: replace(effort, jobs=None) for digest, effort in known.items()}
-        return known
 
     def _limits(self, choices: Choices, machine: Machine) -> Limits:
         floor = int(choices.disk_floor * GB)
@@ -168,17 +171,28 @@ async def build_and_tell(
     """
     if publisher and not choices.verified:
         raise UserError("an image is not published unverified: leave out --publish or --no-verify")
+    if not cells:
+        return "no cell to build\n"
     run = Run(desk)
     before = await run.history(given)
     records = await run.build(cells, choices, publisher, before)
     told = await hook.told(before, records)
     # What this run came to: a cell that it left out is not shown as the run before left it.
-    text = terminal(report_of(History(records, before.problems), desk.names(cells), run.live)) + (
-        f"{told}\n" if told else ""
-    )
+    text = terminal(report_of(History(records, before.problems), desk.names(cells), run.live))
+    text += "".join(f"{line}\n" for line in (*ways_in(desk, cells, records), told) if line)
     if any(record.status == "failed" for record in records):
         raise SweepError(text)
     return text
+
+
+def ways_in(desk: Desk, cells: Sequence[Cell], records: Sequence[BuildRecord]) -> list[str]:
+    """Return for each cell in which a command failed the call that opens a terminal before that command."""
+    failures = ((cell, record.failure) for cell, record in zip(cells, records, strict=True))
+    return [
+        f"{cell.id}: to look around where it failed: {desk.call('debug', cell, 'terminal')}"
+        for cell, failure in failures
+        if failure and (failure.exit_code is not None or failure.kind == "verification")
+    ]
 
 
 async def publish_one(desk: Desk, cell: Cell, publisher: Publisher) -> list[str]:

@@ -10,6 +10,7 @@ from ci.indexes import Wheel
 from ci.sources import Deb
 
 PREFIX = "/opt/env"
+LIBRARIES = f"{PREFIX}/lib/nvidia"  # what pip's wheels bring of CUDA, beside the folders of Python versions
 CUDA_HOME = "/usr/local/cuda"
 
 
@@ -121,9 +122,15 @@ class Trim(Spec):
 
 
 class PackSpec(Spec):
-    """The environment's files as conda-pack exports them, without what the profile takes out, ready to be layers."""
+    """The environment's files as conda-pack exports them, without what the profile takes out, ready to be layers.
+
+    `site` is the folder of Python packages below the prefix. `libraries` are the pins of CUDA's libraries there, which
+    become a layer that all Pythons share; None where there are none.
+    """
 
     prefix: str
+    site: str
+    libraries: str | None
     trims: tuple[Trim, ...]
     strip: Literal["no", "debug", "unneeded"]
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from ci.errors import one_line
+from ci.errors import UserError, one_line
 from ci.matrix import Cell, Matrix
 from ci.plan import Plan
 from ci.records import History
@@ -109,6 +109,19 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
     )
 
 
+def changed(plans: Sequence[Plan], before: str, name: str) -> list[Plan]:
+    """Return the plans that are other than in an earlier survey (`document`), or that it does not have.
+
+    Raises:
+        UserError: the text is no survey; `name` is what it is called.
+    """
+    try:
+        known = {cell["cell"]: cell["plan"] for cell in json.loads(before)["cells"]}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise UserError(f"{name}: not plans as `plan --format json` prints them") from None
+    return [plan for plan in plans if known.get(plan.id) != plan.digest]
+
+
 def left_out(matrix: Matrix, pairs: Sequence[Cell]) -> dict[Cell, str]:
     """Return the cells of the selected pairs that the matrix excludes, with the reasons."""
     wanted = {cell.pair_id for cell in pairs}
@@ -118,6 +131,8 @@ def left_out(matrix: Matrix, pairs: Sequence[Cell]) -> dict[Cell, str]:
 
 def text(found: Survey) -> str:
     """Return a survey for people: each stage where it is built first, then only that it is shared."""
+    if not found.cells and not found.left_out:
+        return "no cell to build\n"
     lines: list[str] = []
     told: set[str] = set()
     for cell in found.cells:

@@ -19,17 +19,21 @@ def tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, 
     Raises:
         UserError: a version that the tag needs was not found in the image.
     """
-    cell = plan.cell
-    less = "" if plan.profile == "default" else f"-{plan.profile}"
-    moving = f"{cell.target}{less}-{wheel_tag}-py{cell.python.replace('.', '')}"
     wanted = [name for name in _TOLD if name == "torch" or plan.has(name)]
     missing = [name for name in wanted if name not in versions]
     if missing:
         raise UserError(
-            f"{cell.id}: no tag without the version of {', '.join(missing)}, which was not found in the image"
+            f"{plan.cell.id}: no tag without the version of {', '.join(missing)}, which was not found in the image"
         )
     parts = [f"{name}{versions[name].partition('+')[0]}" for name in wanted]
-    return "-".join([moving, *parts]), moving
+    moves = moving(plan, wheel_tag)
+    return "-".join([moves, *parts]), moves
+
+
+def moving(plan: Plan, wheel_tag: str) -> str:
+    """Return the tag that moves on with each build: `ray-runtime-cu128-py313`."""
+    less = "" if plan.profile == "default" else f"-{plan.profile}"
+    return f"{plan.cell.target}{less}-{wheel_tag}-py{plan.cell.python.replace('.', '')}"
 
 
 def checked_repository(value: str) -> str:

@@ -17,6 +17,7 @@ from ci.plan import Plan
 from ci.promises import Promise, promises
 from ci.specs import PREFIX
 from ci.stages.site import with_program
+from ci.stages.step import Step
 
 
 class Outcome(Document):
@@ -53,13 +54,18 @@ def not_kept(outcomes: list[Outcome]) -> str:
     return f"{len(broken)} of {len(outcomes)} promises not kept: {'; '.join(broken)}" if broken else ""
 
 
+def step(image: dagger.Container, promise: Promise) -> Step:
+    """Return the check of a promise as a step."""
+    command = (f"{PREFIX}/bin/python", f"{PROGRAMS}/promises/{promise.name}.py", *promise.arguments)
+    return Step("verify", with_program(image, "promises"), command)
+
+
 async def check(image: dagger.Container, promise: Promise) -> Outcome:
     """Run one check in the image, as its own user."""
     started = time.monotonic()
     with get_tracer().start_as_current_span(f"promise {promise.name}") as span:
-        command = [f"{PREFIX}/bin/python", f"{PROGRAMS}/promises/{promise.name}.py", *promise.arguments]
         # A failed check is an answer, and an answer may be cached: the same image gives it again.
-        ran = with_program(image, "promises").with_exec(command, expect=ReturnType.ANY)
+        ran = step(image, promise).after(ReturnType.ANY)
         code = await ran.exit_code()
         text = await (ran.stdout() if code == 0 else ran.stderr())
         last_line = next(

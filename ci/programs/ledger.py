@@ -1,13 +1,14 @@
-"""Prints where the bytes of a tree are, as JSON: ledger.py ROOT [--at opt/env]
+"""Prints where the bytes of a tree are, as JSON: ledger.py ROOT [--at opt/env] [--lists ENVIRONMENT]
 
-ROOT is what lies at / in an image, or below `--at`. Each regular file is counted once (hard links too), by the package
-that has it (conda's by conda-meta, pip's by RECORD, Debian's by dpkg's lists) and by its kind. ELF files are also
-counted by section, and what CUDA code they hold by GPU architecture, machine code (`sm_80`) and PTX (`compute_80`),
-read from the containers in `.nv_fatbin`. Needs nothing but Python.
+ROOT is what lies at / in an image, or below `--at`; `--lists` is an environment whose packages list files of ROOT.
+Each regular file is counted once (hard links too), by the package that has it (conda's by conda-meta, pip's by RECORD,
+Debian's by dpkg's lists) and by its kind. ELF files are also counted by section, and what CUDA code they hold by GPU
+architecture, machine code (`sm_80`) and PTX (`compute_80`), read from the containers in `.nv_fatbin`. Needs nothing
+but Python.
 """
 
 # The loops here run over a hundred thousand files: plain strings and os functions, no Path objects.
-# ruff: noqa: PTH118, PTH123
+# ruff: noqa: PTH115, PTH118, PTH123
 
 from __future__ import annotations
 
@@ -61,14 +62,16 @@ def files(root: str) -> Iterator[tuple[str, os.stat_result]]:
             yield os.path.relpath(path, root), info
 
 
-def owners(root: Path, at: str) -> dict[str, str]:
-    """Return the package of each path that one has, as `pip:torch`, `conda:python` or `debian:gcc-12`."""
+def owners(root: Path, prefix: Path) -> dict[str, str]:
+    """Return the package of each path that one has, as `pip:torch`, `conda:python` or `debian:gcc-12`.
+
+    `prefix` is the environment. A folder of its packages that is a link is what it points to.
+    """
     found: dict[str, str] = {}
     for listed in sorted((root / "var/lib/dpkg/info").glob("*.list")):
         name = listed.name.removesuffix(".list").partition(":")[0]
         for line in listed.read_text("utf-8", "replace").splitlines():
             found.setdefault(line.lstrip("/"), f"debian:{name}")
-    prefix = root if at else root / PREFIX
     for record in sorted((prefix / "conda-meta").glob("*.json")):
         data = json.loads(record.read_text("utf-8"))
         for path in data.get("files", ()):
@@ -76,10 +79,15 @@ def owners(root: Path, at: str) -> dict[str, str]:
     for record in sorted(prefix.glob("lib/python3.*/site-packages/*.dist-info/RECORD")):
         site = f"{PREFIX}/{os.path.relpath(record.parent.parent, prefix)}"
         name = record.parent.name.partition("-")[0].replace("_", "-").lower()
+        links = {
+            entry.name: os.readlink(entry) for entry in os.scandir(record.parent.parent) if entry.is_symlink()
+        }
         with record.open(encoding="utf-8", newline="") as lines:
             for row in csv.reader(lines):
                 if row:
-                    found.setdefault(os.path.normpath(os.path.join(site, row[0])), f"pip:{name}")
+                    first, slash, rest = row[0].partition("/")
+                    path = f"{links.get(first, first)}/{rest}" if slash else first
+                    found.setdefault(os.path.normpath(os.path.join(site, path)), f"pip:{name}")
     return found
 
 
@@ -159,9 +167,9 @@ def kind_of(path: str) -> str:
     return next((kind for pattern, kind in _KINDS if pattern.search(path)), "other")
 
 
-def ledger(root: str, at: str) -> dict[str, object]:
+def ledger(root: str, at: str, lists: str = "") -> dict[str, object]:
     """Count everything."""
-    known = owners(Path(root), at)
+    known = owners(Path(root), Path(lists or (root if at else os.path.join(root, PREFIX))))
     packages: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     parts: Counter[str] = Counter()
@@ -201,8 +209,9 @@ def main() -> None:
     )
     parser.add_argument("root")
     parser.add_argument("--at", default="", help="where the root lies in an image: opt/env")
+    parser.add_argument("--lists", default="", help="the environment whose packages list files, if not ROOT")
     options = parser.parse_args()
-    print(json.dumps(ledger(options.root, options.at)))
+    print(json.dumps(ledger(options.root, options.at, options.lists)))
 
 
 if __name__ == "__main__":

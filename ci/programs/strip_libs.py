@@ -28,6 +28,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -399,6 +400,12 @@ def record_hash(path: Path) -> str:
     return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
+@cache
+def real(folder: str) -> str:
+    """A folder without links in its path: packages may lie behind one."""
+    return os.path.realpath(folder)
+
+
 def update_records(root: Path, changed: set[Path]) -> int:
     """Renews hash and size of changed files in the RECORD files below root; returns how many lines."""
     count = 0
@@ -410,7 +417,8 @@ def update_records(root: Path, changed: set[Path]) -> int:
             row = next(csv.reader([line]), [])
             if len(row) != 3 or not row[1]:
                 continue
-            path = Path(os.path.normpath(site / row[0]))
+            folder, name = os.path.split(row[0])
+            path = Path(real(str(site / folder)), name)
             if path in changed:
                 out = io.StringIO()
                 ending = line[len(line.rstrip("\r\n")) :]
@@ -474,8 +482,14 @@ class Report:
         return json.dumps(data, indent=1) + "\n"
 
 
+def times(root: Path) -> dict[str, int]:
+    """When each folder was changed, in ns: stripping a file is no change that a layer should tell."""
+    return {folder: Path(folder).stat().st_mtime_ns for folder, _, _ in os.walk(root)}
+
+
 def strip_tree(root: Path, mode: str, jobs: int, python: str, strip: str = "strip") -> Report:
     start = time.monotonic()
+    before = times(root)
     if not root.is_dir():
         raise UserError(f"{root} is not a folder")
     if shutil.which(strip) is None:
@@ -489,6 +503,8 @@ def strip_tree(root: Path, mode: str, jobs: int, python: str, strip: str = "stri
     skipped["not smaller"] = sum(o.kept == "not smaller" for o in outcomes)
     changed = {root / name for o in outcomes if o.kept is None for name in o.names}
     records = update_records(root, changed) if changed else 0
+    for folder, when in before.items():
+        os.utime(folder, ns=(when, when))
     return Report(str(root), mode, outcomes, skipped, records, time.monotonic() - start)
 
 

@@ -17,6 +17,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,7 @@ def update_records(root: Path, gone: set[str]) -> None:
         # A hard link to the package cache must not be written through.
         fresh = record.with_name("RECORD.new")
         fresh.write_text(written.getvalue(), "utf-8")
-        fresh.chmod(record.stat().st_mode & 0o7777)
+        shutil.copystat(record, fresh)
         fresh.replace(record)
 
 
@@ -122,7 +123,12 @@ def main() -> int:
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
     rules = [Rule(**rule) for rule in json.loads(options.rules.read_text("utf-8"))]
+    # Folders keep their times: what is trimmed twice should be the same layer.
+    times = {folder: Path(folder).stat().st_mtime_ns for folder, _, _ in os.walk(options.root)}
     update_records(options.root, trim(options.root, rules))
+    for folder, when in times.items():
+        if Path(folder).is_dir():
+            os.utime(folder, ns=(when, when))
     report = {rule.name: {"files": rule.files, "bytes": rule.bytes} for rule in rules}
     if options.report:
         options.report.write_text(json.dumps(report, indent=2) + "\n", "utf-8")

@@ -3,9 +3,9 @@
 import dagger
 
 from ci.specs import Account
-from ci.stages.site import run_program
+from ci.stages.site import Site
 
 
-def add(container: dagger.Container, account: Account) -> dagger.Container:
+def add(site: Site, container: dagger.Container, account: Account) -> dagger.Container:
     """Add the user and its working folder."""
-    return run_program(container, "add_user.sh", (account.user, str(account.uid), account.workdir))
+    return site.run_program(container, "add_user.sh", (account.user, str(account.uid), account.workdir))

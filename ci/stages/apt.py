@@ -7,7 +7,7 @@ from dagger import dag
 
 from ci.caches import Cache, of_image
 from ci.stages.caches import with_cache, without_cache
-from ci.stages.site import Site, run_program
+from ci.stages.site import Site
 
 
 def on(image: str, site: Site, packages: Sequence[str]) -> dagger.Container:
@@ -20,5 +20,5 @@ def install(
 ) -> dagger.Container:
     """Install packages; `variant` names the distribution, whose package lists differ."""
     container = with_cache(with_cache(container, Cache.APT_ARCHIVES, variant), Cache.APT_LISTS, variant)
-    container = run_program(site.connected(container), "install_debs.sh", packages)
+    container = site.run_program(site.connected(container), "install_debs.sh", packages)
     return site.offline(without_cache(without_cache(container, Cache.APT_LISTS), Cache.APT_ARCHIVES))

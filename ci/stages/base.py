@@ -12,7 +12,7 @@ from ci.stages.tools import with_tools
 def build(site: Site, spec: BaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
     """Compose the devel base."""
     container = apt.on(spec.image, site, spec.apt)
-    container = account.add(container, spec.account)
+    container = account.add(site, container, spec.account)
     container = with_conda_env(with_tools(container, site, spec.tools))
     return container.with_directory(CUDA_HOME, toolkit) if toolkit else container
 

@@ -17,7 +17,7 @@ def build(site: Site, spec: ChannelSpec) -> dagger.Directory:
     container = apt.on(spec.image, site, CHANNEL_DEBS)
     container = with_program(with_tools(container, site, spec.tools), "make_channel.py")
     recipe = dag.directory().with_new_file("channel.json", spec.recipe).file("channel.json")
-    container = site.online(container.with_mounted_file(_RECIPE, recipe)).with_exec(list(REFRESH))
+    container = site.run(site.online(container.with_mounted_file(_RECIPE, recipe)), REFRESH)
     for command in make_channel(_RECIPE):
-        container = container.with_exec(command)
+        container = site.run(container, command)
     return container.directory(CHANNEL)

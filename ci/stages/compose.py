@@ -1,7 +1,7 @@
 """Puts the stages together as a plan says; every step is lazy, and equal steps of two cells are one in the engine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import dagger
@@ -10,6 +10,7 @@ from ci.effort import USUAL, Effort, Efforts
 from ci.ledger import Ledger, Part, summed
 from ci.plan import Plan
 from ci.specs import (
+    LIBRARIES,
     PREFIX,
     BaseSpec,
     ChannelSpec,
@@ -29,6 +30,7 @@ from ci.stages import (
     conda,
     delta,
     image,
+    libraries,
     marimo,
     pack,
     pyg,
@@ -41,8 +43,10 @@ from ci.stages import (
 )
 from ci.stages.ledger import measured
 from ci.stages.site import Site
+from ci.stages.step import Step
 
 Key = tuple[str, Effort]
+Composed = dagger.Container | dagger.Directory | dict[str, dagger.Directory] | None  # the layers have names
 T = TypeVar("T")
 
 
@@ -135,48 +139,50 @@ class Build:
         return self._container("runtime-base", lambda site: runtime.base(site, spec, self.toolkit()))
 
     def layers(self) -> dict[str, dagger.Directory]:
-        """Return the layers that lie on a base: the packed environment, then what Ray and marimo add."""
+        """Return the layers that lie on a base: CUDA's libraries, the packed environment, what Ray and marimo add."""
         return {name: self._layer(name) for name in self._layer_names()}
 
     def image(self) -> dagger.Container:
         """Return the finished image."""
-        return self._container("image", lambda _: self._configured())
+        return self._container("image", self._configured)
 
     async def stage(self, name: str) -> None:
         """Build the stage of a plan by its name, and wait for it."""
-        directories = {"channel": self.channel, "toolkit": self.toolkit, "wheels": self.wheels}
-        containers = {
-            "base": self.base,
-            "conda": self.conda,
-            "torch": self.torch,
-            "pyg": self.pyg,
-            "ray": self.ray,
-            "marimo": self.marimo,
-            "runtime-base": self.runtime_base,
-            "image": self.image,
-        }
-        key = self._key(name)
-        if name == "pack":
-            for layer, tree in self.layers().items():
+        composed, key = self._compose(name), self._key(name)
+        if isinstance(composed, dict):
+            for layer, tree in composed.items():
                 place = self._layer_key(layer)
                 if place not in self.made.laid:
                     self.made.layers[place] = await tree.sync()
                     self.made.laid.add(place)
-        elif name in containers:
-            self.made.containers[key] = await containers[name]().sync()
-        elif directory := directories[name]():
-            self.made.directories[key] = await directory.sync()
+        elif isinstance(composed, dagger.Container):
+            self.made.containers[key] = await composed.sync()
+        elif composed:
+            self.made.directories[key] = await composed.sync()
+
+    def steps(self) -> list[Step]:
+        """Return the steps of all stages in the order of the plan; nothing is built."""
+        steps: list[Step] = []
+        afresh = Build(self.plan, replace(self.site, steps=steps), self.efforts)
+        for stage in self.plan.stages:
+            afresh._compose(stage.name)
+        return steps
 
     async def ledger(self) -> Ledger:
         """Build the image's layers and measure them; a layer that another image has is measured once."""
         ground = "base" if self._image.kind == "devel" else "runtime-base"
+        layers = self.layers()
         trees = {ground: (self._ground().rootfs(), "")}
-        trees |= {name: (layer, PREFIX) for name, layer in self.layers().items()}
+        trees |= {
+            name: (layer, LIBRARIES if name == "libraries" else PREFIX) for name, layer in layers.items()
+        }
         parts: dict[str, Part] = {}
         for name, (tree, at) in trees.items():
             key = self.plan.layer_key(name)
             if key not in self.made.parts:
-                self.made.parts[key] = await measured(self.base(), tree, at)
+                # Which package a library is of is told beside the packages.
+                lists = layers["pack"] if name == "libraries" else None
+                self.made.parts[key] = await measured(self.base(), tree, at, lists)
             parts[name] = self.made.parts[key]
         return summed(parts)
 
@@ -188,32 +194,65 @@ class Build:
         """Return the environment as a tree for its own prefix."""
         return pack.tree(self._site("pack"), self._conda, self.environment(), self.channel())
 
+    def _compose(self, name: str) -> Composed:
+        stages: dict[str, Callable[[], Composed]] = {
+            "channel": self.channel,
+            "toolkit": self.toolkit,
+            "base": self.base,
+            "conda": self.conda,
+            "torch": self.torch,
+            "wheels": self.wheels,
+            "pyg": self.pyg,
+            "ray": self.ray,
+            "marimo": self.marimo,
+            "runtime-base": self.runtime_base,
+            "pack": self.layers,
+            "image": self.image,
+        }
+        return stages[name]()
+
     def _layer_names(self) -> list[str]:
-        return ["pack", *(name for name in ("ray", "marimo") if self.plan.has(name))]
+        below = ["libraries"] if self._pack.libraries else []
+        return [*below, "pack", *(name for name in ("ray", "marimo") if self.plan.has(name))]
 
     def _layer_key(self, name: str) -> Key:
-        return self.plan.layer_key(name), self.efforts.get("pack", USUAL)
+        # Libraries that two pairs share are taken by each from its own environment: one may fail without the other.
+        made = (
+            f"libraries of {self.plan.layer_key('pack')}"
+            if name == "libraries"
+            else self.plan.layer_key(name)
+        )
+        return made, self.efforts.get("pack", USUAL)
 
     def _layer(self, name: str) -> dagger.Directory:
         key = self._layer_key(name)
         if key not in self.made.layers:
-            self.made.layers[key] = self._trimmed(self._tree(name))
+            whole = self._trimmed(self._tree("pack" if name == "libraries" else name))
+            if self._pack.libraries and name in ("libraries", "pack"):
+                own, rest = libraries.split(whole, self._pack.site)
+                whole = own if name == "libraries" else rest
+            self.made.layers[key] = whole
         return self.made.layers[key]
 
     def _tree(self, name: str) -> dagger.Directory:
         if name == "pack":
             return pack.tree(self._site("pack"), self._conda, self.pyg(), self.channel())
         steps = {"pack": self.pyg, "ray": self.ray, "marimo": self.marimo}
-        names = self._layer_names()
+        names = list(steps)
         below = names[names.index(name) - 1]
         return delta.added(steps[below](), steps[name]())
 
     def _trimmed(self, tree: dagger.Directory) -> dagger.Directory:
-        spec = self.plan.spec("pack", PackSpec)
-        return trim.build(self.base(), spec, tree) if spec.trims or spec.strip != "no" else tree
+        spec = self._pack
+        if not spec.trims and spec.strip == "no":
+            return tree
+        return trim.build(self._site("pack"), self.base(), spec, tree)
 
-    def _configured(self) -> dagger.Container:
-        return image.configure(runtime.unpack(self._ground(), list(self.layers().values())), self._image)
+    def _configured(self, site: Site) -> dagger.Container:
+        layers, ground = self.layers(), self._ground()
+        if own := layers.pop("libraries", None):
+            ground = ground.with_directory("/", libraries.layer(site, self.base(), own))
+        return image.configure(runtime.unpack(ground, list(layers.values())), self._image)
 
     def _ground(self) -> dagger.Container:
         return self.base() if self._image.kind == "devel" else self.runtime_base()
@@ -235,11 +274,15 @@ class Build:
         return digest, self.efforts.get(name, USUAL)
 
     def _site(self, name: str) -> Site:
-        return self.site.tried_as(self.efforts.get(name, USUAL))
+        return self.site.of(name, self.efforts.get(name, USUAL))
 
     @property
     def _conda(self) -> CondaSpec:
         return self.plan.spec("conda", CondaSpec)
+
+    @property
+    def _pack(self) -> PackSpec:
+        return self.plan.spec("pack", PackSpec)
 
     @property
     def _image(self) -> ImageSpec:

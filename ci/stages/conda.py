@@ -14,7 +14,7 @@ def build(
 ) -> dagger.Container:
     """Create the environment in the devel base."""
     container = with_channel(with_cache(site.mirrored(base), Cache.CONDA), local)
-    container = with_program(container, "make_env.py").with_exec(create_env(spec, Cache.CONDA.path))
+    container = site.run(with_program(container, "make_env.py"), create_env(spec, Cache.CONDA.path))
     container = without_channel(without_program(container, "make_env.py"), local)
     return site.offline(without_cache(container, Cache.CONDA))
 

@@ -18,6 +18,6 @@ def install(container: dagger.Container, site: Site, spec: InstallSpec) -> dagge
     lock = dag.directory().with_new_file("requirements.txt", spec.requirements).file("requirements.txt")
     container = with_cache(site.mirrored(container), Cache.UV).with_mounted_file(_LOCK, lock)
     container = container.with_env_variable("UV_CACHE_DIR", Cache.UV.path)
-    container = with_program(container, _PROGRAM).with_exec(install_packages(spec, _LOCK))
+    container = site.run(with_program(container, _PROGRAM), install_packages(spec, _LOCK))
     container = without_program(container, _PROGRAM).without_env_variable("UV_CACHE_DIR")
     return site.offline(without_cache(container.without_mount(_LOCK), Cache.UV))

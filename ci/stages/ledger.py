@@ -9,10 +9,19 @@ from ci.ledger import Part
 from ci.stages.site import with_program
 
 _ROOT = "/run/measured"
+_LISTS = "/run/lists"
 
 
-async def measured(tools: dagger.Container, tree: dagger.Directory, at: str) -> Part:
-    """Count the bytes of a tree, which lies at / in images, or at `at`; `tools` has Python."""
+async def measured(
+    tools: dagger.Container, tree: dagger.Directory, at: str, lists: dagger.Directory | None = None
+) -> Part:
+    """Count the bytes of a tree, which lies at / in images, or at `at`; `tools` has Python.
+
+    `lists` is the environment in which packages list their files, where that is not the tree itself.
+    """
     container = with_program(tools, "ledger.py").with_mounted_directory(_ROOT, tree)
     command = [f"{TOOLS}/bin/python", f"{PROGRAMS}/ledger.py", _ROOT, "--at", at.strip("/")]
+    if lists:
+        container = container.with_mounted_directory(_LISTS, lists)
+        command += ["--lists", _LISTS]
     return Part.model_validate(json.loads(await container.with_exec(command).stdout()), strict=False)

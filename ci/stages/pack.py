@@ -18,14 +18,14 @@ def tree(
 ) -> dagger.Directory:
     """Export the environment for its own prefix: a layer as it is, with no conda-unpack to run."""
     container = _packer(site, spec, env, local)
-    return container.with_exec(pack_env("--dest-prefix", PREFIX, "--to-dir", _TREE)).directory(_TREE)
+    return site.run(container, pack_env("--dest-prefix", PREFIX, "--to-dir", _TREE)).directory(_TREE)
 
 
 def archive(
     site: Site, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
 ) -> dagger.File:
     """Export the environment as a tarball that is unpacked anywhere and ends with `conda-unpack`."""
-    return _packer(site, spec, env, local).with_exec(pack_env("--archive", _ARCHIVE)).file(_ARCHIVE)
+    return site.run(_packer(site, spec, env, local), pack_env("--archive", _ARCHIVE)).file(_ARCHIVE)
 
 
 def _packer(
@@ -35,4 +35,4 @@ def _packer(
     # since the environment was made, so it is filled again in the same container.
     container = with_program(with_program(env, "make_env.py"), "pack_env.py")
     container = with_cache(with_channel(site.mirrored(container), local), Cache.CONDA)
-    return container.with_exec(fill_cache(spec, Cache.CONDA.path))
+    return site.run(container, fill_cache(spec, Cache.CONDA.path))

@@ -5,7 +5,7 @@ from dagger import dag
 
 from ci.specs import PREFIX, PygSpec
 from ci.stages.install import install
-from ci.stages.site import Site, run_program
+from ci.stages.site import Site
 
 _COMPILED = "/run/wheels"
 _FETCHED = "/run/fetched"
@@ -21,12 +21,13 @@ def build(
         for wheel in spec.wheels:
             fetched = fetched.with_file(wheel.filename, site.download(wheel.address))
         sums = "".join(f"{wheel.sha256}  {wheel.filename}\n" for wheel in spec.wheels if wheel.sha256)
-        container = _with_wheels(
-            container, _FETCHED, fetched.with_new_file("SHA256SUMS", sums) if sums else fetched
-        )
-    return _with_wheels(container, _COMPILED, compiled) if compiled else container
+        fetched = fetched.with_new_file("SHA256SUMS", sums) if sums else fetched
+        container = _with_wheels(site, container, _FETCHED, fetched)
+    return _with_wheels(site, container, _COMPILED, compiled) if compiled else container
 
 
-def _with_wheels(container: dagger.Container, path: str, wheels: dagger.Directory) -> dagger.Container:
+def _with_wheels(
+    site: Site, container: dagger.Container, path: str, wheels: dagger.Directory
+) -> dagger.Container:
     mounted = container.with_mounted_directory(path, wheels)
-    return run_program(mounted, "install_wheels.sh", (PREFIX, path)).without_mount(path)
+    return site.run_program(mounted, "install_wheels.sh", (PREFIX, path)).without_mount(path)

@@ -9,7 +9,7 @@ from ci.specs import PREFIX, RaySpec
 from ci.stages import apt
 from ci.stages.caches import with_cache
 from ci.stages.install import install
-from ci.stages.site import Site, run_program
+from ci.stages.site import Site
 
 _SOURCE = "/usr/src/ray"
 _WHEEL = "/run/ray"
@@ -27,7 +27,7 @@ def build(site: Site, spec: RaySpec, below: dagger.Container) -> dagger.Containe
         wheels = _from_source(site, spec, below)
     # The index may have a wheel of the same version, so this one goes in first and the extras follow.
     mounted = below.with_mounted_directory(_WHEEL, wheels)
-    mounted = run_program(mounted, "install_wheels.sh", (PREFIX, _WHEEL))
+    mounted = site.run_program(mounted, "install_wheels.sh", (PREFIX, _WHEEL))
     return install(mounted.without_mount(_WHEEL), site, spec.install)
 
 
@@ -35,4 +35,5 @@ def _from_source(site: Site, spec: RaySpec, below: dagger.Container) -> dagger.D
     source = dag.git(spec.repository or "").tag(spec.ref or "").tree()
     container = apt.install(below, site, RAY_DEBS, "ray-source")
     container = with_cache(site.online(container), Cache.BAZEL).with_mounted_directory(_SOURCE, source)
-    return run_program(container, "build_ray.sh", (_SOURCE, PREFIX, Cache.BAZEL.path, _OUT)).directory(_OUT)
+    arguments = (_SOURCE, PREFIX, Cache.BAZEL.path, _OUT)
+    return site.run_program(container, "build_ray.sh", arguments).directory(_OUT)

@@ -12,7 +12,7 @@ from ci.stages.site import Site
 def base(site: Site, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
     """Compose the runtime base; the CUDA libraries come with torch's wheels, so it has none of its own."""
     container = apt.on(spec.image, site, spec.apt)
-    container = account.add(container, spec.account)
+    container = account.add(site, container, spec.account)
     return container.with_directory(CUDA_HOME, toolkit) if toolkit and spec.adds_toolkit else container
 
 

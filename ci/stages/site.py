@@ -9,6 +9,7 @@ from dagger import dag
 
 from ci.commands import PROGRAMS, shell
 from ci.effort import Effort
+from ci.stages.step import Step
 
 MIRROR = "mirror"  # the host name by which mirrors files call the user's own machine
 
@@ -17,7 +18,8 @@ MIRROR = "mirror"  # the host name by which mirrors files call the user's own ma
 class Site:
     """The surroundings of a build, which change no image: the user's mirror, the package index, compile jobs.
 
-    `tried` is the number of the try, which makes a step that failed another one for the engine.
+    `tried` is the number of the try, which makes a step that failed another one for the engine. `steps`, if there is
+    a list, is where all steps are written down, in the order in which they are composed.
     """
 
     mirror: dagger.Service | None = None
@@ -25,10 +27,26 @@ class Site:
     index: str | None = None
     jobs: int | None = None
     tried: int = 1
+    stage: str = ""
+    steps: list[Step] | None = None
 
-    def tried_as(self, effort: Effort) -> "Site":
-        """Return the surroundings for a stage that is tried with an effort."""
-        return replace(self, jobs=effort.jobs or self.jobs, tried=effort.tried)
+    def of(self, stage: str, effort: Effort) -> "Site":
+        """Return the surroundings of a stage that is tried with an effort."""
+        return replace(self, stage=stage, jobs=effort.jobs or self.jobs, tried=effort.tried)
+
+    def run(self, container: dagger.Container, command: Sequence[str]) -> dagger.Container:
+        """Run a command of the stage."""
+        step = Step(self.stage, container, tuple(command))
+        if self.steps is not None:
+            self.steps.append(step)
+        return step.after()
+
+    def run_program(
+        self, container: dagger.Container, name: str, arguments: Sequence[str]
+    ) -> dagger.Container:
+        """Run one of the shell programs of `ci/programs`, which is not there before and after."""
+        ran = self.run(with_program(container, name), shell(name, *arguments))
+        return without_program(ran, name)
 
     def connected(self, container: dagger.Container) -> dagger.Container:
         """Let the next steps reach the network, for what does not ask the package index; `offline` takes it back."""
@@ -95,12 +113,6 @@ def with_program(container: dagger.Container, name: str) -> dagger.Container:
 def without_program(container: dagger.Container, name: str) -> dagger.Container:
     """Unmount a program again."""
     return container.without_mount(f"{PROGRAMS}/{name}")
-
-
-def run_program(container: dagger.Container, name: str, arguments: Sequence[str]) -> dagger.Container:
-    """Run one of the shell programs of `ci/programs`, which is not there before and after."""
-    mounted = with_program(container, name)
-    return without_program(mounted.with_exec(shell(name, *arguments)), name)
 
 
 def _programs() -> dagger.Directory:

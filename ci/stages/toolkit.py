@@ -15,5 +15,5 @@ def build(site: Site, spec: ToolkitSpec) -> dagger.Directory:
     """Make the toolkit's tree, the same for devel and runtime images."""
     container = apt.on(spec.image, site, TOOLKIT_DEBS)
     container = site.online(with_program(with_tools(container, site, spec.tools), "cuda_home.py"))
-    container = container.with_exec(list(REFRESH)) if spec.deb else container
-    return container.with_exec(make_toolkit(spec, _OUT)).directory(_OUT)
+    container = site.run(container, REFRESH) if spec.deb else container
+    return site.run(container, make_toolkit(spec, _OUT)).directory(_OUT)

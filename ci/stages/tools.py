@@ -4,12 +4,12 @@ import dagger
 from dagger import dag
 
 from ci.commands import TOOLS
-from ci.stages.site import Site, run_program
+from ci.stages.site import Site
 
 
 def with_tools(container: dagger.Container, site: Site, requirements: str) -> dagger.Container:
     """Install py-rattler, conda-pack and uv from their lock, apart from any environment."""
     lock = dag.directory().with_new_file("tools.txt", requirements).file("tools.txt")
     container = site.online(container).with_mounted_file("/run/tools.txt", lock)
-    container = run_program(container, "install_tools.sh", (TOOLS, "/run/tools.txt"))
+    container = site.run_program(container, "install_tools.sh", (TOOLS, "/run/tools.txt"))
     return site.offline(container.without_mount("/run/tools.txt"))

@@ -5,19 +5,19 @@ from dagger import dag
 
 from ci.commands import strip_libs, trim_env, trim_rules
 from ci.specs import PackSpec
-from ci.stages.site import with_program
+from ci.stages.site import Site, with_program
 
 _ROOT = "/opt/trimmed"
 _RULES = "/run/rules.json"
 
 
-def build(tools: dagger.Container, spec: PackSpec, tree: dagger.Directory) -> dagger.Directory:
+def build(site: Site, tools: dagger.Container, spec: PackSpec, tree: dagger.Directory) -> dagger.Directory:
     """Trim a tree of the environment; `tools` has binutils and the Python of the tools."""
     container = tools.with_directory(_ROOT, tree)
     if spec.trims:
         rules = dag.directory().with_new_file("rules.json", trim_rules(spec)).file("rules.json")
         container = with_program(container.with_mounted_file(_RULES, rules), "trim_env.py")
-        container = container.with_exec(trim_env(_ROOT, _RULES))
+        container = site.run(container, trim_env(_ROOT, _RULES))
     if spec.strip != "no":
-        container = with_program(container, "strip_libs.py").with_exec(strip_libs(_ROOT, spec.strip))
+        container = site.run(with_program(container, "strip_libs.py"), strip_libs(_ROOT, spec.strip))
     return container.directory(_ROOT)

@@ -20,4 +20,4 @@ def build(site: Site, spec: WheelsSpec, torch: dagger.Container) -> dagger.Direc
     container = with_program(container, "compile_wheels.py").with_env_variable(
         "CCACHE_DIR", Cache.CCACHE.path
     )
-    return container.with_exec(compile_wheels(spec, _LOCK, _OUT, site.jobs)).directory(_OUT)
+    return site.run(container, compile_wheels(spec, _LOCK, _OUT, site.jobs)).directory(_OUT)

@@ -1,7 +1,7 @@
-"""Compares compressions on the largest layer of a real image: `python -m tests.bench.compression` (a runtime is built).
+"""Compares compressions on the layers of a real image: `python -m tests.bench.compression` (a runtime is built).
 
-The layer is published once, read back as a tar, and compressed by the programs that people have: zstd at several
-levels and gzip. Times are those of one thread, as ratios to zstd's default level in the same run.
+The image is published once, its layers are read back as tars, and compressed by the programs that people have: zstd at
+several levels and gzip. Times are those of one thread, as ratios to zstd's default level in the same run.
 """
 
 import json
@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 
 from tests.bench.page import machine, put
 from tests.bench.real_cells import call, layers
-from tests.engine.conftest import CACHE, succeed
+from tests.engine.conftest import succeed
+from tests.world.cache import CACHE
 from tests.world.servers import image_registry
 
 PAIR = ("--cuda=13.1.1", "--python=3.14")
@@ -45,19 +46,19 @@ def main() -> None:
             call("build", *PAIR, "--target=runtime", "publish", address, "--forced-compression=Zstd")
             sizes = layers(registry, "one")
             manifest = f"http://127.0.0.1:{registry}/v2/bench"
-            largest = max(range(len(sizes)), key=lambda number: sizes[number][1])
-            fetch(manifest, largest, folder / "layer.tar")
+            for number in range(len(sizes)):
+                fetch(manifest, number, folder / "layers.tar")
         rows = []
         found = {}
         for way, command in WAYS.items():
             packed = folder / "packed"
-            seconds = run(command, folder / "layer.tar", packed)
+            seconds = run(command, folder / "layers.tar", packed)
             back = run([command[0], "-dc"], packed, folder / "null")
             (folder / "null").unlink()
             found[way] = (packed.stat().st_size, seconds, back)
             packed.unlink()
             print(f"{way}: {found[way]}", flush=True)
-        whole = (folder / "layer.tar").stat().st_size
+        whole = (folder / "layers.tar").stat().st_size
         usual = found["zstd -3 (its default)"]
         for way, (size, seconds, back) in found.items():
             rows.append(
@@ -66,7 +67,7 @@ def main() -> None:
     text = [
         "## Compression",
         "",
-        f"`python -m tests.bench.compression`, {machine()}. The environment's layer of 13.1.1 / 3.14 runtime, a tar of",
+        f"`python -m tests.bench.compression`, {machine()}. The layers of 13.1.1 / 3.14 runtime, tars of",
         f"{whole / 1e6:,.0f} MB; times of one thread as parts of those of zstd's default level, which are",
         f"{usual[1]:.0f} s, and {usual[2]:.0f} s to unpack.",
         "",
@@ -78,14 +79,14 @@ def main() -> None:
 
 
 def fetch(base: str, number: int, target: Path) -> None:
-    """Read a layer as a tar."""
+    """Read a layer as a tar, and add it to a file."""
     request = urllib.request.Request(f"{base}/manifests/one")  # noqa: S310 - http, on loopback
     request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
     with urllib.request.urlopen(request) as answer:  # noqa: S310 - http, on loopback
         digest = json.load(answer)["layers"][number]["digest"]
     with (
         urllib.request.urlopen(f"{base}/blobs/{digest}") as answer,  # noqa: S310 - http, on loopback
-        target.open("wb") as made,
+        target.open("ab") as made,
         subprocess.Popen(["zstd", "-dcq"], stdin=subprocess.PIPE, stdout=made) as zstd,
     ):
         assert zstd.stdin

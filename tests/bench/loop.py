@@ -21,8 +21,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.bench.page import machine, put
-from tests.engine.conftest import CACHE, ROOT, World, succeed
+from tests.engine.conftest import ROOT, World, succeed
 from tests.world import packages, servers, world
+from tests.world.cache import CACHE
 
 ROUNDS = 3
 IMAGE = "debian:bookworm-slim"

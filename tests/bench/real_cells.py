@@ -7,6 +7,7 @@ caches were empty when the engine first built it. Start from an empty cache fold
 
 import argparse
 import json
+import re
 import subprocess
 import time
 import urllib.request
@@ -15,8 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.bench.page import machine, put
-from tests.engine.conftest import CACHE, succeed
+from tests.bench.page import PAGE, machine, put
+from tests.engine.conftest import succeed
+from tests.world.cache import CACHE
 from tests.world.servers import image_registry
 
 # CUDA, Python, target, profile.
@@ -29,6 +31,15 @@ CELLS = (
     ("12.8.1", "3.13", "ray-runtime", "slim"),
     ("12.8.1", "3.13", "runtime", "minimal"),
 )
+# What these images should not pass, GB on disk and compressed; BENCHMARKS.md tells which do.
+GOALS = {
+    "cu12.8.1-py3.13-ray-runtime": (8.0, 3.8),
+    "cu12.8.1-py3.13-ray-runtime@slim": (6.8, 3.3),
+    "cu13.1.1-py3.14-ray-runtime": (6.8, 3.3),
+    "cu13.1.1-py3.14-ray-runtime@slim": (5.6, 2.9),
+    "cu13.1.1-py3.14-runtime@minimal": (4.6, 2.5),
+}
+HEADING = re.compile(r"^### (\S+): ([\d,]+) MB on disk, ([\d,]+) MB compressed", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,13 @@ def intro() -> str:
         "compiled CUDA code was compiled and looked at, not run. Times are wall time of a stage: the longest",
         "that the history has for this stage of the pair, and with all of it cached; other work ran on the machine",
         "meanwhile. Sizes are MB (10^6 bytes).",
+        "",
+        "| image | MB on disk | goal | MB compressed (zstd) | goal |",
+        "|---|---|---|---|---|",
     ]
+    for image, disk, compressed in sorted(HEADING.findall(PAGE.read_text("utf-8"))):
+        goals = [f"{goal * 1000:,.0f}" for goal in GOALS.get(image, ())] or ["", ""]
+        text.append(f"| {image} | {disk} | {goals[0]} | {compressed} | {goals[1]} |")
     return "\n".join(text)
 
 
@@ -182,8 +199,8 @@ def main() -> None:
         with image_registry(crane, Path(folder)) as registry:
             for number in parser.parse_args().cells:
                 found = measure(*CELLS[number], registry)
-                put("real cells", intro())
                 put(f"real cell {found.cell}", "\n".join(section(found)), after="real cells")
+                put("real cells", intro())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """One engine, one hermetic world and one way to call the module, for all engine tests."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,12 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.world import servers, world
+from tests.world.cache import CACHE
 
 ROOT = Path(__file__).resolve().parents[2]
-CACHE = Path(
-    os.environ.get("CSLR_IMAGES_CACHE")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cslr-images"
-)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,13 @@ def test_cells_takes_any_filter() -> None:
     assert printed.split() == ["cu13.1.1-py3.14-ray-runtime"]
 
 
+def test_checks_are_functions_and_dagger_check_runs_them() -> None:
+    assert succeed("call", "lint-locks") == "16 locks are what the matrix asks for\n"
+    answer = dagger("check", "lint-matrix")
+    assert answer.status == 0, answer.err[-4000:]
+    assert "lintMatrix" in answer.err
+
+
 def test_the_plan_tells_what_is_compiled_and_why() -> None:
     printed = succeed("call", "--sources=registries", "plan", *CELL)
     assert "compile torch-scatter==2.1.2" in printed

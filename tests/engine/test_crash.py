@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from tests.engine.conftest import CACHE, ROOT, World
+from tests.engine.conftest import ROOT, World
 from tests.engine.test_matrix import PROMISES
 from tests.world import world
+from tests.world.cache import CACHE
 
 CELLS = ("--cuda=cpu", "--target=runtime", "--disk-floor=1")
 

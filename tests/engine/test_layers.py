@@ -10,12 +10,19 @@ from tests.world import world
 PAIR = ("--cuda=cpu", "--python=3.13")
 
 
-def published(small: World, registry: int, target: str, tag: str, matrix: Path | None = None) -> list[str]:
+def published(
+    small: World,
+    registry: int,
+    target: str,
+    tag: str,
+    matrix: Path | None = None,
+    pair: tuple[str, ...] = PAIR,
+) -> list[str]:
     """Publish an image and return its layers' digests."""
     succeed(
         *small.words(matrix=matrix),
         "build",
-        *PAIR,
+        *pair,
         f"--target={target}",
         "publish",
         f"--address=127.0.0.1:{registry}/layers:{tag}",
@@ -49,5 +56,15 @@ def test_a_new_ray_leaves_the_layers_below_untouched(small: World, registry: int
 def test_devel_and_runtime_images_share_the_layers_of_the_environment(small: World, registry: int) -> None:
     runtime = published(small, registry, "ray-runtime", "shared-runtime")
     devel = published(small, registry, "ray-devel", "shared-devel")
-    assert devel[-2:] == runtime[-2:], "the environment, and Ray"
-    assert not set(devel[1:-2]) & set(runtime[1:-2]), "above Debian's, the bases are their own"
+    assert devel[-3:] == runtime[-3:], "the libraries, the environment, and Ray"
+    assert not set(devel[1:-3]) & set(runtime[1:-3]), "above Debian's, the bases are their own"
+
+
+def test_both_pythons_of_a_line_share_the_layer_of_cudas_libraries(small: World, registry: int) -> None:
+    line = ("--cuda=12.8.1",)
+    one, two = (
+        published(small, registry, "runtime", f"libraries-{python}", pair=(*line, f"--python={python}"))
+        for python in ("3.13", "3.14")
+    )
+    assert one[:-1] == two[:-1], "the base, and the libraries"
+    assert one[-1] != two[-1], "the environment"

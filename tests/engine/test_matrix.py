@@ -77,6 +77,7 @@ def test_one_bad_cell_fails_alone_and_the_call_with_it(bad: tuple[Answer, Path])
 def test_the_call_says_which_cell_failed_and_shows_the_table(bad: tuple[Answer, Path]) -> None:
     said = bad[0].err
     assert f"{POISONED}: verification at verify" in said
+    assert "debug --cuda=12.8.1 --python=3.13 --target=marimo-runtime terminal\n" in said
     assert re.search(r"17 ok, 1 failed, 0 not run", said)
     assert "Traceback" not in said
     assert "TaskGroup" not in said

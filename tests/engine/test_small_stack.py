@@ -168,7 +168,7 @@ def test_the_sizes_of_an_image_are_told_and_compared(small: World, tmp_path: Pat
     before = tmp_path / "runtime.json"
     before.write_text(succeed(*sizes, "--target=runtime", "--format=json"), "utf-8")
     found = json.loads(before.read_text("utf-8"))
-    assert list(found["layers"]) == ["runtime-base", "pack"]
+    assert list(found["layers"]) == ["runtime-base", "libraries", "pack"]
     assert sum(found["layers"].values()) == sum(found["packages"].values()) == found["total"]
     assert {"pip:torch", "conda:python", "toolkit"} <= set(found["packages"])
     assert any(name.startswith("debian:") for name in found["packages"])

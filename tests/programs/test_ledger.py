@@ -78,6 +78,14 @@ def test_a_layer_of_the_environment_alone_is_counted_like_it(root: Path) -> None
     assert set(layer) == set(names)
 
 
+def test_a_layer_whose_packages_list_their_files_elsewhere_is_counted_by_them(root: Path) -> None:
+    shared = root / "opt/env/lib/pkg"
+    (root / SITE / "pkg").rename(shared)
+    (root / SITE / "pkg").symlink_to("../../pkg")
+    found = ledger(shared, "--at", "opt/env/lib/pkg", "--lists", str(root / "opt/env"))
+    assert found["packages"] == {"pip:my-pkg": 42}
+
+
 def test_parts_of_a_library_tell_what_strip_would_take(root: Path, tmp_path: Path) -> None:
     source = tmp_path / "one.c"
     source.write_text("static int hidden(int x) { return x; }\nint shown(int x) { return hidden(x); }\n")

@@ -5,6 +5,7 @@ import csv
 import ctypes.util
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,24 @@ def test_hard_links(short: Path) -> None:
     assert first.stat().st_ino == second.stat().st_ino
     assert first.stat().st_size < len(original)
     assert outside.read_bytes() == original
+
+
+def test_packages_behind_a_link_have_true_records_and_folders_their_times(short: Path) -> None:
+    root = short / "root"
+    site = root / "lib/python3.13/site-packages"
+    library = compile_library(
+        root / "lib/own", "lib.so", "static int h(void) { return 1; } int x(void) { return h(); }"
+    )
+    info = site / "own-1.dist-info"
+    info.mkdir(parents=True)
+    (site / "own").symlink_to("../../own")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(library.read_bytes()).digest()).rstrip(b"=").decode()
+    (info / "RECORD").write_text(f"own/lib.so,sha256={digest},{library.stat().st_size}\n")
+    os.utime(library.parent, (1, 1))
+    report = strip_libs.strip_tree(root, "unneeded", 1, sys.executable)
+    assert report.records == 1
+    assert wrong_records(site) == []
+    assert library.parent.stat().st_mtime == 1
 
 
 def test_what_is_left_alone(short: Path) -> None:

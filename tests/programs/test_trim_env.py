@@ -70,6 +70,16 @@ def test_the_packages_list_of_files_is_true_afterwards(env: Path) -> None:
     assert len(there) == 5
 
 
+def test_folders_keep_their_times(env: Path) -> None:
+    folders = [env / SITE / "pkg", env / SITE / "pkg-1.dist-info"]
+    for folder in folders:
+        os.utime(folder, (1, 1))
+    trim(
+        env, [{"name": "tests", "remove": ["lib/**/tests/**"]}, {"name": "docs", "remove": ["share/doc/**"]}]
+    )
+    assert [folder.stat().st_mtime for folder in folders] == [1, 1]
+
+
 def test_what_must_stay_stays_and_the_first_rule_counts(env: Path) -> None:
     rules = [
         {"name": "first", "remove": ["**/data/**"]},

@@ -26,6 +26,7 @@ AROUND = {
     "pages.py",
     "read_pages.py",
     "site.py",
+    "step.py",
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ci import commands
-from ci.dockerfile import dockerfile
+from ci.dockerfile import INDEX, WRITERS, dockerfile
 from ci.pair import needed_pages
 from ci.plan import Plan, Planner
 from ci.shop import Options
@@ -108,3 +108,29 @@ def test_ray_comes_from_where_it_is_asked_for(mode: str) -> None:
 def test_stripping_is_a_step_of_each_layer() -> None:
     text = written("registries", "13.1.1", "3.14", Options(profile="slim"))["Dockerfile"]
     assert len(re.findall(r"strip_libs\.py /opt/(packed|added) --mode unneeded$", text, re.MULTILINE)) == 3
+
+
+def test_cudas_libraries_are_a_layer_of_their_own() -> None:
+    text = written("registries", "12.8.1", "3.14")["Dockerfile"]
+    own = "COPY --from=packed-default /opt/packed/lib/python3.14/site-packages/nvidia /opt/env/lib/nvidia\n"
+    assert text.count(own + "COPY --from=packed-default-rest /opt/packed /opt/env\n") == 2
+    assert "site-packages/nvidia" not in written("upstream", "cpu", "3.13")["Dockerfile"]
+
+
+@pytest.mark.parametrize("profile", ["upstream", "registries"])
+def test_every_stage_of_a_plan_is_written(profile: str) -> None:
+    made = {stage.name for plan in plans(profile, "12.8.1", "3.13") for stage in plan.stages}
+    assert made - set(WRITERS) == {"image"}
+
+
+def test_apts_steps_do_not_know_the_package_index() -> None:
+    for stage in written("registries", "12.8.1", "3.13")["Dockerfile"].split("\nFROM ")[1:]:
+        before = stage.split("install_debs.sh ", 1)[0]
+        assert "install_debs.sh" not in stage or not any(f"ARG {name}" in before for name in INDEX)
+
+
+def test_the_file_says_what_its_reader_should_know() -> None:
+    head, text = written("upstream", "12.8.1", "3.14")["Dockerfile"].split("\nFROM ", 1)
+    assert "for people without Dagger, from the `upstream` sources" in head
+    assert "# Note: torch 2.11.0 is the last release with cu128 wheels" in head
+    assert "# torch-scatter 2.1.2: compile (no cp314 wheel on the PyG page for torch 2.11.0+cu128)" in text

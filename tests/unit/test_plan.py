@@ -195,8 +195,8 @@ def test_the_memory_of_a_job_reaches_the_compilation() -> None:
     assert plan("cu12.8.1-py3.13-devel").spec("wheels", WheelsSpec).job_gb == 3.5
 
 
-def test_libraries_are_stripped_only_when_asked() -> None:
-    assert plan("cu12.8.1-py3.13-runtime").spec("pack", PackSpec).strip == "no"
+def test_symbols_are_stripped_only_when_asked() -> None:
+    assert plan("cu12.8.1-py3.13-runtime").spec("pack", PackSpec).strip == "debug"
     stripped = plan("cu12.8.1-py3.13-runtime", options=Options(profile="slim"))
     assert stripped.spec("pack", PackSpec).strip == "unneeded"
     plain = digests(plan("cu12.8.1-py3.13-runtime"))
@@ -918,3 +918,20 @@ def test_the_six_images_of_a_pair_share_the_layers_of_their_environment() -> Non
     slim = plan("cu12.8.1-py3.13-runtime", "registries", options=Options(profile="slim"))
     assert slim.layer_key("pack") != plans["runtime"].layer_key("pack")
     assert slim.layer_key("runtime-base") == plans["runtime"].layer_key("runtime-base")
+
+
+def test_cudas_libraries_are_a_layer_that_both_pythons_of_a_line_share() -> None:
+    one, two = (plan(f"cu12.8.1-py{python}-ray-runtime", "registries") for python in ("3.13", "3.14"))
+    assert one.layer_key("libraries") == two.layer_key("libraries")
+    assert one.layer_key("pack") != two.layer_key("pack")
+    other = plan("cu13.1.1-py3.14-ray-runtime", "registries")
+    slim = plan("cu12.8.1-py3.13-ray-runtime", "registries", options=Options(profile="slim"))
+    assert len({made.layer_key("libraries") for made in (one, other, slim)}) == 3
+
+
+@pytest.mark.parametrize(("profile", "pins"), [("registries", "nvidia-cublas==13"), ("upstream", None)])
+def test_without_a_gpu_the_libraries_are_a_layer_where_torch_brings_them(
+    profile: str, pins: str | None
+) -> None:
+    libraries = plan("cpu-py3.13-runtime", profile).spec("pack", PackSpec).libraries
+    assert libraries is None if pins is None else libraries and libraries.startswith(pins)

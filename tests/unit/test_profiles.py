@@ -19,9 +19,15 @@ def test_the_shipped_profiles_are_told_with_all_that_they_take_and_give_up() -> 
             assert f"{promise}: {reason}" in said
 
 
-def test_the_default_profile_takes_nothing_and_gives_up_nothing() -> None:
-    profile = default_matrix().profiles["default"]
-    assert (profile.rules, profile.strip, profile.toolkit, profile.gives_up) == ((), "no", True, {})
+def test_the_default_profile_gives_up_nothing_and_full_takes_nothing() -> None:
+    profiles = default_matrix().profiles
+    assert (profiles["default"].gives_up, profiles["default"].strip, profiles["default"].toolkit) == (
+        {},
+        "debug",
+        True,
+    )
+    full = profiles["full"]
+    assert (full.rules, full.strip, full.toolkit, full.gives_up) == ((), "no", True, {})
 
 
 def test_every_rule_is_noticed_by_a_promise_that_its_profiles_keep() -> None:

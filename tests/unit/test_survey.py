@@ -2,10 +2,13 @@
 
 import re
 
+import pytest
+
+from ci.errors import UserError
 from ci.plan import Plan
 from ci.records import BuildRecord, History, StageRun
 from ci.shop import Options
-from ci.survey import Survey, github, left_out, survey, text
+from ci.survey import Survey, changed, document, github, left_out, survey, text
 from tests.unit.planning import CELLS, explain, matrix_with, plan, pyg_page
 
 DIGEST = re.compile(r"\b[0-9a-f]{12}\b")
@@ -35,7 +38,7 @@ def test_a_plan_reads_as_a_table_of_stages_with_reasons_and_notes() -> None:
         "  ray           …  Ray 2.60.0 from the package index\n"
         "  runtime-base  …  compilers for JIT on nvidia/cuda:13.1.1-base-ubuntu24.04;"
         " torch's wheels bring CUDA's libraries\n"
-        "  pack          …  the environment as conda-pack exports it for /opt/env\n"
+        "  pack          …  the environment as conda-pack exports it for /opt/env, for profile default\n"
         "  image         …  cu13.1.1-py3.14-ray-runtime: user, environment, labels\n"
         "  note: PyTorch publishes no cu131 wheels: cu130 with the 13.1 toolkit"
         " (a minor difference, which torch accepts)\n"
@@ -118,3 +121,25 @@ def test_excluded_cells_are_told_with_the_reason() -> None:
 def test_the_form_for_github_is_what_strategy_matrix_takes() -> None:
     include = github([plan(CELLS[3], "registries")])["include"]
     assert include == [{"cell": CELLS[3], "cuda": "12.8.1", "python": "3.13", "target": "ray-runtime"}]
+
+
+def test_plans_that_are_as_before_are_left_out() -> None:
+    plans = [plan(name, "upstream") for name in ("cu12.8.1-py3.13-devel", "cu12.8.1-py3.13-ray-runtime")]
+    before = document(survey(plans, {}, History()))
+    assert changed(plans, before, "before.json") == []
+    newer = [plan(made.cell.id, "upstream", changes='[ray]\nversion = "2.60.1"\n') for made in plans]
+    assert [made.id for made in changed(newer, before, "before.json")] == ["cu12.8.1-py3.13-ray-runtime"]
+    assert changed(plans, '{"cells": []}', "before.json") == plans, "what was not there before is new"
+
+
+@pytest.mark.parametrize(
+    "given", ["", "[]", "{}", '{"cells": [1]}', '{"cells": [{"cell": "x"}]}', '"x"', "[" * 10_000]
+)
+def test_what_is_no_survey_is_refused(given: str) -> None:
+    with pytest.raises(UserError, match=r"^before\.json: not plans as `plan --format json` prints them$"):
+        changed([], given, "before.json")
+
+
+def test_a_selection_in_which_nothing_changed_is_said_and_empty_for_github() -> None:
+    assert text(survey([], {}, History())) == "no cell to build\n"
+    assert github([]) == {"include": []}

@@ -18,6 +18,7 @@ EPOCH = (2024, 1, 1, 0, 0, 0)
 # A shared library with symbols to strip, for the package that stands in for torch.
 LIBRARY = "static int hidden(int x) { return x + 1; }\nint stand_in(int x) { return hidden(x); }\n"
 
+LIBRARIES = "nvidia-stand-in"
 CPP_EXTENSION = '''
 """Stands in for torch.utils.cpp_extension: .cu files go to nvcc, the rest is setuptools."""
 import os
@@ -158,7 +159,13 @@ def torch(folder: Path, version: str, scratch: Path, build: str = "") -> Path:
         "torch/utils/cpp_extension.py": CPP_EXTENSION,
         "torch/lib/libstand_in.so": library.read_bytes(),
     }
-    return wheel(folder, "torch", version, files, tag="py3-none-linux_x86_64")
+    return wheel(folder, "torch", version, files, tag="py3-none-linux_x86_64", requires=(LIBRARIES,))
+
+
+def libraries(folder: Path, version: str) -> Path:
+    """Write the wheel that stands in for those of CUDA's libraries, which torch needs."""
+    files: dict[str, bytes | str] = {"nvidia/stand_in/lib/libstand_in.so.1": b"\0" * 10_000}
+    return wheel(folder, LIBRARIES, version, files, tag="py3-none-manylinux2014_x86_64")
 
 
 def extension_sdist(folder: Path, name: str, version: str, *, hungry: bool = False) -> Path:

@@ -33,6 +33,7 @@ def make(folder: Path) -> Path:
         for name in ("torchvision", "torchaudio"):
             packages.wheel(_project(folder, name), name, version)
     packages.torch(_project(folder, "torch"), OLDER, scratch, "cu128")
+    packages.libraries(_project(folder, packages.LIBRARIES), VERSION)
     packages.wheel(_project(folder, "torch-geometric"), "torch-geometric", VERSION)
     for name in ("torch-scatter", "torch-spline-conv"):
         packages.extension_sdist(_project(folder, name), name, VERSION)

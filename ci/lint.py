@@ -1,0 +1,58 @@
+"""What can be checked without building: every image can be planned, and the locks are what the matrix asks for."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ci.errors import UserError
+from ci.matrix import Cell
+from ci.plan import Plan, Planner
+from ci.requirements import STAGES, honours, wanted
+from ci.shop import Options, Shop
+from ci.sources import read_sources
+
+
+def lint_matrix(shop: Shop) -> str:
+    """Plan every image: each cell, for each profile, from all sources; indexes are not looked at.
+
+    Raises:
+        UserError: one of them cannot be planned.
+    """
+    matrix, count = shop.matrix, sum(1 for _ in _plans(shop))
+    profiles, sources = ", ".join(matrix.profiles), ", ".join(matrix.torch)
+    return f"{count} plans: {len(_cells(shop))} cells, profiles {profiles}, sources {sources}\n"
+
+
+def lint_locks(shop: Shop) -> str:
+    """Compare the locks with the matrix, for the sources that have any.
+
+    Raises:
+        UserError: a stage of a pair has no lock, or one that is not what the matrix asks for.
+    """
+    folders = {path.split("/")[-3] for path in shop.lock.places().values()}
+    pairs = {cell.pair_id: cell.cuda for cell in _cells(shop)}
+    right, wrong = 0, []
+    for name in sorted(folders & set(shop.matrix.torch)):
+        for pair, cuda in pairs.items():
+            for stage in STAGES:
+                found = shop.lock.requirements(name, pair, stage)
+                if found and honours(found, wanted(stage, shop.matrix, shop.matrix.torch[name][cuda])):
+                    right += 1
+                else:
+                    wrong.append(f"{name}/{pair}/{stage}.txt")
+    if wrong:
+        raise UserError(
+            f"not what the matrix asks for, so write them anew by requirements/relock.py: {', '.join(wrong)}"
+        )
+    return f"{right} locks are what the matrix asks for\n"
+
+
+def _plans(shop: Shop) -> Iterator[Plan]:
+    for name in shop.matrix.torch:
+        sources = shop.sources if name == shop.profile else read_sources(name)
+        for profile in shop.matrix.profiles:
+            planner = Planner(replace(shop, profile=name, sources=sources), {}, Options(profile=profile))
+            yield from (planner.plan(cell) for cell in _cells(shop))
+
+
+def _cells(shop: Shop) -> list[Cell]:
+    return [cell for cell in shop.matrix.cells if not shop.matrix.excluded(cell)]

@@ -1,0 +1,19 @@
+"""A step: a command of a stage, and the container in which it runs."""
+
+from dataclasses import dataclass
+
+import dagger
+from dagger import ReturnType
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of a stage, and the container as it is before the command."""
+
+    stage: str
+    before: dagger.Container
+    command: tuple[str, ...]
+
+    def after(self, expect: ReturnType = ReturnType.SUCCESS) -> dagger.Container:
+        """Return the container as the command leaves it."""
+        return self.before.with_exec(list(self.command), expect=expect)

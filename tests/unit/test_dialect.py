@@ -1,0 +1,28 @@
+"""What the module asks of Dagger's client, and how it describes itself to the engine."""
+
+from tests.world import dialect
+
+
+def test_the_client_has_what_is_taken_from_it() -> None:
+    # Methods are mypy's affair here; under the newest client, tests/engine/test_newest_client.py looks for them.
+    used = dialect.used()
+    assert {f"dagger.{name}" for name in dialect.imported()} <= used
+    assert {"dagger.check", "Container.with_exec(expect=)", "Container.with_mounted_cache(sharing=)"} <= used
+
+
+def test_every_function_and_argument_has_text() -> None:
+    found = dialect.described()
+    assert [name for name, function in found.items() if name and not function["doc"]] == []
+    assert [
+        (name, one)
+        for name, function in found.items()
+        for one, (_, doc, _) in function["takes"].items()
+        if doc in ("", "None")
+    ] == []
+
+
+def test_checks_take_no_argument_and_are_kept_for_a_session_at_most() -> None:
+    checks = {name: function for name, function in dialect.described().items() if function["check"]}
+    assert set(checks) == {"lint_matrix", "lint_locks"}
+    assert [function["takes"] for function in checks.values()] == [{}, {}]
+    assert {function["cache"] for function in checks.values()} == {"session"}

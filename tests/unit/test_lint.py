@@ -1,0 +1,48 @@
+"""The checks that need no argument: they pass for what is shipped, and say what is wrong with what is not."""
+
+from dataclasses import replace
+
+from ci.lint import lint_locks, lint_matrix
+from ci.lock import read_lock
+from ci.matrix import default_matrix
+from ci.shop import Shop
+from ci.sources import read_sources
+from tests.unit.mistakes import mistake
+from tests.unit.planning import code, matrix_with
+
+SHIPPED = Shop(
+    matrix=default_matrix(),
+    profile="upstream",
+    sources=read_sources("upstream"),
+    lock=read_lock(),
+    code=code(),
+)
+
+
+def test_what_is_shipped_is_right() -> None:
+    matrix = SHIPPED.matrix
+    images = len(matrix.cells) * len(matrix.profiles) * len(matrix.torch)
+    assert lint_matrix(SHIPPED).startswith(f"{images} plans: ")
+    assert lint_locks(SHIPPED) == f"{4 * len(matrix.pairs)} locks are what the matrix asks for\n"
+
+
+def test_excluded_cells_are_not_planned() -> None:
+    fewer = matrix_with('[[excludes]]\nonly = "*-py3.14-*"\nreason = "for a test"\n')
+    images = len([cell for cell in fewer.cells if cell.python != "3.14"]) * len(fewer.profiles) * 2
+    assert lint_matrix(replace(SHIPPED, matrix=fewer)).startswith(f"{images} plans: ")
+
+
+def test_a_lock_that_the_matrix_left_behind_is_named() -> None:
+    marimo = SHIPPED.matrix.marimo.model_copy(update={"version": "99.1"})
+    newer = SHIPPED.matrix.model_copy(update={"marimo": marimo})
+    message = mistake(lambda: lint_locks(replace(SHIPPED, matrix=newer)))
+    assert "registries/cpu-py3.13/marimo.txt" in message
+    assert "ray.txt" not in message
+
+
+def test_a_cell_that_the_sources_cannot_give_fails_the_check() -> None:
+    lacking = SHIPPED.matrix.torch | {"registries": {}}
+    message = mistake(
+        lambda: lint_matrix(replace(SHIPPED, matrix=SHIPPED.matrix.model_copy(update={"torch": lacking})))
+    )
+    assert "[torch.registries] has no row for CUDA 12.8.1" in message

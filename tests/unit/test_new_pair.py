@@ -1,0 +1,69 @@
+"""A pair more in matrix.toml, and nothing else, is in everything that is made from it."""
+
+from importlib import resources
+
+import pytest
+
+from ci.generate import generated
+from ci.lock import read_lock
+from ci.main import CslrImages
+from ci.matrix import Matrix, default_matrix, read_matrix
+from ci.plan import Planner
+from ci.reference import reference
+from ci.shop import Options, Shop
+from ci.sources import profiles, read_sources
+from ci.specs import CondaSpec
+from ci.survey import github
+from tests.unit.planning import TARGETS, code
+
+PAIR = """
+[[pairs]]
+cuda = "13.1.1"
+python = "3.15"
+phases = { runtime = 2, devel = 6 }
+"""
+ID = "cu13.1.1-py3.15"
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Matrix:
+    """Return the module's matrix with the pair at its end."""
+    return read_matrix(resources.files("ci").joinpath("matrix.toml").read_text("utf-8") + PAIR)
+
+
+def shop(matrix: Matrix, name: str) -> Shop:
+    """Return what plans of a matrix are made from."""
+    return Shop(matrix=matrix, profile=name, sources=read_sources(name), lock=read_lock(), code=code())
+
+
+def test_it_has_cells(matrix: Matrix) -> None:
+    assert [cell.id for cell in matrix.select(python=["3.15"])] == [f"{ID}-{target}" for target in TARGETS]
+    assert len(matrix.select(phase=[6])) == 3
+
+
+@pytest.mark.parametrize("name", profiles())
+def test_it_is_planned_for_its_own_python(matrix: Matrix, name: str) -> None:
+    planner = Planner(shop(matrix, name), {})
+    plans = [planner.plan(cell) for cell in matrix.pair("13.1.1", "3.15")]
+    assert [row["cell"] for row in github(plans)["include"]] == [f"{ID}-{target}" for target in TARGETS]
+    assert plans[0].spec("conda", CondaSpec).packages == ("python=3.15.*", "pip")
+
+
+def test_it_is_in_every_generated_file(matrix: Matrix) -> None:
+    before = generated(shop(default_matrix(), "upstream"), Options(), {})
+    after = generated(shop(matrix, "upstream"), Options(), {})
+    assert set(after) - set(before) == {f"dockerfiles/{ID}/Dockerfile"}
+    assert "python=3.15.*" in after[f"dockerfiles/{ID}/Dockerfile"]
+    changed = {path for path in before if after[path] != before[path]}
+    assert changed == {"dockerfiles/docker-bake.json", ".github/workflows/images.yml", ".gitlab-ci.yml"}
+    assert '"cu13_1_1-py3_15": {' in after["dockerfiles/docker-bake.json"]
+    for path in (".github/workflows/images.yml", ".gitlab-ci.yml"):
+        runs = after[path].split("# Wednesday", 1)[1].split("# Friday", 1)[0]
+        assert f"#   {ID}: runtime, ray-runtime, marimo-runtime\n" in runs
+        assert "3.13, 3.14, 3.15" in after[path]
+
+
+def test_it_is_in_the_reference(matrix: Matrix) -> None:
+    page = reference(CslrImages, matrix)
+    assert "| `13.1.1` | `3.15` | runtimes 2, devels 6 |" in page
+    assert "`3.13`, `3.14`, `3.15` | required |" in page
