@@ -359,10 +359,12 @@ class CslrImages:
 
     @public(cache="never")
     async def debug(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
-        """Give the container in which a cell's failing command runs, as it was before: `debug … terminal`.
+        """Give the container in which a cell's failing command runs, as it was before the command.
 
-        The command is in it: `sh /run/cslr-images/failed.sh`. Without a terminal, `debug … export --path failed.tar`
-        writes it as an image; `./daggerw debug …` does the one or the other.
+        The command is in it: `sh /run/cslr-images/failed.sh`. With `terminal` after the call it opens there, with
+        `export --path failed.tar` it is written as an image; `./daggerw debug` does the one or the other.
+
+        Example: `debug --cuda 12.8.1 --python 3.13 --target ray-runtime`.
         """
         desk = await self._desk()
         return await opened(desk, desk.matrix.cell(cuda, python, target))
