@@ -240,6 +240,7 @@ def _new_cuda(scene: Scene, version: Version, like: str | None = None) -> Offer:
                 ("cuda", cuda): {"wheel_tag": tag},
                 ("torch", scene.shop.profile, cuda): row.model_dump(),
                 ("pairs",): ({"cuda": cuda, "python": python},),
+                ("schedule",): {},  # its phases are those of the pairs that are not looked at
             }
         )
         pin = next(one for one in pins(added) if one.cuda == cuda)

@@ -203,6 +203,12 @@ def test_a_new_cuda_is_judged_for_each_python() -> None:
     assert "13.3.0" not in found.note
 
 
+def test_a_schedule_does_not_hinder_a_look_at_a_new_cuda() -> None:
+    run = '{ weekday = "Monday", at = "02:00", phases = [1] }'
+    found = look(*upstream(f"[schedule]\nruns = [{run}]\n"))["cuda"]
+    assert states(found, "13.2.0")["cu13.2.0-py3.14-runtime"] == "possible"
+
+
 def test_a_cuda_without_wheels_of_its_minor_takes_those_of_an_older_one() -> None:
     for cuda, told in (
         ("13.4.0", "with the cu132 wheels"),
