@@ -5,6 +5,7 @@ several levels and gzip. Times are those of one thread, as ratios to zstd's defa
 """
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -53,8 +54,7 @@ def main() -> None:
         for way, command in WAYS.items():
             packed = folder / "packed"
             seconds = run(command, folder / "layers.tar", packed)
-            back = run([command[0], "-dc"], packed, folder / "null")
-            (folder / "null").unlink()
+            back = run([command[0], "-dc"], packed, Path(os.devnull))
             found[way] = (packed.stat().st_size, seconds, back)
             packed.unlink()
             print(f"{way}: {found[way]}", flush=True)

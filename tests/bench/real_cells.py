@@ -70,7 +70,10 @@ def history() -> list[dict[str, Any]]:
 
 def newest(cell: str) -> dict[str, Any]:
     """Return the newest finished record of a cell."""
-    return next(record for record in reversed(history()) if record["cell"] == cell and "seconds" in record)
+    finished = (record for record in reversed(history()) if record["cell"] == cell and "seconds" in record)
+    for record in finished:
+        return record
+    raise SystemExit(f"{cell}: no finished record; was there too little free disk?")
 
 
 def measure(cuda: str, python: str, target: str, profile: str, registry: int) -> Measured:

@@ -1,14 +1,14 @@
 """A Dockerfile of this module, built by the engine's own BuildKit, gives the image that Dagger composes."""
 
-import shutil
 import sys
 from dataclasses import dataclass
 
 import pytest
 
-from tests.engine.conftest import ROOT, World, succeed
+from tests.engine.conftest import World, succeed
 from tests.world import images
 from tests.world.cache import CACHE
+from tests.world.dockerfile import write_context
 
 PAIR = ("--cuda=cpu", "--python=3.13")
 TARGET = "marimo-runtime"
@@ -33,19 +33,13 @@ class Both:
 
 @pytest.fixture(scope="module")
 def both(small: World, registry: int, tmp_path_factory: pytest.TempPathFactory) -> Both:
-    context = tmp_path_factory.mktemp("context")
-    for name in ("programs", "locks"):
-        shutil.copytree(ROOT / "ci" / name, context / "ci" / name)
-    folder = "dockerfiles/cpu-py3.13"
-    succeed(*small.words(), "dockerfile", *PAIR, "export", f"--path={context / folder}")
-    file = context / folder / "Dockerfile"
-    # The newest syntax would be read from Docker Hub; the engine's own will do.
-    file.write_text(file.read_text("utf-8").replace("# syntax=", "# not read here: "), "utf-8")
     repository = f"127.0.0.1:{registry}/parity"
     composed, built = f"{repository}:composed", f"{repository}:built"
     succeed(*small.words(), "build", *PAIR, f"--target={TARGET}", "publish", f"--address={composed}")
+    context = tmp_path_factory.mktemp("context")
+    file = write_context(context, *small.words(), "dockerfile", *PAIR)
     program = (sys.executable, "-m", "tests.world.docker_build")
-    succeed("run", *program, str(context), f"{folder}/Dockerfile", TARGET, str(small.port), built)
+    succeed("run", *program, str(context), file, TARGET, built, str(small.port))
     crane = next(CACHE.glob("parts/tools-*/crane"))
     return Both(images.read(crane, composed), images.read(crane, built))
 
