@@ -51,6 +51,7 @@ def section(composed: images.Image, built: images.Image) -> list[str]:
     """Tell what is the same, and everything that is not."""
     every, odd = images.differing(composed, built, {}), images.differing(composed, built, FILES)
     keys = [key for key in KEYS if composed.config.get(key) != built.config.get(key)]
+    same = len({**composed.files, **built.files}) - len(every)
     packages = sorted(composed.packages ^ built.packages)
     kinds = Counter(name.split()[0] for name in composed.packages & built.packages)
     counted = ", ".join(f"{count} of {kind}" for kind, count in sorted(kinds.items()))
@@ -63,7 +64,7 @@ def section(composed: images.Image, built: images.Image) -> list[str]:
         "|---|---|---|",
         f"| packages with versions | {counted} | {', '.join(packages) or 'none'} |",
         f"| configuration | {len(KEYS) - len(keys)} of {len(KEYS)} keys | {', '.join(keys) or 'none'} |",
-        f"| files | {len({**composed.files, **built.files}) - len(every):,} | {len(every)}, {len(odd)} without a reason |",
+        f"| files | {same:,} | {len(every)}, {len(odd)} without a reason |",
         "",
         *(f"- may differ: `{pattern}`: {why}" for pattern, why in FILES.items()),
         *(f"- differs: `{one.split(':')[0]}`" for one in odd[:40]),

@@ -70,10 +70,10 @@ def history() -> list[dict[str, Any]]:
 
 def newest(cell: str) -> dict[str, Any]:
     """Return the newest finished record of a cell."""
-    finished = (record for record in reversed(history()) if record["cell"] == cell and "seconds" in record)
-    for record in finished:
-        return record
-    raise SystemExit(f"{cell}: no finished record; was there too little free disk?")
+    finished = [record for record in history() if record["cell"] == cell and "seconds" in record]
+    if not finished:
+        raise SystemExit(f"{cell}: no finished record; was there too little free disk?")
+    return finished[-1]
 
 
 def measure(cuda: str, python: str, target: str, profile: str, registry: int) -> Measured:
