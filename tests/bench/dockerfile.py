@@ -39,7 +39,7 @@ def main() -> None:
             call("build", *PAIR, f"--target={TARGET}", "publish", f"--address={composed}")
             print(f"composed in {time.monotonic() - began:.0f} s", flush=True)
             context = folder / "context"
-            file = write_context(context, "call", "dockerfile", *PAIR)
+            file = write_context(context, "cpu-py3.13", "call", "dockerfile", *PAIR)
             began = time.monotonic()
             program = (sys.executable, "-m", "tests.world.docker_build")
             succeed("run", *program, str(context), file, TARGET, built)

@@ -37,7 +37,7 @@ def both(small: World, registry: int, tmp_path_factory: pytest.TempPathFactory) 
     composed, built = f"{repository}:composed", f"{repository}:built"
     succeed(*small.words(), "build", *PAIR, f"--target={TARGET}", "publish", f"--address={composed}")
     context = tmp_path_factory.mktemp("context")
-    file = write_context(context, *small.words(), "dockerfile", *PAIR)
+    file = write_context(context, "cpu-py3.13", *small.words(), "dockerfile", *PAIR)
     program = (sys.executable, "-m", "tests.world.docker_build")
     succeed("run", *program, str(context), file, TARGET, built, str(small.port))
     crane = next(CACHE.glob("parts/tools-*/crane"))
