@@ -64,6 +64,7 @@ def folder_over_http(folder: Path, faults: dict[str, int] | None = None, wanted:
 @contextmanager
 def image_registry(crane: Path, folder: Path) -> Iterator[int]:
     """Run a registry without authentication on a free port of 127.0.0.1; gives the port."""
+    folder.mkdir(exist_ok=True)
     port = _free_port()
     address = f"127.0.0.1:{port}"
     command = [str(crane), "registry", "serve", "--address", address, "--disk", str(folder)]
