@@ -40,9 +40,7 @@ class Profile(Document):
     gives_up: dict[PromiseName, Line] = Field(default_factory=dict)
 
 
-def told(
-    profiles: Mapping[str, Profile], rules: Mapping[str, Rule], promises: Sequence[PromiseName]
-) -> str:
+def told(profiles: Mapping[str, Profile], rules: Mapping[str, Rule], promises: Sequence[PromiseName]) -> str:
     """Return for people what each profile takes out of runtime images, what it keeps of the promises, what it gives up.
 
     The promises are those of the matrix; an image makes those of them that are for its target.

@@ -23,7 +23,10 @@ def test_each_profile_names_the_promises_that_it_keeps() -> None:
     profiles = {"one": Profile(), "two": Profile(gives_up={"imports": "nothing to import"})}
     lines = told(profiles, {}, ["versions", "imports"]).splitlines()
     start = "  promises, where they are for its target, "
-    assert [line.removeprefix(start) for line in lines if line.startswith(start)] == ["versions, imports", "versions"]
+    assert [line.removeprefix(start) for line in lines if line.startswith(start)] == [
+        "versions, imports",
+        "versions",
+    ]
 
 
 def test_the_default_profile_gives_up_nothing_and_full_takes_nothing() -> None:
