@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ci.lock import read_lock
-from tests.programs.conftest import Run
+from ci.matrix import default_matrix
+from tests.programs.conftest import PROGRAMS, Run
 from tests.world.servers import folder_over_http
 
 PYTHON = "3.14"
@@ -57,6 +58,22 @@ def test_an_interpreter_without_conda_works(
     assert found
     with_pip(prefix, tools, clean_env, found[1])
     works(prefix)
+    # The rule that takes out manuals takes nothing that the promise is about; one that took more would be noticed.
+    env = clean_env | {
+        "PYTHONTZPATH": f"{prefix}/share/zoneinfo"
+    }  # the machine may have time zones of its own
+    docs = default_matrix().rules["docs"].remove
+    for remove, noticed in (
+        (docs, ""),
+        (["share/**"], "no time zones"),
+        (["s*/**"], "no certificate is trusted"),
+    ):
+        (rules := short / "rules.json").write_text(json.dumps([{"name": "docs", "remove": remove}]), "utf-8")
+        run("trim_env.py", prefix, "--rules", rules)
+        command = [prefix / "bin/python3", PROGRAMS / "promises/standard_library.py"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == bool(noticed), done.stderr
+        assert noticed in done.stderr
 
 
 def test_nothing_names_the_place_where_it_was_built(tree: Path) -> None:
@@ -72,7 +89,8 @@ def test_a_standalone_build_is_fetched_from_the_mirror_and_works(
     served = short / "served"
     (served / "mirror" / BUILD).mkdir(parents=True)
     with tarfile.open(served / "mirror" / BUILD / ARCHIVE, "w:gz", compresslevel=1) as archive:
-        archive.add(tree, "python")
+        # Time zones are links out of the tree, which a standalone build has not and uv does not take.
+        archive.add(tree, "python", filter=lambda one: None if "/zoneinfo" in one.name else one)
     # What uv knows of builds, with the one that is here; where it is does not say, the mirror does.
     build = {
         "name": "cpython",
