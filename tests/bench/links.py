@@ -57,7 +57,7 @@ def told(found: dict[str, int]) -> list[str]:
     return [
         f"What must stay: {linked:,.0f} MB are CUDA libraries that torch's own libraries link, and without one of them",
         f"`import torch` fails; {named:,.0f} MB are loaded by name when they are used (cuDNN's engines, NVRTC);",
-        f"{found['torch'] / 1e6:,.0f} MB are torch's own. Most of it is GPU code in files that NVIDIA and PyTorch publish",
+        f"{found['torch'] / 1e6:,.0f} MB are torch's own. Most of it is GPU code in files that are published",
         "whole; no tool takes architectures out of a linked library. Of CUDA's libraries neither explains",
         f"{rest_size:,.0f} MB ({names}).",
     ]
