@@ -24,6 +24,7 @@ from tests.world import world
 from tests.world.cache import CACHE
 
 CELLS = ("--cuda=cpu", "--target=runtime", "--disk-floor=1")
+CHANNEL_MADE = "linux-64/readline-"  # what make_channel.py prints of a channel that is made
 
 
 @pytest.fixture
@@ -63,15 +64,13 @@ def test_a_killed_engine_loses_nothing(small: World, own_cache: Path, tmp_path: 
     assert second.returncode == 0, second.stderr[-4000:]
     assert "1 ok, 0 failed, 0 not run" in second.stdout
     # What was finished is not run again: the channel takes the longest of it.
-    again = [line for line in second.stderr.splitlines() if "make_channel.py build" in line]
-    assert again == [] or "CACHED" in second.stderr
+    assert CHANNEL_MADE in log.read_text("utf-8", "replace")
+    assert CHANNEL_MADE not in second.stderr
     printed = subprocess.run(
         [*words, "history", "contents"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     ).stdout
     records = [json.loads(line) for line in printed.splitlines()]
     assert [record["status"] for record in records] == ["building", "building", "ok"]
-    stages = {stage["name"]: stage["seconds"] for stage in records[-1]["stages"]}
-    assert stages["channel"] < 5, "finished before the engine was killed"
 
 
 def test_a_killed_client_loses_nothing(small: World, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from engine import server
 from engine.arguments import completed
 from engine.network import free_port, routed
 from engine.oci import Layout
-from engine.places import PROJECT, Marks, Places
+from engine.places import PROJECT, VERSION, Marks, Places
 
 ROUTES = """\
 default via 172.30.0.1 dev eth0
@@ -183,3 +183,19 @@ def test_every_command_of_daggerws_own_is_in_its_help(tmp_path: Path) -> None:
     own |= set(re.search(r"^  ([a-z |]+)\) ;;$", script, re.MULTILINE)[1].split(" | ")) - {"help"}  # type: ignore[index]
     assert own == {"clean", "debug", "logs", "status", "stop", "sweep"}
     assert own <= set(re.findall(r"^  daggerw (\w+)", said, re.MULTILINE))
+
+
+def test_dagger_has_one_version_wherever_it_is_named() -> None:
+    number = VERSION.removeprefix("v")
+    lines = {
+        "dagger.json": f'"engineVersion": "{VERSION}"',
+        "engine/sdk/runtime/dagger.json": f'"engineVersion": "{VERSION}"',
+        "engine/tools/go.mod": f"github.com/dagger/dagger {VERSION} ",
+        "engine/sdk/start.py": f'"dagger-io=={number}"',
+        "ci/workflows.toml": f'version = "{number}"',
+        **{
+            f"requirements/{name}": f"dagger-io=={number}"
+            for name in ("runtime.in", "runtime.txt", "dev.txt")
+        },
+    }
+    assert [name for name, line in lines.items() if line not in (PROJECT / name).read_text("utf-8")] == []
