@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ci import commands
 from ci.caches import Cache, of_image
 from ci.commands import PROGRAMS, TOOLS
+from ci.errors import UserError
 from ci.pair import LABEL
 from ci.plan import Plan
 from ci.specs import (
@@ -86,7 +87,12 @@ def dockerfile(plans: Sequence[Plan], folder: str, known: Mapping[str, str]) -> 
     """Return the files of a folder, `Dockerfile` and what it reads, that build a pair's cells.
 
     `folder` is where they will lie in the build context; `known` says which files of it have which text already.
+
+    Raises:
+        UserError: a plan is for a profile without conda, which would need all stages of the environment twice.
     """
+    if bare := next((plan.profile for plan in plans if not plan.spec("pack", PackSpec).conda), None):
+        raise UserError(f"Dockerfiles are written for profiles with conda: {bare} has none")
     cell = plans[0].cell
     recipe = Recipe(folder, known)
     recipe.add(

@@ -8,6 +8,7 @@ import pytest
 import ci
 from ci.code import FILES
 from ci.plan import make_plan
+from ci.shop import Options
 from tests.unit.planning import cell, code, digests, plan, shop
 
 ROOT = Path(ci.__file__).parent
@@ -31,7 +32,8 @@ AROUND = {
 
 
 def test_every_stage_of_a_plan_has_code() -> None:
-    assert {stage.name for stage in plan(ALL, "registries").stages} == set(FILES)
+    plans = [plan(ALL, "registries", options=Options(profile=profile)) for profile in ("default", "uv")]
+    assert {stage.name for made in plans for stage in made.stages} == set(FILES)
 
 
 def test_every_file_that_makes_images_belongs_to_a_stage() -> None:
