@@ -28,7 +28,15 @@ FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "torch": ("stages/torch.py", *_INSTALL),
         "wheels": (*_ALL, "stages/wheels.py", "programs/compile_wheels.py"),
         "pyg": ("stages/pyg.py", *_INSTALL, "programs/install_wheels.sh"),
-        "ray": ("stages/ray.py", *_INSTALL, *_APT, "programs/install_wheels.sh", "programs/build_ray.sh"),
+        "ray": (
+            "stages/ray.py",
+            *_INSTALL,
+            *_APT,
+            "programs/install_wheels.sh",
+            "programs/build_ray.sh",
+            "programs/bazelisk/package.json",
+            "programs/bazelisk/package-lock.json",
+        ),
         "marimo": ("stages/marimo.py", *_INSTALL),
         "runtime-base": ("stages/runtime.py", *_APT, *_USER),
         "pack": (

@@ -24,6 +24,7 @@ EPOCH = 315_532_800  # 1980, the first year that a wheel can tell
 CHANNEL_DEBS = ("ca-certificates", "dpkg-dev", "maven", "python3", "python3-venv")
 TOOLKIT_DEBS = ("build-essential", "ca-certificates", "dpkg-dev", "python3", "python3-venv")
 RAY_DEBS = ("nodejs", "npm")
+BAZELISK = "bazelisk"  # the folder of its lock, beside the programs
 
 # Programs that download Debian packages themselves need apt's lists, which no layer keeps.
 REFRESH = ("apt-get", "update", "-qq", "-o", "Acquire::Retries=3")

@@ -266,7 +266,8 @@ def _write_ray(recipe: Recipe, plan: Plan) -> None:
         recipe.add(*ONLINE)
         source = "--mount=type=bind,from=ray-source,source=/,target=/usr/src/ray,rw"
         command = commands.shell("build_ray.sh", "/usr/src/ray", PREFIX, Cache.BAZEL.path, "/wheels")
-        recipe.run([_cache(Cache.BAZEL), source, _program("build_ray.sh")], command)
+        programs = [_program(commands.BAZELISK), _program("build_ray.sh")]
+        recipe.run([_cache(Cache.BAZEL), source, *programs], command)
     recipe.stage("pyg", "ray", "Ray.")
     if spec.mode != "stable":
         _wheels_of(recipe, "ray-wheel", "/wheels")
