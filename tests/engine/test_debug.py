@@ -11,9 +11,10 @@ import subprocess
 import tarfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+import zstandard
 
 from tests.engine.conftest import ROOT, World, succeed
 from tests.engine.test_matrix import PROMISES
@@ -80,11 +81,20 @@ def unpacked(archive: Path, root: Path) -> dict[str, Any]:
     with tarfile.open(archive) as image:
         manifest = json.load(image.extractfile("manifest.json") or io.BytesIO())[0]
         for layer in manifest["Layers"]:
-            with tarfile.open(fileobj=image.extractfile(layer)) as files:
+            with opened(image.extractfile(layer) or io.BytesIO()) as files:
                 files.extractall(root, filter="fully_trusted")  # noqa: S202 - made by this test
         configuration: dict[str, Any] = json.load(image.extractfile(manifest["Config"]) or io.BytesIO())
     found: dict[str, Any] = configuration["config"]
     return found
+
+
+def opened(layer: IO[bytes]) -> tarfile.TarFile:
+    """Open a layer; one that was published before is in the archive as it was compressed for that, by zstd."""
+    zstd = layer.read(4) == zstandard.FRAME_HEADER
+    layer.seek(0)
+    if zstd:
+        return tarfile.open(fileobj=zstandard.ZstdDecompressor().stream_reader(layer), mode="r|")
+    return tarfile.open(fileobj=layer)
 
 
 def test_in_a_terminal_it_says_what_to_type(small: World, wrong_pin: Path) -> None:
