@@ -40,7 +40,8 @@ RayMode = Annotated[str, Doc("Where Ray comes from: `stable`, `nightly` (a wheel
 ProfileName = Annotated[
     str,
     Doc(
-        "What runtime images are made for: `default`, `slim` or `minimal`; `profiles` tells what each gives up."
+        "What runtime images are made for: `default`, `slim`, `minimal` or `uv` (no conda); "
+        "`profiles` tells what each gives up."
     ),
 ]
 Cudas = Annotated[list[str] | None, Doc("CUDA versions to include: `12.8.1,13.1.1`. Unset: all but `cpu`.")]

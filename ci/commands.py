@@ -3,7 +3,17 @@
 import json
 from collections.abc import Sequence
 
-from ci.specs import CUDA_HOME, PREFIX, Account, CondaSpec, InstallSpec, PackSpec, ToolkitSpec, WheelsSpec
+from ci.specs import (
+    CUDA_HOME,
+    PREFIX,
+    Account,
+    CondaSpec,
+    InstallSpec,
+    InterpreterSpec,
+    PackSpec,
+    ToolkitSpec,
+    WheelsSpec,
+)
 
 PROGRAMS = "/run/cslr-images"  # where the programs of ci/programs are mounted
 TOOLS = "/opt/tools"
@@ -14,6 +24,7 @@ EPOCH = 315_532_800  # 1980, the first year that a wheel can tell
 CHANNEL_DEBS = ("ca-certificates", "dpkg-dev", "maven", "python3", "python3-venv")
 TOOLKIT_DEBS = ("build-essential", "ca-certificates", "dpkg-dev", "python3", "python3-venv")
 RAY_DEBS = ("nodejs", "npm")
+BAZELISK = "bazelisk"  # the folder of its lock, beside the programs
 
 # Programs that download Debian packages themselves need apt's lists, which no layer keeps.
 REFRESH = ("apt-get", "update", "-qq", "-o", "Acquire::Retries=3")
@@ -58,6 +69,36 @@ def make_toolkit(spec: ToolkitSpec, out: str) -> list[str]:
     return command
 
 
+def make_interpreter(recipe: str, out: str) -> list[list[str]]:
+    """Download what a recipe's CPython is made of, and lay it down as it lies in the environment."""
+    program = f"{PROGRAMS}/make_interpreter.py"
+    given = [f"--{kind}={_PARTS}/{kind}" for kind in ("jars", "debs")]
+    fetch = [_PYTHON, f"{PROGRAMS}/make_channel.py", "fetch", _PARTS, "--recipe", recipe]
+    return [
+        [*fetch, "--only", "jars", "debs"],
+        ["sh", "-c", _AUTHORITIES],
+        [
+            _PYTHON,
+            program,
+            "made",
+            out,
+            "--at",
+            PREFIX,
+            "--recipe",
+            recipe,
+            *given,
+            "--cacert",
+            "/run/ca.pem",
+        ],
+    ]
+
+
+def fetch_interpreter(spec: InterpreterSpec) -> list[str]:
+    """Have uv fetch a standalone CPython into the environment's place."""
+    command = [_PYTHON, f"{PROGRAMS}/make_interpreter.py", "standalone", spec.prefix, "--python", spec.python]
+    return [*command, *(["--mirror", spec.standalone] if spec.standalone else [])]
+
+
 def create_env(spec: CondaSpec, cache: str) -> list[str]:
     """Create the conda environment; `cache` is the folder of conda's packages."""
     command = [_PYTHON, f"{PROGRAMS}/make_env.py", "create", "--prefix", spec.prefix, "--pkgs-cache", cache]
@@ -74,6 +115,11 @@ def fill_cache(spec: CondaSpec, cache: str) -> list[str]:
 def pack_env(*options: str) -> list[str]:
     """Export the environment with conda-pack, each file with the same time: what is packed twice is the same layer."""
     return ["env", f"SOURCE_DATE_EPOCH={EPOCH}", _PYTHON, f"{PROGRAMS}/pack_env.py", PREFIX, *options]
+
+
+def copy_env(out: str) -> list[str]:
+    """Copy an environment that no conda made, each file with the same time."""
+    return ["env", f"SOURCE_DATE_EPOCH={EPOCH}", _PYTHON, f"{PROGRAMS}/copy_env.py", PREFIX, out]
 
 
 def install_packages(spec: InstallSpec, requirements: str) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ci import commands
 from ci.caches import Cache, of_image
 from ci.commands import PROGRAMS, TOOLS
+from ci.errors import UserError
 from ci.pair import LABEL
 from ci.plan import Plan
 from ci.specs import (
@@ -86,7 +87,12 @@ def dockerfile(plans: Sequence[Plan], folder: str, known: Mapping[str, str]) -> 
     """Return the files of a folder, `Dockerfile` and what it reads, that build a pair's cells.
 
     `folder` is where they will lie in the build context; `known` says which files of it have which text already.
+
+    Raises:
+        UserError: a plan is for a profile without conda, which would need all stages of the environment twice.
     """
+    if bare := next((plan.profile for plan in plans if not plan.spec("pack", PackSpec).conda), None):
+        raise UserError(f"Dockerfiles are written for profiles with conda: {bare} has none")
     cell = plans[0].cell
     recipe = Recipe(folder, known)
     recipe.add(
@@ -260,7 +266,8 @@ def _write_ray(recipe: Recipe, plan: Plan) -> None:
         recipe.add(*ONLINE)
         source = "--mount=type=bind,from=ray-source,source=/,target=/usr/src/ray,rw"
         command = commands.shell("build_ray.sh", "/usr/src/ray", PREFIX, Cache.BAZEL.path, "/wheels")
-        recipe.run([_cache(Cache.BAZEL), source, _program("build_ray.sh")], command)
+        programs = [_program(commands.BAZELISK), _program("build_ray.sh")]
+        recipe.run([_cache(Cache.BAZEL), source, *programs], command)
     recipe.stage("pyg", "ray", "Ray.")
     if spec.mode != "stable":
         _wheels_of(recipe, "ray-wheel", "/wheels")

@@ -42,6 +42,7 @@ Layer = Literal["ray", "marimo"]
 PromiseName = Literal[
     "versions",
     "imports",
+    "standard_library",
     "pip_check",
     "train_step",
     "extension_ops",
@@ -51,6 +52,7 @@ PromiseName = Literal[
     "cpp_extension_cuda",
     "extension_archs",
     "triton_compile",
+    "cuda_libraries",
     "profiler_symbols",
     "pip_install",
     "conda_install",

@@ -1,5 +1,6 @@
 """Exact versions and hashes of what an environment installs: requirement files with hashes, and no addresses."""
 
+import json
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -22,6 +23,27 @@ class Lock:
     def channel(self) -> str:
         """Return the recipe (JSON) of the conda channel that the `registries` sources make."""
         return self._files["channel.json"]
+
+    def interpreter(self, python: str) -> tuple[str, str] | None:
+        """Return of that recipe what makes one CPython (a recipe too), and pip as a requirement with its hash.
+
+        None where the recipe has no such CPython.
+        """
+        whole = json.loads(self.channel())
+        mine = [one for one in whole["python"] if one["version"].startswith(f"{python}.")]
+        if not mine:
+            return None
+        libraries = {one["name"]: one for one in whole["debs"]}
+        wanted, asked = dict[str, None](), list(mine[0]["depends"])
+        while asked:
+            name = asked.pop()
+            if name in libraries and name not in wanted:
+                wanted[name] = None
+                asked += libraries[name].get("depends", [])
+        recipe = {"python": mine[:1], "debs": [libraries[name] for name in libraries if name in wanted]}
+        pip = next(one for one in whole["wheels"] if one["name"] == "pip")
+        line = f"pip=={pip['version']} --hash=sha256:{pip['sha256']}\n"
+        return json.dumps({**recipe, "wheels": []}, indent=1) + "\n", line
 
     def pages(self) -> str:
         """Return what index pages had (JSON) when the generated files were made: `indexes.recorded` reads it."""

@@ -75,9 +75,9 @@ class CslrImages:
 
     @public(cache="session")
     async def profiles(self) -> str:
-        """Tell what each profile of `--profile` takes out of runtimes and gives up: `profiles`."""
+        """Tell what each profile of `--profile` takes out of runtimes, promises and gives up: `profiles`."""
         matrix = (await self._desk()).matrix
-        return told(matrix.profiles, matrix.rules)
+        return told(matrix.profiles, matrix.rules, matrix.verify.promises)
 
     @public(cache="session")
     async def dockerfile(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:

@@ -18,6 +18,7 @@ from ci.specs import (
     PREFIX,
     CondaSpec,
     InstallSpec,
+    InterpreterSpec,
     PygSpec,
     RaySpec,
     Stage,
@@ -53,12 +54,24 @@ def local_label(pins: TorchPins, tag: str) -> str:
 
 
 class Pair:
-    """One CUDA x Python pair, that of a cell: the stages that its cells share, each made when it is asked for first."""
+    """One CUDA x Python pair, that of a cell: the stages that its cells share, each made when it is asked for first.
+
+    `conda` tells whether conda makes the environment, or uv alone.
+    """
 
     def __init__(
-        self, cell: Cell, pins: TorchPins, line: Line, shop: Shop, pages: Pages, options: Options
+        self,
+        cell: Cell,
+        pins: TorchPins,
+        line: Line,
+        shop: Shop,
+        pages: Pages,
+        options: Options,
+        *,
+        conda: bool = True,
     ) -> None:
         self.line = line
+        self.conda = conda
         self.cuda = cell.cuda
         self.python = cell.python
         self.abi = cell.abi
@@ -83,9 +96,17 @@ class Pair:
 
     # -- stages ------------------------------------------------------------------------------------------
 
+    @property
+    def channel(self) -> Stage | None:
+        """Return the stage of the conda channel that is made here, None where none is needed."""
+        return self.line.channel if self.conda else None
+
     @cached_property
-    def conda(self) -> Stage:
-        """Return the stage of the conda environment."""
+    def interpreter(self) -> Stage:
+        """Return the stage of CPython at its prefix: a conda environment, or an interpreter alone."""
+        return self._conda_environment() if self.conda else self._bare_interpreter()
+
+    def _conda_environment(self) -> Stage:
         spec = CondaSpec(
             prefix=PREFIX,
             channels=self.sources.conda.channels,
@@ -97,13 +118,39 @@ class Pair:
             "conda", spec, (self.line.base, self.line.channel), f"CPython {self.python} at {PREFIX}"
         )
 
+    def _bare_interpreter(self) -> Stage:
+        address = self.sources.interpreter.standalone
+        recipe, pip, made = None, "pip\n", "a standalone build that uv fetches"
+        if address is None:
+            found = self.lock.interpreter(self.python)
+            if found is None:
+                raise UserError(f"the {self.profile} sources have no CPython {self.python} without conda")
+            recipe, pip = found
+            made = "the sources have no standalone build: made of what the conda channel is made of"
+        spec = InterpreterSpec(
+            prefix=PREFIX,
+            python=self.python,
+            standalone=address,
+            image=self.sources.images.cpu,
+            recipe=recipe,
+            tools=self.lock.tools(),
+            pip=InstallSpec(
+                requirements=pip,
+                hashed=recipe is not None,
+                index=self.sources.wheels.index,
+                cache_gb=self.matrix.limits.uv_cache_gb,
+            ),
+        )
+        why = f"CPython {self.python} at {PREFIX} without conda; {made}"
+        return self.line.add("interpreter", spec, (self.line.base,), why)
+
     @cached_property
     def torch(self) -> Stage:
         """Return the stage of PyTorch."""
         return self.line.add(
             "torch",
             self._torch_install,
-            (self.conda,),
+            (self.interpreter,),
             f"torch {self.pins.torch} built for {self._torch_build()}",
         )
 
@@ -259,7 +306,9 @@ class Pair:
     @cached_property
     def env(self) -> tuple[tuple[str, str], ...]:
         """Return the variables of an image; PATH comes first, without the system's own folders."""
-        path, env = f"{PREFIX}/bin", [("LANG", "C.UTF-8"), ("CONDA_PREFIX", PREFIX)]
+        path, env = f"{PREFIX}/bin", [("LANG", "C.UTF-8")]
+        if self.conda:
+            env.append(("CONDA_PREFIX", PREFIX))
         if self.cuda != "cpu":
             path += f":{CUDA_HOME}/bin"
             env += [

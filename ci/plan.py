@@ -86,7 +86,7 @@ class Planner:
         self.shop = shop
         self.pages = pages
         self.options = options or Options()
-        self._pairs: dict[tuple[str, str], Pair] = {}
+        self._pairs: dict[tuple[str, str, bool], Pair] = {}
         self._lines: dict[str, Line] = {}
 
     def plan(self, cell: Cell) -> Plan:
@@ -98,14 +98,16 @@ class Planner:
         return _Finish(cell, self._pair(cell), self.shop.matrix.targets[cell.target], self.options).plan()
 
     def _pair(self, cell: Cell) -> Pair:
-        key = cell.cuda, cell.python
+        matrix = self.shop.matrix
+        conda = matrix.profiles[profile_of(cell, matrix, self.options)].conda
+        key = cell.cuda, cell.python, conda
         if key not in self._pairs:
             pins = torch_pins(cell, self.shop)
             line = self._lines.get(cell.cuda)
             if line is None:
-                profile = self.shop.matrix.profiles[self.options.profile]
+                profile = matrix.profiles[self.options.profile]
                 line = self._lines[cell.cuda] = Line(cell.cuda, self.shop, profile)
-            self._pairs[key] = Pair(cell, pins, line, self.shop, self.pages, self.options)
+            self._pairs[key] = Pair(cell, pins, line, self.shop, self.pages, self.options, conda=conda)
         return self._pairs[key]
 
 
@@ -134,7 +136,14 @@ class _Finish:
             steps.append(pair.marimo(steps[-1]))
         # pyg's first parent is torch, the second are its wheels, where there are any.
         line = pair.line
-        below = [line.channel, self._toolkit(), line.base, pair.conda, pair.torch, *pair.pyg.parents[1:]]
+        below = [
+            pair.channel,
+            self._toolkit(),
+            line.base,
+            pair.interpreter,
+            pair.torch,
+            *pair.pyg.parents[1:],
+        ]
         stages = [stage for stage in [*below, *steps] if stage is not None]
         # Devel and runtime images are two bases under the same layers.
         pack = self._pack(steps[0], steps[-1])
@@ -164,6 +173,7 @@ class _Finish:
             trims.append(Trim(name=name, remove=rule.remove, unless=rule.unless))
         spec = PackSpec(
             prefix=PREFIX,
+            conda=self.pair.conda,
             site=f"lib/python{self.cell.python}/site-packages",
             libraries=self.pair.libraries,
             trims=tuple(trims),
@@ -171,9 +181,8 @@ class _Finish:
         )
         parents = (pyg,) if top is pyg else (pyg, top)
         less = f", for profile {self.profile_name}" if trims or spec.strip != "no" else ""
-        return self.pair.line.add(
-            "pack", spec, parents, f"the environment as conda-pack exports it for {PREFIX}{less}"
-        )
+        how = f"as conda-pack exports it for {PREFIX}" if spec.conda else f"as it lies at {PREFIX}"
+        return self.pair.line.add("pack", spec, parents, f"the environment {how}{less}")
 
     def _image(self, parents: tuple[Stage, ...]) -> Stage:
         serves = "marimo" in self.target.layers

@@ -1,6 +1,6 @@
 """What runtime images are made for: what is taken out of them, and what they then still promise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -27,7 +27,8 @@ class Profile(Document):
     """A way to make runtime images; without anything said, nothing is taken out and everything is promised.
 
     `apt` are the Debian packages of the runtime base, None for those of `[apt]`; `toolkit` tells whether it has the
-    compiler of CUDA. `gives_up` are the promises that its images do not make, each with the reason.
+    compiler of CUDA, `conda` whether conda makes the environment, or uv alone. `gives_up` are the promises that its
+    images do not make, each with the reason.
     """
 
     note: Line | None = None
@@ -35,21 +36,29 @@ class Profile(Document):
     strip: Literal["no", "debug", "unneeded"] = "no"
     apt: tuple[DebianName, ...] | None = None
     toolkit: bool = True
+    conda: bool = True
     gives_up: dict[PromiseName, Line] = Field(default_factory=dict)
 
 
-def told(profiles: Mapping[str, Profile], rules: Mapping[str, Rule]) -> str:
-    """Return for people what each profile takes out of runtime images and what it gives up."""
+def told(profiles: Mapping[str, Profile], rules: Mapping[str, Rule], promises: Sequence[PromiseName]) -> str:
+    """Return for people what each profile takes out of runtime images, what it keeps of the promises, what it gives up.
+
+    The promises are those of the matrix; an image makes those of them that are for its target.
+    """
     lines: list[str] = []
     for name, profile in profiles.items():
         lines.append(f"{name}: {profile.note}" if profile.note else name)
         lines += [f"  takes out {rule}: {rules[rule].takes}" for rule in profile.rules]
         if profile.strip != "no":
-            kept = "all but what loading needs" if profile.strip == "unneeded" else "debugging symbols"
-            lines.append(f"  strips libraries of {kept}")
+            parts = "all but what loading needs" if profile.strip == "unneeded" else "debugging symbols"
+            lines.append(f"  strips libraries of {parts}")
         if profile.apt is not None:
             lines.append(f"  has of Debian's packages only {', '.join(profile.apt)}")
         if not profile.toolkit:
             lines.append("  has no CUDA toolkit")
+        if not profile.conda:
+            lines.append("  has no conda: uv installs the interpreter and all packages")
+        kept = [promise for promise in promises if promise not in profile.gives_up]
+        lines.append(f"  promises, where they are for its target, {', '.join(kept)}")
         lines += [f"  does not promise {promise}: {reason}" for promise, reason in profile.gives_up.items()]
     return "\n".join(lines) + "\n"

@@ -33,7 +33,8 @@ def promises(plan: Plan) -> tuple[Promise, ...]:
     labels = dict(plan.spec("image", ImageSpec).labels)
     compiled = plan.spec("wheels", WheelsSpec) if plan.has("wheels") else None
     found = [Promise(name="versions", arguments=("--expect", json.dumps(expected(plan), sort_keys=True)))]
-    found += [Promise(name=name) for name in ("imports", "pip_check", "train_step", "extension_ops")]
+    first = ("imports", "standard_library", "pip_check", "train_step", "extension_ops")
+    found += [Promise(name=name) for name in first]
     if plan.spec("image", ImageSpec).kind == "runtime":
         found.append(Promise(name="no_root_needed"))
     found += [Promise(name="cpp_extension_cpu"), Promise(name="torch_compile_cpu")]
@@ -43,7 +44,7 @@ def promises(plan: Plan) -> tuple[Promise, ...]:
         if compiled:
             names = tuple(pin.split("==")[0] for pin in plan.spec("pyg", PygSpec).compiled)
             found.append(Promise(name="extension_archs", arguments=(*names, "--expect", archs)))
-        found.append(Promise(name="triton_compile"))
+        found += [Promise(name="triton_compile"), Promise(name="cuda_libraries")]
     found += [Promise(name="profiler_symbols"), Promise(name="pip_install")]
     if plan.spec("image", ImageSpec).kind == "devel":
         found.append(Promise(name="conda_install"))

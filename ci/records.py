@@ -6,7 +6,7 @@ line; such a line is counted and passed over, never a reason to lose the others.
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
@@ -239,6 +239,18 @@ class History:
         for record in self._standing:
             found.setdefault(record.cell, []).append(record)
         return found
+
+
+def unique_size(records: Iterable[BuildRecord]) -> int:
+    """Add up the layers of images, in bytes, each once; an image whose layers are not known counts whole."""
+    known: dict[str, int] = {}
+    whole = 0
+    for record in records:
+        if record.layers and all(layer.key for layer in record.layers):
+            known |= {layer.key: layer.size for layer in record.layers}
+        else:
+            whole += record.size or 0
+    return whole + sum(known.values())
 
 
 def read_history(text: str, name: str = "history.jsonl") -> History:

@@ -72,6 +72,12 @@ class Conda(Document):
     channels: tuple[PlainAddress, ...] = ()
 
 
+class Interpreter(Document):
+    """CPython for environments without conda: where uv finds standalone builds; none means that one is made."""
+
+    standalone: PlainAddress | None = None
+
+
 class Wheels(Document):
     """Addresses of Python packages; one that is not given means the client's own default, or that there is none."""
 
@@ -89,6 +95,7 @@ class Sources(Document):
     images: Images
     toolkit: dict[CudaVersion, Toolkit]
     conda: Conda
+    interpreter: Interpreter = Interpreter()
     wheels: Wheels
 
 

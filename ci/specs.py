@@ -66,6 +66,21 @@ class CondaSpec(Spec):
     cuda: str | None
 
 
+class InterpreterSpec(Spec):
+    """CPython at its final prefix without conda, and pip: a standalone build of uv's, or one that a recipe makes.
+
+    `standalone` is where uv finds builds; without it the recipe is carried out on `image`.
+    """
+
+    prefix: str
+    python: str
+    standalone: str | None
+    image: str
+    recipe: str | None
+    tools: str
+    pip: "InstallSpec"
+
+
 class InstallSpec(Spec):
     """Python packages for the environment: requirement lines, with hashes where a lock exists."""
 
@@ -122,13 +137,15 @@ class Trim(Spec):
 
 
 class PackSpec(Spec):
-    """The environment's files as conda-pack exports them, without what the profile takes out, ready to be layers.
+    """The environment's files, without what the profile takes out, ready to be layers: as conda-pack exports them, or
+    copied where no conda made it.
 
     `site` is the folder of Python packages below the prefix. `libraries` are the pins of CUDA's libraries there, which
     become a layer that all Pythons share; None where there are none.
     """
 
     prefix: str
+    conda: bool
     site: str
     libraries: str | None
     trims: tuple[Trim, ...]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from ci.errors import UserError, one_line
 from ci.matrix import Cell, Matrix
 from ci.plan import Plan
-from ci.records import History
+from ci.records import BuildRecord, History, unique_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,10 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """A selection of cells before it is built. `seconds` and `size` (bytes) are from records, None without any."""
+    """A selection of cells before it is built. `seconds` and sizes (bytes) are from records, None without any.
+
+    `size` counts layers that images share each time, `unique_size` once.
+    """
 
     cells: tuple[CellSurvey, ...]
     left_out: tuple[LeftOut, ...]
@@ -53,6 +56,7 @@ class Survey:
     unknown: int
     seconds: float | None
     size: int | None
+    unique_size: int | None
 
 
 def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History) -> Survey:
@@ -65,6 +69,7 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
     first: dict[str, str] = {}
     uses = 0
     cells: list[CellSurvey] = []
+    images: list[BuildRecord] = []
     shared: dict[str, StageSurvey] = {}  # of each digest, as cells after the first one have it
     for plan in plans:
         stages: list[StageSurvey] = []
@@ -85,6 +90,7 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
             shared[digest] = replace(own, shared_with=plan.id)
             stages.append(own)
         last, good = history.latest(plan.id), history.last_good(plan.id)
+        images += [good] if good and good.size is not None else []
         cells.append(
             CellSurvey(
                 cell=plan.id,
@@ -97,7 +103,6 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
             )
         )
     times = [known[digest] for digest in first if digest in known]
-    sizes = [cell.last_size for cell in cells if cell.last_size is not None]
     return Survey(
         cells=tuple(cells),
         left_out=tuple(LeftOut(cell=cell.id, reason=reason) for cell, reason in left_out.items()),
@@ -105,7 +110,8 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
         shared=uses - len(first),
         unknown=len(first) - len(times),
         seconds=round(sum(times), 1) if times else None,
-        size=sum(sizes) if sizes else None,
+        size=sum(image.size or 0 for image in images) if images else None,
+        unique_size=unique_size(images) if images else None,
     )
 
 
@@ -160,9 +166,10 @@ def text(found: Survey) -> str:
         lines.append(
             f"by the records: {found.seconds / 60:.0f} min, each stage as long as it took at most{blank}"
         )
-    if found.size is not None:
+    if found.size is not None and found.unique_size is not None:
         lines.append(
-            f"by the records: {found.size / 1e9:.1f} GB of images, layers that they share counted each time"
+            f"by the records: {found.size / 1e9:.1f} GB of images, {found.unique_size / 1e9:.1f} GB"
+            " with shared layers counted once"
         )
     return "\n".join(lines) + "\n"
 

@@ -132,7 +132,10 @@ class Worker:
             published=published,
             versions=versions,
             promises={item.name: item.kept for item in outcomes},
-            notes=() if self._verified else ("not verified",),
+            notes=(
+                *(() if self._verified else ("not verified",)),
+                *(f"not promised: {name}: {reason}" for name, reason in plan.gives_up),
+            ),
             warning=not self._verified,
         )
 

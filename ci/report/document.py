@@ -27,6 +27,7 @@ def contents(report: Report) -> dict[str, Any]:
         "summary": report.summary(),
         "counts": report.counts(),
         "size": report.size(),
+        "unique_size": report.unique_size(),
         "seconds": report.seconds(),
         "cells": [_cell(row) for row in report.rows],
         "records": {row.cell: _record(row.record) for row in report.rows if row.record},

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ci.errors import one_line
-from ci.records import BuildRecord, Failure, History, Status
+from ci.records import BuildRecord, Failure, History, Status, unique_size
 from ci.report.units import date, human_size, human_time, moment
 
 # The order in which people want to read them.
@@ -127,14 +127,7 @@ class Report:
 
     def unique_size(self) -> int:
         """Add up the layers of the images, in bytes, each once; an image whose layers are not known counts whole."""
-        known: dict[str, int] = {}
-        whole = 0
-        for record in (row.record for row in self.rows if row.record):
-            if record.layers and all(layer.key for layer in record.layers):
-                known |= {layer.key: layer.size for layer in record.layers}
-            else:
-                whole += record.size or 0
-        return whole + sum(known.values())
+        return unique_size(row.record for row in self.rows if row.record)
 
     def seconds(self) -> float:
         """Add up the times of the newest tries, in seconds; tries that ran side by side count one after the other."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 import dagger
 
 from ci.effort import USUAL, Effort, Efforts
+from ci.errors import UserError
 from ci.ledger import Ledger, Part, summed
 from ci.plan import Plan
 from ci.specs import (
@@ -17,6 +18,7 @@ from ci.specs import (
     CondaSpec,
     ImageSpec,
     InstallSpec,
+    InterpreterSpec,
     PackSpec,
     PygSpec,
     RaySpec,
@@ -30,6 +32,7 @@ from ci.stages import (
     conda,
     delta,
     image,
+    interpreter,
     libraries,
     marimo,
     pack,
@@ -100,10 +103,16 @@ class Build:
             "conda", lambda site: conda.build(site, self._conda, self.base(), self.channel())
         )
 
+    def interpreter(self) -> dagger.Container:
+        """Return the base with CPython at the environment's prefix, where no conda makes it."""
+        spec = self.plan.spec("interpreter", InterpreterSpec)
+        return self._container("interpreter", lambda site: interpreter.build(site, spec, self.base()))
+
     def torch(self) -> dagger.Container:
         """Return the environment with PyTorch."""
         spec = self.plan.spec("torch", InstallSpec)
-        return self._container("torch", lambda site: torch.build(site, spec, self.conda()))
+        below = self.conda if self._pack.conda else self.interpreter
+        return self._container("torch", lambda site: torch.build(site, spec, below()))
 
     def wheels(self) -> dagger.Directory | None:
         """Return the compiled PyG extensions, None where wheels exist for all of them."""
@@ -187,12 +196,20 @@ class Build:
         return summed(parts)
 
     def archive(self) -> dagger.File:
-        """Return the environment as a relocatable archive."""
+        """Return the environment as a relocatable archive.
+
+        Raises:
+            UserError: the environment is none of conda's.
+        """
+        if not self._pack.conda:
+            raise UserError(
+                f"conda-pack exports what conda made: the environment of profile {self.plan.profile} is not"
+            )
         return pack.archive(self._site("pack"), self._conda, self.environment(), self.channel())
 
     def packed(self) -> dagger.Directory:
         """Return the environment as a tree for its own prefix."""
-        return pack.tree(self._site("pack"), self._conda, self.environment(), self.channel())
+        return self._exported(self.environment())
 
     def _compose(self, name: str) -> Composed:
         stages: dict[str, Callable[[], Composed]] = {
@@ -200,6 +217,7 @@ class Build:
             "toolkit": self.toolkit,
             "base": self.base,
             "conda": self.conda,
+            "interpreter": self.interpreter,
             "torch": self.torch,
             "wheels": self.wheels,
             "pyg": self.pyg,
@@ -236,11 +254,16 @@ class Build:
 
     def _tree(self, name: str) -> dagger.Directory:
         if name == "pack":
-            return pack.tree(self._site("pack"), self._conda, self.pyg(), self.channel())
+            return self._exported(self.pyg())
         steps = {"pack": self.pyg, "ray": self.ray, "marimo": self.marimo}
         names = list(steps)
         below = names[names.index(name) - 1]
         return delta.added(steps[below](), steps[name]())
+
+    def _exported(self, env: dagger.Container) -> dagger.Directory:
+        if self._pack.conda:
+            return pack.tree(self._site("pack"), self._conda, env, self.channel())
+        return pack.plain(self._site("pack"), env)
 
     def _trimmed(self, tree: dagger.Directory) -> dagger.Directory:
         spec = self._pack

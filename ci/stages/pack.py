@@ -1,9 +1,9 @@
-"""conda-pack's export of the environment: as a tree for image layers, and as an archive for anywhere else."""
+"""The environment as a tree for image layers, exported by conda-pack or copied; and as an archive for anywhere else."""
 
 import dagger
 
 from ci.caches import Cache
-from ci.commands import fill_cache, pack_env
+from ci.commands import copy_env, fill_cache, pack_env
 from ci.specs import PREFIX, CondaSpec
 from ci.stages.caches import with_cache
 from ci.stages.conda import with_channel
@@ -19,6 +19,11 @@ def tree(
     """Export the environment for its own prefix: a layer as it is, with no conda-unpack to run."""
     container = _packer(site, spec, env, local)
     return site.run(container, pack_env("--dest-prefix", PREFIX, "--to-dir", _TREE)).directory(_TREE)
+
+
+def plain(site: Site, env: dagger.Container) -> dagger.Directory:
+    """Copy an environment that no conda made: it lies at its own prefix already."""
+    return site.run(with_program(env, "copy_env.py"), copy_env(_TREE)).directory(_TREE)
 
 
 def archive(

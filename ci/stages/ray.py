@@ -4,12 +4,12 @@ import dagger
 from dagger import dag
 
 from ci.caches import Cache
-from ci.commands import RAY_DEBS
+from ci.commands import BAZELISK, RAY_DEBS
 from ci.specs import PREFIX, RaySpec
 from ci.stages import apt
 from ci.stages.caches import with_cache
 from ci.stages.install import install
-from ci.stages.site import Site
+from ci.stages.site import Site, with_program
 
 _SOURCE = "/usr/src/ray"
 _WHEEL = "/run/ray"
@@ -36,4 +36,5 @@ def _from_source(site: Site, spec: RaySpec, below: dagger.Container) -> dagger.D
     container = apt.install(below, site, RAY_DEBS, "ray-source")
     container = with_cache(site.online(container), Cache.BAZEL).with_mounted_directory(_SOURCE, source)
     arguments = (_SOURCE, PREFIX, Cache.BAZEL.path, _OUT)
+    container = with_program(container, BAZELISK)
     return site.run_program(container, "build_ray.sh", arguments).directory(_OUT)

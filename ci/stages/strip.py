@@ -9,5 +9,5 @@ from ci.stages.site import Site
 
 def image(site: Site, tools: dagger.Container, container: dagger.Container) -> dagger.Container:
     """Strip the environment of an image that keeps it at the prefix; `tools` has binutils."""
-    spec = PackSpec(prefix=PREFIX, site="", libraries=None, trims=(), strip="unneeded")
+    spec = PackSpec(prefix=PREFIX, conda=False, site="", libraries=None, trims=(), strip="unneeded")
     return container.with_directory(PREFIX, trim.build(site, tools, spec, container.directory(PREFIX)))

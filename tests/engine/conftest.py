@@ -85,9 +85,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with servers.folder_over_http(folder, faults, world.usual_port()) as port:
         mirrors = folder.parent / "mirrors.toml"
         mirrors.write_text(f'[wheels]\nindex = "http://mirror:{port}/simple"\n', "utf-8")
-        yield World(
-            port=port, matrix=world.HERE / "matrix.toml", folder=folder, mirrors=mirrors, faults=faults
-        )
+        matrix = world.matrix_with(folder.parent / "matrix.toml")
+        yield World(port=port, matrix=matrix, folder=folder, mirrors=mirrors, faults=faults)
 
 
 @pytest.fixture(scope="session")

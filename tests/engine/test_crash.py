@@ -24,6 +24,7 @@ from tests.world import world
 from tests.world.cache import CACHE
 
 CELLS = ("--cuda=cpu", "--target=runtime", "--disk-floor=1")
+CHANNEL_MADE = "linux-64/readline-"  # what make_channel.py prints of a channel that is made
 
 
 @pytest.fixture
@@ -63,15 +64,13 @@ def test_a_killed_engine_loses_nothing(small: World, own_cache: Path, tmp_path: 
     assert second.returncode == 0, second.stderr[-4000:]
     assert "1 ok, 0 failed, 0 not run" in second.stdout
     # What was finished is not run again: the channel takes the longest of it.
-    again = [line for line in second.stderr.splitlines() if "make_channel.py build" in line]
-    assert again == [] or "CACHED" in second.stderr
+    assert CHANNEL_MADE in log.read_text("utf-8", "replace")
+    assert CHANNEL_MADE not in second.stderr
     printed = subprocess.run(
         [*words, "history", "contents"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     ).stdout
     records = [json.loads(line) for line in printed.splitlines()]
     assert [record["status"] for record in records] == ["building", "building", "ok"]
-    stages = {stage["name"]: stage["seconds"] for stage in records[-1]["stages"]}
-    assert stages["channel"] < 5, "finished before the engine was killed"
 
 
 def test_a_killed_client_loses_nothing(small: World, tmp_path: Path) -> None:
@@ -88,7 +87,7 @@ def test_a_killed_client_loses_nothing(small: World, tmp_path: Path) -> None:
         first.kill()
         first.wait()
     run = re.findall(rb"20[0-9-]+T[0-9:]+Z-[0-9a-f]{6}", log.read_bytes())[0].decode()
-    for _ in range(60):  # the engine ends what a client left behind when it notices that it is gone
+    for _ in range(300):  # the engine ends what a client left behind when it notices that it is gone
         last = newest(words, run)
         if last["status"] != "building":
             break
@@ -111,7 +110,7 @@ def newest(words: list[str], run: str) -> dict[str, Any]:
 
 def wait_for(log: Path, words: str, process: subprocess.Popen[bytes]) -> None:
     """Wait until a program has printed something."""
-    for _ in range(1800):
+    for _ in range(3600):  # half an hour: on a busy machine, with an empty cache
         if words.encode() in log.read_bytes():
             return
         assert process.poll() is None, log.read_text("utf-8", "replace")[-4000:]

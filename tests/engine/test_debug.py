@@ -9,6 +9,7 @@ import select
 import shutil
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.world import world
 
 AGAIN = "sh /run/cslr-images/failed.sh"
 CPU = ("--cuda=cpu", "--python=3.13")
+PATIENCE = 1800  # seconds; on a busy machine, with nothing cached, the stages before take many minutes
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +109,8 @@ def test_in_a_terminal_it_says_what_to_type(small: World, wrong_pin: Path) -> No
 
 def until(terminal: int, pattern: bytes | None) -> bytes:
     """Read what a terminal shows until there is what the pattern says; without one, to its end."""
-    shown = b""
-    for _ in range(600):
+    shown, deadline = b"", time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.5)[0]:
             try:
                 shown += os.read(terminal, 65_536)

@@ -27,6 +27,11 @@ def published(
         "publish",
         f"--address=127.0.0.1:{registry}/layers:{tag}",
     )
+    return layers(registry, tag)
+
+
+def layers(registry: int, tag: str) -> list[str]:
+    """Return the digests of a published image's layers."""
     accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
     request = urllib.request.Request(f"http://127.0.0.1:{registry}/v2/layers/manifests/{tag}", headers=accept)
     with urllib.request.urlopen(request) as answer:  # noqa: S310 - http, on loopback

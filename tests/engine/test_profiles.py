@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import World, dagger, succeed
+from tests.engine.test_layers import layers
 from tests.engine.test_small_stack import LOOK, PAIR, PYTHON, quoted
 from tests.world import world
 
 # What the stand-ins can promise, and a profile for each way to take out too much.
 PROFILES = """
 [verify]
-promises = ["versions", "pip_check", "no_root_needed", "pip_install", "profiler_symbols"]
+promises = ["versions", "pip_check", "no_root_needed", "pip_install", "profiler_symbols", "standard_library"]
 
 [rules.sources]
 takes = "sources"
@@ -42,6 +43,9 @@ strip = "unneeded"
 apt = ["ca-certificates", "tini"]
 toolkit = false
 gives_up = { profiler_symbols = "stripped" }
+[profiles.uv]
+conda = false
+gives_up = { profiler_symbols = "the stand-in has none" }
 [profiles.no-pip]
 rules = ["pip"]
 gives_up = { profiler_symbols = "the stand-in has none" }
@@ -76,7 +80,7 @@ def test_slim_takes_symbols_out_and_keeps_the_compiler(small: World, matrix: Pat
 
 def test_what_is_not_promised_is_told_with_the_reason(small: World, matrix: Path) -> None:
     said = succeed(*words(small, matrix, "slim"), "verify", *RUNTIME)
-    assert "all 4 promises kept" in said
+    assert "all 5 promises kept" in said
     assert re.search(r"profiler_symbols +not promised by slim: stripped", said)
 
 
@@ -100,6 +104,68 @@ def test_a_profile_that_takes_too_much_breaks_a_promise(
     assert answer.status != 0
     assert "promises not kept" in answer.error
     assert noticed in answer.error
+
+
+# Looks for conda and for what an interpreter without it must have.
+BARE = """
+import importlib.metadata as m, json, os, pathlib, ssl, subprocess, sys, zoneinfo
+check = [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"]
+print(json.dumps({
+    "python": sys.version.split()[0], "prefix": sys.prefix, "torch": m.version("torch"), "ray": m.version("ray"),
+    "conda": [name for name in ("conda-meta", "condabin", "bin/conda") if os.path.exists(f"/opt/env/{name}")],
+    "variable": os.environ.get("CONDA_PREFIX"), "certificates": len(ssl.create_default_context().get_ca_certs()) > 50,
+    "check": subprocess.run(check, capture_output=True, text=True).stdout.strip(),
+    "zone": zoneinfo.ZoneInfo("Asia/Tokyo").key,
+    "compiled": [str(one) for one in pathlib.Path("/opt/env").glob("lib/python3.*/site-packages/**/__pycache__")],
+    "markers": [str(one) for one in pathlib.Path("/opt/env").glob("lib/python3.*/EXTERNALLY-MANAGED")],
+}))
+"""
+
+
+def test_without_conda_the_environment_is_the_same_and_works(small: World, matrix: Path) -> None:
+    run = ("with-exec", f"--args={PYTHON},-B,-c,{quoted(BARE)}", "stdout")
+    image = ("build", *PAIR, "--target=ray-runtime")
+    found = json.loads(succeed(*words(small, matrix, "uv"), *image, *run))
+    assert found.pop("python").startswith("3.14.")
+    assert found == {
+        "prefix": "/opt/env",
+        "torch": "0.1.0+cu130",
+        "ray": "0.1.0",
+        "conda": [],
+        "variable": None,
+        "certificates": True,
+        "check": "No broken requirements found.",
+        "zone": "Asia/Tokyo",
+        "compiled": [],
+        "markers": [],
+    }
+
+
+def test_without_conda_all_promises_are_kept(small: World, matrix: Path) -> None:
+    said = succeed(*words(small, matrix, "uv"), "verify", *RUNTIME)
+    assert "cu13.1.1-py3.14-runtime@uv: all 5 promises kept" in said
+
+
+def test_without_conda_the_base_and_cudas_libraries_are_the_same_layers(
+    small: World, matrix: Path, registry: int
+) -> None:
+    found = []
+    for profile in ("default", "uv"):
+        address = f"127.0.0.1:{registry}/layers:conda-{profile}"
+        succeed(*words(small, matrix, profile), "build", *RUNTIME, "publish", f"--address={address}")
+        found.append(layers(registry, f"conda-{profile}"))
+    usual, bare = found
+    assert bare[:-1] == usual[:-1], "the base, and the libraries"
+    assert bare[-1] != usual[-1], "the environment"
+
+
+def test_without_conda_there_is_nothing_for_conda_pack(small: World, matrix: Path) -> None:
+    answer = dagger(*words(small, matrix, "uv"), "pack", *RUNTIME)
+    assert answer.status != 0
+    assert "conda-pack exports what conda made: the environment of profile uv is not" in answer.error
+    sizes = json.loads(succeed(*words(small, matrix, "uv"), "size", *RUNTIME, "--format=json"))
+    assert {"pip:torch", "environment"} <= set(sizes["packages"])
+    assert not [name for name in sizes["packages"] if name.startswith("conda:")]
 
 
 def test_what_profiles_take_out_is_told(small: World, matrix: Path) -> None:

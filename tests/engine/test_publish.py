@@ -169,10 +169,15 @@ def test_nothing_is_tagged_that_does_not_keep_its_promises(
     assert POISONED.replace("cu12.8.1", "cpu") in text
 
 
-def test_a_webhook_that_fails_fails_nothing_and_recovery_is_told(promised: World) -> None:
+def test_a_webhook_that_fails_fails_nothing_and_recovery_is_told(
+    small: World, promised: World, tmp_path: Path
+) -> None:
+    cells = ("--only=cpu-py3.13-marimo-*", "--disk-floor=1")
+    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, marimo=world.POISONED)
+    stand = World(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
+    assert "1 ok, 1 failed, 0 not run" in call(stand, "matrix", *cells).err
     with webhook(status=500) as (port, posted):
         hook = ("--webhook=env:HOOK", f"--webhook-service=tcp://127.0.0.1:{port}")
-        cells = ("--only=cpu-py3.13-marimo-*", "--disk-floor=1")
         answer = call(promised, "matrix", *cells, *hook, HOOK=f"http://mirror:{port}/hook")
     assert answer.status == 0, answer.err[-4000:]
     assert [json.loads(data)["text"] for data in posted] == ["works again: cpu-py3.13-marimo-runtime"]

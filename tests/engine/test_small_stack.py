@@ -2,11 +2,14 @@
 
 import json
 import subprocess
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import World, dagger, succeed
+from tests.engine.conftest import ROOT, World, dagger, succeed
+from tests.world import servers
 
 PAIR = ("--cuda=13.1.1", "--python=3.14")
 PYTHON = "/opt/env/bin/python"
@@ -152,6 +155,33 @@ def test_packed_and_unpack_are_two_ends_of_one_thing(small: World, tmp_path: Pat
         *small.words(), "unpack", *PAIR, f"--packed={tree}", "with-exec", f"--args={PYTHON},-VV", "stdout"
     )
     assert printed.startswith("Python 3.14.")
+
+
+def test_a_marimo_runtime_serves_a_notebook(small: World) -> None:
+    port = servers.free_port()
+    words = [str(ROOT / "daggerw"), *small.words(), "marimo-runtime", *PAIR, "up", f"--ports={port}:8080"]
+    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            told = json.loads(answered(port, process))
+        finally:
+            process.terminate()
+    assert told == {
+        "words": ["edit", "--headless", "--host", "0.0.0.0", "--port", "8080", "--no-token"],  # noqa: S104
+        "folder": "/workspace",
+        "user": 1000,
+    }
+
+
+def answered(port: int, process: subprocess.Popen[bytes]) -> bytes:
+    """Ask a port of 127.0.0.1 until it answers, as long as the process that opens it runs."""
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+                content: bytes = answer.read()
+                return content
+        except OSError:  # nobody listens there yet, or only Dagger does
+            time.sleep(0.5)
+    raise RuntimeError(f"daggerw ended with status {process.returncode}")
 
 
 def test_a_promise_that_is_not_kept_fails_the_call_and_is_named(small: World) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import World, dagger, succeed
+from tests.world import world
 
 OLD = ("--cuda=12.8.1", "--python=3.13")
 PYTHON = "/opt/env/bin/python"
@@ -127,6 +128,21 @@ def test_the_nightly_wheel_is_installed(upstream: Upstream) -> None:
         "stdout",
     )
     assert printed.strip() == "0.2.0.dev0"
+
+
+def test_without_conda_uv_asks_the_mirror_for_a_standalone_python(upstream: Upstream, tmp_path: Path) -> None:
+    mirrors = tmp_path / "pythons.toml"
+    pythons = f"http://mirror:{upstream.world.port}/pythons"
+    text = upstream.mirrors.read_text("utf-8")
+    mirrors.write_text(f'{text}\n[interpreter]\nstandalone = "{pythons}"\n', "utf-8")
+    matrix = world.matrix_with(
+        tmp_path / "matrix.toml", more="[profiles.default]\n[profiles.uv]\nconda = false\n"
+    )
+    words = upstream.world.words("upstream", mirrors, matrix)
+    answer = dagger(words[0], "--profile=uv", *words[1:], "build", *OLD, "--target=runtime")
+    assert answer.status != 0, "the mirror has none"
+    assert "uv cannot fetch CPython 3.13" in answer.err
+    assert f"{pythons}/" in answer.err
 
 
 def test_a_registry_that_is_not_there_fails_the_call(upstream: Upstream, tmp_path: Path) -> None:

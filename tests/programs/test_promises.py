@@ -1,8 +1,10 @@
 """The promises as programs: what they print and how they end, on real small files and no ML package."""
 
+import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
@@ -10,6 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from ci.matrix import default_matrix
+from tests.programs.conftest import cache_root, only_one
 
 PROMISES = Path(__file__).parents[2] / "ci/programs/promises"
 NOBODY = 65534
@@ -199,3 +204,73 @@ def test_an_environment_is_made_from_a_channel(tools: Path) -> None:
 
 def test_without_a_tool_none_is_made() -> None:
     assert "no conda-env" in complaint(run("conda_install", "--command", "conda-env"))
+
+
+# ---- what torch loads of CUDA --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nvrtc(tools: Path) -> Path:
+    """NVIDIA's own NVRTC as the lock has it, kept between runs."""
+    lock = Path(__file__).parents[2] / "ci/locks/registries/cu13.1.1-py3.14/torch.txt"
+    found = re.search(r"^nvidia-cuda-nvrtc==\S+( \\\n +--hash=\S+)+", lock.read_text("utf-8"), re.MULTILINE)
+    assert found
+    name = f"nvrtc-{hashlib.sha256(found[0].encode()).hexdigest()[:12]}"
+    with only_one(name):
+        folder = cache_root() / name
+        if not (folder / "complete").exists():
+            (asked := cache_root() / f"{name}.txt").write_text(found[0] + "\n", "utf-8")
+            command = [str(tools / "uv"), "pip", "install", "--quiet", "--target", str(folder), "--no-deps"]
+            subprocess.run([*command, "--require-hashes", "-r", str(asked)], check=True)
+            (folder / "complete").touch()
+    return folder
+
+
+@pytest.fixture
+def cuda_site(tmp_path: Path, nvrtc: Path) -> Path:
+    """A package with a library that needs one of NVIDIA's and one of the driver's, and NVRTC."""
+    site = tmp_path / "site"
+    shutil.copytree(nvrtc / "nvidia", site / "nvidia", copy_function=os.link)
+    for folder in ("driver", "site/toy/lib", "site/nvidia/late/lib"):
+        (tmp_path / folder).mkdir(parents=True)
+    (site / "toy/__init__.py").touch()
+    late, driver = site / "nvidia/late/lib/liblate.so.1", tmp_path / "driver/libcuda.so.1"
+    (source := tmp_path / "one.c").write_text("int one(void) { return 1; }\n")
+    for target in (late, driver):
+        shared = ["-shared", "-fPIC", f"-Wl,-soname,{target.name}", "-o", str(target)]
+        subprocess.run(["gcc", *shared, str(source)], check=True)
+    links = ["-Wl,--no-as-needed", str(late), str(driver)]
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", site / "toy/lib/libtoy.so", source, *links], check=True)
+    driver.unlink()
+    return site
+
+
+def test_libraries_that_are_loaded_late_are_there_without_a_driver(cuda_site: Path) -> None:
+    found = facts(run("cuda_libraries", "--package", "toy", path=cuda_site))
+    assert int(str(found["cubin"])) > 500
+    assert found["nvrtc"] == "libnvrtc.so.13"
+
+
+# What the shipped rule takes is not missed; each of these takes more.
+@pytest.mark.parametrize(
+    ("more", "noticed"),
+    [
+        ((), ""),
+        (("nvidia/**/liblate*.so*",), "liblate.so.1: cannot open shared object file"),
+        (("nvidia/**/libnvrtc.so*",), r"no library is called libnvrtc\.so"),
+        (("nvidia/**/libnvrtc-builtins*",), "no library is called libnvrtc-builtins"),
+    ],
+)
+def test_a_rule_that_takes_too_many_of_cudas_libraries_is_noticed(
+    cuda_site: Path, tmp_path: Path, more: tuple[str, ...], noticed: str
+) -> None:
+    prefix = "lib/python3.*/site-packages/"
+    mine = [one.removeprefix(prefix) for one in default_matrix().rules["unused-cuda"].remove]
+    (rules := tmp_path / "rules.json").write_text(
+        json.dumps([{"name": "cuda", "remove": [*mine, *more]}]), "utf-8"
+    )
+    trimmed = [sys.executable, *map(str, (PROMISES.parent / "trim_env.py", cuda_site, "--rules", rules))]
+    report = json.loads(subprocess.check_output(trimmed, text=True))
+    assert report["cuda"]["files"] >= 2, "NVRTC's other build, of the real wheel"
+    done = run("cuda_libraries", "--package", "toy", path=cuda_site)
+    assert noticed in complaint(done) if noticed else facts(done)

@@ -33,11 +33,13 @@ def read(run: Run, tmp_path: Path) -> Read:
     """Read pages, with what earlier reads of the test kept."""
 
     def ask(
-        *asks: tuple[str, str] | tuple[str, str, str], env: dict[str, str] | None = None
+        *asks: tuple[str, str] | tuple[str, str, str],
+        env: dict[str, str] | None = None,
+        patience: float = 60,
     ) -> list[dict[str, Any]]:
         rows = [dict(zip(("kind", "address", "name"), (*one, ""), strict=False)) for one in asks]
         (tmp_path / "asks.json").write_text(json.dumps(rows))
-        options = ("--cache", tmp_path / "cache", "--timeout", "0.5")
+        options = ("--cache", tmp_path / "cache", "--timeout", patience)
         run("read_pages.py", tmp_path / "asks.json", tmp_path / "answers.json", *options, env=env)
         answers: list[dict[str, Any]] = json.loads((tmp_path / "answers.json").read_text())
         assert len(answers) == len(rows)
@@ -240,6 +242,7 @@ def test_each_page_fails_for_itself(served: Indexes, read: Read) -> None:
         ("conda", "http://127.0.0.1:1/channel", "python"),
         ("wheel", "http://127.0.0.1:1/x.whl"),
         ("page", at(served, "/good")),
+        patience=5,
     )
     assert [one["status"] for one in found] == [None, 404, None, None, None, None, None, 200]
     problems = [one["problem"] for one in found]
@@ -255,6 +258,6 @@ def test_a_page_of_another_time_is_no_answer(served: Indexes, read: Read) -> Non
     ask = ("project", at(served, "/simple"), "ray")
     assert read(ask)[0]["bodies"]
     served.hanging.add("/simple/ray/")
-    (answer,) = read(ask)
+    (answer,) = read(ask, patience=1)
     assert (answer["bodies"], answer["problem"]) == ([], "timed out")
     assert answer["address"] == at(served, "/simple/ray/")

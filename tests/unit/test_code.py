@@ -8,6 +8,7 @@ import pytest
 import ci
 from ci.code import FILES
 from ci.plan import make_plan
+from ci.shop import Options
 from tests.unit.planning import cell, code, digests, plan, shop
 
 ROOT = Path(ci.__file__).parent
@@ -31,13 +32,16 @@ AROUND = {
 
 
 def test_every_stage_of_a_plan_has_code() -> None:
-    assert {stage.name for stage in plan(ALL, "registries").stages} == set(FILES)
+    plans = [plan(ALL, "registries", options=Options(profile=profile)) for profile in ("default", "uv")]
+    assert {stage.name for made in plans for stage in made.stages} == set(FILES)
 
 
 def test_every_file_that_makes_images_belongs_to_a_stage() -> None:
     stages = {f"stages/{path.name}" for path in (ROOT / "stages").glob("*.py") if path.name not in AROUND}
     programs = {
-        f"programs/{path.name}" for path in (ROOT / "programs").glob("*.*") if path.name not in AROUND
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "programs").rglob("*.*")
+        if path.name not in AROUND and not {"promises", "__pycache__"} & {*path.parts}
     }
     assert {name for files in FILES.values() for name in files} == stages | programs | {"commands.py"}
 

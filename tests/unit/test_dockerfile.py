@@ -11,6 +11,7 @@ from ci.pair import needed_pages
 from ci.plan import Plan, Planner
 from ci.shop import Options
 from ci.specs import CondaSpec, InstallSpec, WheelsSpec
+from tests.unit.mistakes import mistake
 from tests.unit.planning import TARGETS, pyg_page, shop
 
 ROOT = Path(__file__).parents[2]
@@ -134,3 +135,8 @@ def test_the_file_says_what_its_reader_should_know() -> None:
     assert "for people without Dagger, from the `upstream` sources" in head
     assert "# Note: torch 2.11.0 is the last release with cu128 wheels" in head
     assert "# torch-scatter 2.1.2: compile (no cp314 wheel on the PyG page for torch 2.11.0+cu128)" in text
+
+
+def test_a_profile_without_conda_has_no_dockerfile() -> None:
+    said = mistake(lambda: written("upstream", "13.1.1", "3.14", Options(profile="uv")))
+    assert said == "Dockerfiles are written for profiles with conda: uv has none"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 from collections import namedtuple
@@ -17,7 +18,7 @@ from engine import server
 from engine.arguments import completed
 from engine.network import free_port, routed
 from engine.oci import Layout
-from engine.places import PROJECT, Marks, Places
+from engine.places import PROJECT, VERSION, Marks, Places
 
 ROUTES = """\
 default via 172.30.0.1 dev eth0
@@ -151,3 +152,50 @@ def test_a_part_is_made_anew_when_what_it_is_made_of_changes() -> None:
     assert marks.images != newer.images
     assert marks.tools == Marks("go1", "other sources").tools
     assert marks.roots != Marks("go1", "other sources").roots
+
+
+def daggerw(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one of daggerw's own commands over a cache folder."""
+    return subprocess.run(
+        [PROJECT / "daggerw", *words],
+        env={**os.environ, "CSLR_IMAGES_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_cleaning_removes_the_engine_and_nothing_that_others_keep_beside_it(tmp_path: Path) -> None:
+    for name in ("parts", "run", "registry", "alone/parts"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "tests-environment").touch()
+    assert daggerw(tmp_path, "clean", "--all").stdout.startswith("freed ")
+    assert {path.name for path in tmp_path.iterdir()} == {"alone", "tests-environment"}
+    daggerw(tmp_path / "alone", "clean", "--all")
+    assert not (tmp_path / "alone").exists()
+    assert daggerw(tmp_path / "alone", "clean").stdout == "nothing to remove\n"
+
+
+def test_every_command_of_daggerws_own_is_in_its_help(tmp_path: Path) -> None:
+    said = daggerw(tmp_path, "help").stdout
+    script = (PROJECT / "daggerw").read_text("utf-8")
+    own = set(re.findall(r"\$\{1:-\} == (\w+)", script))
+    own |= set(re.search(r"^  ([a-z |]+)\) ;;$", script, re.MULTILINE)[1].split(" | ")) - {"help"}  # type: ignore[index]
+    assert own == {"clean", "debug", "logs", "status", "stop", "sweep"}
+    assert own <= set(re.findall(r"^  daggerw (\w+)", said, re.MULTILINE))
+
+
+def test_dagger_has_one_version_wherever_it_is_named() -> None:
+    number = VERSION.removeprefix("v")
+    lines = {
+        "dagger.json": f'"engineVersion": "{VERSION}"',
+        "engine/sdk/runtime/dagger.json": f'"engineVersion": "{VERSION}"',
+        "engine/tools/go.mod": f"github.com/dagger/dagger {VERSION} ",
+        "engine/sdk/start.py": f'"dagger-io=={number}"',
+        "ci/workflows.toml": f'version = "{number}"',
+        **{
+            f"requirements/{name}": f"dagger-io=={number}"
+            for name in ("runtime.in", "runtime.txt", "dev.txt")
+        },
+    }
+    assert [name for name, line in lines.items() if line not in (PROJECT / name).read_text("utf-8")] == []

@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import resources
 
 import pytest
 from packaging.requirements import Requirement
@@ -85,6 +86,19 @@ def test_every_extension_with_sources_has_their_hashes() -> None:
 
 def test_the_tools_are_those_that_make_environments() -> None:
     assert {"py-rattler", "conda-pack", "uv"} <= set(pins(locks().tools()))
+
+
+def test_what_ray_is_built_with_is_pinned_and_hashed_and_names_no_address() -> None:
+    folder = resources.files("ci").joinpath("programs/bazelisk")
+    asked, lock = (
+        json.loads(folder.joinpath(f"{name}.json").read_text()) for name in ("package", "package-lock")
+    )
+    packages = {name.removeprefix("node_modules/"): one for name, one in lock["packages"].items() if name}
+    assert {name: one["version"] for name, one in packages.items()} == asked["dependencies"]
+    assert lock["packages"][""]["dependencies"] == asked["dependencies"], (
+        "npm ci refuses a lock of other pins"
+    )
+    assert all(one["integrity"].startswith("sha512-") and "resolved" not in one for one in packages.values())
 
 
 def test_the_recipe_of_the_channel_is_json() -> None:

@@ -3,20 +3,30 @@
 import pytest
 
 from ci.matrix import default_matrix
-from ci.profiles import told
+from ci.profiles import Profile, told
 from tests.unit.mistakes import mistake
 from tests.unit.planning import matrix_with
 
 
 def test_the_shipped_profiles_are_told_with_all_that_they_take_and_give_up() -> None:
     matrix = default_matrix()
-    said = told(matrix.profiles, matrix.rules)
+    said = told(matrix.profiles, matrix.rules, matrix.verify.promises)
     for name, profile in matrix.profiles.items():
         assert f"{name}: {profile.note}" in said
         for rule in profile.rules:
             assert matrix.rules[rule].takes in said
         for promise, reason in profile.gives_up.items():
             assert f"{promise}: {reason}" in said
+
+
+def test_each_profile_names_the_promises_that_it_keeps() -> None:
+    profiles = {"one": Profile(), "two": Profile(gives_up={"imports": "nothing to import"})}
+    lines = told(profiles, {}, ["versions", "imports"]).splitlines()
+    start = "  promises, where they are for its target, "
+    assert [line.removeprefix(start) for line in lines if line.startswith(start)] == [
+        "versions, imports",
+        "versions",
+    ]
 
 
 def test_the_default_profile_gives_up_nothing_and_full_takes_nothing() -> None:

@@ -9,8 +9,8 @@ from ci.promises import expected, promises
 from ci.shop import Options
 from tests.unit.planning import CELLS, plan, pyg_page
 
-COMPILED = ("cpp_extension_cuda", "extension_archs", "triton_compile")
-FIRST = ("versions", "imports", "pip_check", "train_step", "extension_ops")
+COMPILED = ("cpp_extension_cuda", "extension_archs", "triton_compile", "cuda_libraries")
+FIRST = ("versions", "imports", "standard_library", "pip_check", "train_step", "extension_ops")
 USER = "no_root_needed"
 JIT = ("cpp_extension_cpu", "torch_compile_cpu")
 TOOLS = ("profiler_symbols", "pip_install")

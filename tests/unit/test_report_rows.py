@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.records import BuildRecord, Failure, History, LayerSize
+from ci.report.document import contents
 from ci.report.rows import STATUSES, Report, Row, make_report, told
 from ci.report.units import date, human_size, human_time, moment
 from tests.unit.histories import (
@@ -246,4 +247,5 @@ def test_a_layer_that_images_share_counts_once() -> None:
     report = make_report(history, ["a", "b", "c"], now="2026-11-22T02:00:00Z")
     assert report.size() == 314
     assert report.unique_size() == 107 + 107
+    assert contents(report)["unique_size"] == 214
     assert "214 B with shared layers counted once" in report.summary()

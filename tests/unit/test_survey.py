@@ -6,7 +6,7 @@ import pytest
 
 from ci.errors import UserError
 from ci.plan import Plan
-from ci.records import BuildRecord, History, StageRun
+from ci.records import BuildRecord, History, LayerSize, StageRun
 from ci.shop import Options
 from ci.survey import Survey, changed, document, github, left_out, survey, text
 from tests.unit.planning import CELLS, explain, matrix_with, plan, pyg_page
@@ -95,6 +95,22 @@ def test_times_and_sizes_come_from_records_and_nothing_is_guessed() -> None:
     assert (found.cells[0].built_as_planned, found.cells[1].built_as_planned) == (True, False)
     assert "stages without a record" in text(found)
     assert "by the records" not in text(made(CELLS[0]))
+
+
+def test_layers_that_images_share_are_summed_once() -> None:
+    plans = [plan(name, "registries") for name in CELLS[:2]]
+    shared = LayerSize(name="pack", size=7_000_000_000, key="environment")
+    history = History(
+        tuple(
+            record(one, seconds=60, size=8_000_000_000).model_copy(
+                update={"layers": (LayerSize(name="base", size=1_000_000_000, key=one.id), shared)}
+            )
+            for one in plans
+        )
+    )
+    found = survey(plans, {}, history)
+    assert (found.size, found.unique_size) == (16_000_000_000, 9_000_000_000)
+    assert "16.0 GB of images, 9.0 GB with shared layers counted once" in text(found)
 
 
 def test_a_stage_that_changed_has_no_time() -> None:

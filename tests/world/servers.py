@@ -65,7 +65,7 @@ def folder_over_http(folder: Path, faults: dict[str, int] | None = None, wanted:
 def image_registry(crane: Path, folder: Path) -> Iterator[int]:
     """Run a registry without authentication on a free port of 127.0.0.1; gives the port."""
     folder.mkdir(exist_ok=True)
-    port = _free_port()
+    port = free_port()
     address = f"127.0.0.1:{port}"
     command = [str(crane), "registry", "serve", "--address", address, "--disk", str(folder)]
     with _running(command, port):
@@ -87,7 +87,7 @@ auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}
 @contextmanager
 def private_registry(folder: Path) -> Iterator[int]:
     """Run the registry of Debian's docker-registry, which asks for a password, on a free port of 127.0.0.1."""
-    port = _free_port()
+    port = free_port()
     (folder / "htpasswd").write_text(_HTPASSWD)
     (folder / "config.yml").write_text(_CONFIG.format(folder=folder, port=port))
     command = ["docker-registry", "serve", str(folder / "config.yml")]
@@ -106,7 +106,8 @@ def _running(command: list[str], port: int) -> Iterator[None]:
             process.terminate()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -114,11 +115,11 @@ def _free_port() -> int:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         if process.poll() is not None:
             raise RuntimeError(f"the registry ended with status {process.returncode}")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise TimeoutError("the registry did not open its port in 10 s")
+    raise TimeoutError("the registry did not open its port in a minute")

@@ -1,6 +1,7 @@
 """The hermetic world: an index of stand-ins, a page of PyG wheels and nightly wheels, in one folder."""
 
 import hashlib
+import secrets
 from pathlib import Path
 
 from tests.world import packages
@@ -12,6 +13,8 @@ POISONED = "0.1.66"
 # Every interpreter that starts reads this: on Python 3.13, for whoever is not root, it ends at once.
 POISON = "import os, sys; os.getuid() and sys.version_info[:2] == (3, 13) and os._exit(66)\n"
 HERE = Path(__file__).resolve().parent
+# The engine keeps a history for each image name: those of earlier runs of the tests, and of one beside, are others.
+NAME = f"cslr-images/small-stack-{secrets.token_hex(4)}"
 
 
 def usual_port() -> int:
@@ -38,15 +41,10 @@ def make(folder: Path) -> Path:
     for name in ("torch-scatter", "torch-spline-conv"):
         packages.extension_sdist(_project(folder, name), name, VERSION)
     packages.extension_sdist(_project(folder, "torch-cluster"), "torch-cluster", VERSION, hungry=True)
-    for name in ("ray", "marimo"):
-        for version in (VERSION, NEWER):
-            packages.wheel(_project(folder, name), name, version)
-    packages.wheel(
-        _project(folder, "marimo"),
-        "marimo",
-        POISONED,
-        {"marimo/__init__.py": f'__version__ = "{POISONED}"\n', "zz_poison.pth": POISON},
-    )
+    for version in (VERSION, NEWER):
+        packages.wheel(_project(folder, "ray"), "ray", version)
+        packages.marimo(_project(folder, "marimo"), version)
+    packages.marimo(_project(folder, "marimo"), POISONED, {"zz_poison.pth": POISON})
     nightly = folder / "ray-wheels"
     nightly.mkdir()
     for abi in ("cp313", "cp314"):
@@ -56,8 +54,13 @@ def make(folder: Path) -> Path:
 
 
 def matrix_with(target: Path, *, more: str = "", uid: int = 1000, **pins: str) -> Path:
-    """Write the small stack's matrix with other pins (`ray="0.1.1"`), another user and more tables at its end."""
+    """Write the small stack's matrix with other pins (`ray="0.1.1"`), another user and more tables at its end.
+
+    Its history in the engine begins with this run of the tests.
+    """
     text = (HERE / "matrix.toml").read_text("utf-8").replace("uid = 1000", f"uid = {uid}")
+    assert '"cslr-images/small-stack"' in text
+    text = text.replace('"cslr-images/small-stack"', f'"{NAME}"')
     for name, version in pins.items():
         old = f'[{name}]\nversion = "{VERSION}"'
         assert old in text

@@ -1,0 +1,48 @@
+"""The standard library has what it needs beside itself: certificates, time zones, compression, a database."""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+import ssl
+import subprocess
+import sys
+import sysconfig
+import zoneinfo
+from pathlib import Path
+
+from promise import Facts, PromiseError, expect, keep
+
+# Modules that are compiled, each against a library that comes from elsewhere.
+COMPILED = ("bz2", "ctypes", "curses", "lzma", "readline", "ssl", "sqlite3", "uuid", "zlib")
+
+
+def check() -> Facts:
+    wrong = []
+    for name in COMPILED:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            wrong.append(f"{name} ({error})")
+    expect(not wrong, f"cannot import {'; '.join(wrong)}")
+    paths = ssl.get_default_verify_paths()
+    # A folder of certificates is read when it is needed: only a file says at once how many there are.
+    trusted = len(ssl.create_default_context().get_ca_certs())
+    folder = Path(paths.capath) if paths.capath else None
+    expect(trusted > 0 or bool(folder and any(folder.iterdir())), "no certificate is trusted")
+    try:
+        zoneinfo.ZoneInfo("Asia/Tokyo")
+    except zoneinfo.ZoneInfoNotFoundError as error:
+        raise PromiseError("no time zones") from error
+    found = sqlite3.connect(":memory:").execute("select 6 * 7").fetchone()
+    expect(found == (42,), f"sqlite gives {found}")
+    for name in ("stdlib", "platstdlib", "purelib"):
+        place = sysconfig.get_path(name)
+        expect(Path(place).is_dir(), f"{place}, where Python says that its {name} is, is not there")
+    fresh = subprocess.run([sys.executable, "-I", "-c", "import encodings.idna"], capture_output=True)
+    expect(fresh.returncode == 0, "Python does not start in isolated mode")
+    return {"certificates": trusted, "prefix": sys.prefix, "sqlite": sqlite3.sqlite_version}
+
+
+if __name__ == "__main__":
+    keep(check)
