@@ -83,7 +83,7 @@ class Run:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.id = f"{utc_now()}-{secrets.token_hex(3)}"
-        self.journal = Journal(desk.matrix.image.name, desk.shop.sources.images.cpu, self.id)
+        self.journal = Journal(desk.matrix.image.name, desk.ground, self.id)
         self.live: frozenset[str] = frozenset()
 
     async def history(self, given: dagger.File | None) -> History:
@@ -107,7 +107,7 @@ class Run:
     ) -> tuple[BuildRecord, ...]:
         """Build cells; return the last record of each, in their order."""
         plans = await self.desk.plans(cells)
-        machine = await look(self.desk.shop.sources.images.cpu, self.id)
+        machine = await look(self.desk.ground, self.id)
         worker = Worker(
             self.desk, self.journal, self.id, before=before, verified=choices.verified, publisher=publisher
         )

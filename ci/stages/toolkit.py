@@ -2,6 +2,7 @@
 
 import dagger
 
+from ci.bundle import COMPILER, PACKAGES
 from ci.commands import REFRESH, TOOLKIT_DEBS, make_toolkit
 from ci.specs import ToolkitSpec
 from ci.stages import apt
@@ -9,11 +10,15 @@ from ci.stages.site import Site, with_program
 from ci.stages.tools import with_tools
 
 _OUT = "/opt/toolkit"
+_DEB = "/run/compiler.deb"
 
 
 def build(site: Site, spec: ToolkitSpec) -> dagger.Directory:
     """Make the toolkit's tree, the same for devel and runtime images."""
     container = apt.on(spec.image, site, TOOLKIT_DEBS)
-    container = site.online(with_program(with_tools(container, site, spec.tools), "cuda_home.py"))
+    container = site.online(with_program(with_tools(container, site, spec.tools), "cuda_home.py"), PACKAGES)
+    if deb := site.brought(COMPILER):
+        container = container.with_mounted_file(_DEB, deb)
+        return site.run(container, make_toolkit(spec, _OUT, _DEB)).directory(_OUT)
     container = site.run(container, REFRESH) if spec.deb else container
     return site.run(container, make_toolkit(spec, _OUT)).directory(_OUT)
