@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -85,6 +86,8 @@ class Run:
         self.id = f"{utc_now()}-{secrets.token_hex(3)}"
         self.journal = Journal(desk.matrix.image.name, desk.shop.sources.images.cpu, self.id)
         self.live: frozenset[str] = frozenset()
+        self.machine: Machine | None = None  # as it was at `seen`, by the clock for durations
+        self.seen = 0.0
 
     async def history(self, given: dagger.File | None) -> History:
         """Read what is known of earlier runs: the engine's own history, and a file that the caller brings.
@@ -107,11 +110,20 @@ class Run:
     ) -> tuple[BuildRecord, ...]:
         """Build cells; return the last record of each, in their order."""
         plans = await self.desk.plans(cells)
-        machine = await look(self.desk.shop.sources.images.cpu, self.id)
+        if self.machine is None:
+            self.machine = await look(self.desk.shop.sources.images.cpu, self.id)
+            self.seen = time.monotonic()
         worker = Worker(
-            self.desk, self.journal, self.id, before=before, verified=choices.verified, publisher=publisher
+            self.desk,
+            self.journal,
+            self.id,
+            before=before,
+            free_disk=self.machine.free_disk,
+            seen=self.seen,
+            verified=choices.verified,
+            publisher=publisher,
         )
-        limits = self._limits(choices, machine)
+        limits = self._limits(choices, self.machine)
         async with self.journal.live():
             return await sweep(
                 plans,
@@ -130,9 +142,10 @@ class Run:
         return known
 
     async def _own(self) -> History:
-        text, live = await self.journal.read()
-        self.live |= live
-        return read_history(text, "the engine's history")
+        past = await self.journal.read()
+        self.live |= past.live
+        self.machine, self.seen = past.machine, time.monotonic()
+        return read_history(past.text, "the engine's history")
 
     def _limits(self, choices: Choices, machine: Machine) -> Limits:
         floor = int(choices.disk_floor * GB)

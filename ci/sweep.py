@@ -21,6 +21,8 @@ from ci.specs import RaySpec, Stage, WheelsSpec
 from ci.triage import POLICIES
 
 GB = 1_000_000_000
+# Seconds between two writes of records, each of which is a step: what comes meanwhile is written together.
+GATHER = 2.0
 R = TypeVar("R")
 
 
@@ -140,6 +142,7 @@ class _Sweep:
         self.shared: dict[str, _Shared] = {}
         self.records: dict[str, BuildRecord] = {}
         self.stopped = ""
+        self.over = anyio.Event()
         self.told: MemoryObjectSendStream[BuildRecord]
         self.unwritten: Exception | None = None
 
@@ -151,6 +154,7 @@ class _Sweep:
                 for plan in plans:
                     # Tasks reach for a slot in the order in which they are started.
                     group.start_soon(self._cell, plan)
+            self.over.set()
         if self.unwritten:
             raise self.unwritten
         return tuple(self.records[plan.id] for plan in plans)
@@ -294,7 +298,7 @@ class _Sweep:
         self.told.send_nowait(record)
 
     async def _write(self, records: MemoryObjectReceiveStream[BuildRecord]) -> None:
-        """Write records down in their order, while cells go on: all that came while others were written, at once."""
+        """Write records down in their order, while cells go on: the first at once, then those of every two seconds."""
         async for record in records:
             batch = [record]
             with suppress(anyio.WouldBlock, anyio.EndOfStream):
@@ -304,6 +308,8 @@ class _Sweep:
                 await self.work.keep(batch)
             except Exception as error:  # noqa: BLE001 - cells are built to their end; the sweep fails afterwards
                 self.unwritten = self.unwritten or error
+            with anyio.move_on_after(GATHER):
+                await self.over.wait()
 
     def _record(self, trial: _Try, status: str, **more: object) -> BuildRecord:
         known: dict[str, Any] = {

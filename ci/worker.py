@@ -38,6 +38,8 @@ class Worker:
         run: str,
         *,
         before: History,
+        free_disk: int,
+        seen: float,
         verified: bool,
         publisher: Publisher | None,
     ) -> None:
@@ -49,7 +51,7 @@ class Worker:
         self._publisher = publisher
         self._looks = 0
         self._looking = anyio.Lock()
-        self._free, self._stale = 0, 0.0
+        self._free, self._stale = free_disk, seen + LOOK_AGAIN
         self._made = Made()
 
     async def stage(self, plan: Plan, name: str, efforts: Efforts) -> None:

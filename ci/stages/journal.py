@@ -2,18 +2,22 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 import dagger
 from dagger import dag
 
 from ci.caches import Cache
+from ci.limits import Machine
 from ci.stages.caches import with_cache
+from ci.stages.machine import LOOK, seen
 
 _FILE = f"{Cache.RECORDS.path}/history.jsonl"
 _RUNS = f"{Cache.RECORDS.path}/runs"
 _COPY = "/tmp/history.jsonl"  # noqa: S108 - in a container
 _GIVEN = "/run/given.jsonl"
+_LOOKED = 3  # lines that a look at the machine prints
 
 # One writer at a time. A line that a crash cut off is ended first, so that it spoils no other.
 _APPEND = f"""
@@ -26,9 +30,9 @@ cat {_GIVEN} >>{_FILE}
 sync {_FILE}
 """
 
-# A run that goes on holds a lock on a file of its name; whatever ends the run, its lock ends with it.
-_READ = f"""
-set -eu
+# A run that goes on holds a lock on a file of its name; whatever ends the run, its lock ends with it. The machine is
+# looked at in the same step: a step costs more than all that these do.
+_READ = f"""{LOOK}
 mkdir -p {_RUNS}
 touch {_FILE}
 cp {_FILE} {_COPY}
@@ -45,6 +49,15 @@ exec 9>"{_RUNS}/$1"
 flock 9
 exec sleep infinity
 """
+
+
+@dataclass(frozen=True)
+class Past:
+    """What an engine knows when it is asked: its history, the runs that go on, and what its machine has."""
+
+    text: str
+    live: frozenset[str]
+    machine: Machine
 
 
 class Journal:
@@ -70,10 +83,12 @@ class Journal:
             with anyio.CancelScope(shield=True):
                 await held.stop(kill=True)
 
-    async def read(self) -> tuple[str, frozenset[str]]:
-        """Return the history as it is now, and the runs that go on."""
+    async def read(self) -> Past:
+        """Return what the engine knows now."""
         done = self._fresh().with_exec(["sh", "-c", _READ])
-        return await done.file(_COPY).contents(), frozenset((await done.stdout()).split())
+        text = await done.file(_COPY).contents()
+        *machine, live = (await done.stdout()).split("\n", _LOOKED)
+        return Past(text, frozenset(live.split()), seen("\n".join(machine)))
 
     async def append(self, lines: str) -> None:
         """Append lines, and return when they are on the disk."""

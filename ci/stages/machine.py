@@ -7,7 +7,7 @@ from ci.limits import Machine
 from ci.stages.caches import with_cache
 
 # The cache volume lies on the disk that the engine keeps everything on.
-_LOOK = f"""
+LOOK = f"""
 set -eu
 nproc
 sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo
@@ -18,6 +18,10 @@ df --block-size=1 --output=avail {Cache.RECORDS.path} | tail -n 1
 async def look(image: str, mark: str) -> Machine:
     """Look at the machine now; a `mark` that was used before gets the answer of that time."""
     container = with_cache(dag.container().from_(image), Cache.RECORDS)
-    printed = await container.with_env_variable("MARK", mark).with_exec(["sh", "-c", _LOOK]).stdout()
+    return seen(await container.with_env_variable("MARK", mark).with_exec(["sh", "-c", LOOK]).stdout())
+
+
+def seen(printed: str) -> Machine:
+    """Return what a look printed."""
     cores, memory, free = printed.split()
     return Machine(cores=int(cores), memory=int(memory) * 1024, free_disk=int(free))
