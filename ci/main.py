@@ -3,7 +3,7 @@
 import dagger
 from dagger import dag, object_type
 
-from ci import args, collector, verify
+from ci import args, client, collector, verify
 from ci.debug import opened
 from ci.dialect import check
 from ci.dockerfile import dockerfile
@@ -26,6 +26,7 @@ from ci.stages.files import folder
 # a step that fails shows as that step and not as a result that could not be read.
 
 collector.relax()
+client.lighten()
 
 
 @object_type
@@ -315,7 +316,10 @@ class CslrImages:
 
         Example: `matrix --phase 1 --limit 2`.
         """
+        from ci import prof
+        prof.mark("matrix begins")
         desk = await self._desk()
+        prof.mark("desk")
         cells = await desk.changed(selected(desk, cuda, python, target, phase, only), changed_since)
         choices = Choices(limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verified=not no_verify)
         publisher = await open_publisher(
@@ -327,7 +331,18 @@ class CslrImages:
             compression=compression,
         )
         hook = Webhook(webhook, webhook_service)
-        return await build_and_tell(desk, cells, choices, publisher if publish else None, history, hook)
+        import cProfile, pstats, io, os
+        pr = cProfile.Profile() if os.path.exists("/src/ci/CPROF") else None
+        if pr: pr.enable()
+        try:
+            return await build_and_tell(desk, cells, choices, publisher if publish else None, history, hook)
+        finally:
+            if pr:
+                pr.disable()
+                s = io.StringIO(); pstats.Stats(pr, stream=s).sort_stats("cumulative").print_stats(70)
+                pstats.Stats(pr, stream=s).sort_stats("tottime").print_stats(40)
+                prof.LINES += s.getvalue().splitlines()
+            prof.tell()
 
     @public(cache="never")
     async def publish(

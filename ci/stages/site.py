@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from urllib.parse import urlsplit
 
 import dagger
@@ -98,6 +99,7 @@ def _with(container: dagger.Container, variables: Sequence[tuple[str, str]]) -> 
     return container
 
 
+@cache
 def program(name: str) -> dagger.File:
     """Return one of the programs of `ci/programs`."""
     return _programs().file(name)
@@ -107,7 +109,7 @@ def with_program(container: dagger.Container, name: str) -> dagger.Container:
     """Mount one of the programs of `ci/programs`, file or folder, at /run/cslr-images."""
     if "." in name:
         return container.with_mounted_file(f"{PROGRAMS}/{name}", program(name))
-    return container.with_mounted_directory(f"{PROGRAMS}/{name}", _programs().directory(name))
+    return container.with_mounted_directory(f"{PROGRAMS}/{name}", _folder(name))
 
 
 def without_program(container: dagger.Container, name: str) -> dagger.Container:
@@ -115,5 +117,11 @@ def without_program(container: dagger.Container, name: str) -> dagger.Container:
     return container.without_mount(f"{PROGRAMS}/{name}")
 
 
+@cache  # like each program: the engine is asked for the id of an object once
+def _folder(name: str) -> dagger.Directory:
+    return _programs().directory(name)
+
+
+@cache
 def _programs() -> dagger.Directory:
     return dag.current_module().source().directory("ci/programs")
