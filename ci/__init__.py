@@ -8,12 +8,9 @@ Does it work:   dagger call verify --cuda 12.8.1 --python 3.13 --target ray-runt
 Options for every function come before its name: dagger call --sources registries build …
 """
 
-from ci import prof
-prof.mark('ci import begins')
 try:
     from ci.main import CslrImages as CslrImages
 except ImportError as error:
     # The pure core is importable (and tested) where there is no Dagger; a broken module still shows as one.
     if error.name != "dagger":
         raise
-prof.mark('ci imported')

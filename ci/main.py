@@ -316,10 +316,7 @@ class CslrImages:
 
         Example: `matrix --phase 1 --limit 2`.
         """
-        from ci import prof
-        prof.mark("matrix begins")
         desk = await self._desk()
-        prof.mark("desk")
         cells = await desk.changed(selected(desk, cuda, python, target, phase, only), changed_since)
         choices = Choices(limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verified=not no_verify)
         publisher = await open_publisher(
@@ -331,18 +328,7 @@ class CslrImages:
             compression=compression,
         )
         hook = Webhook(webhook, webhook_service)
-        import cProfile, pstats, io, os
-        pr = cProfile.Profile() if os.path.exists("/src/ci/CPROF") else None
-        if pr: pr.enable()
-        try:
-            return await build_and_tell(desk, cells, choices, publisher if publish else None, history, hook)
-        finally:
-            if pr:
-                pr.disable()
-                s = io.StringIO(); pstats.Stats(pr, stream=s).sort_stats("cumulative").print_stats(70)
-                pstats.Stats(pr, stream=s).sort_stats("tottime").print_stats(40)
-                prof.LINES += s.getvalue().splitlines()
-            prof.tell()
+        return await build_and_tell(desk, cells, choices, publisher if publish else None, history, hook)
 
     @public(cache="never")
     async def publish(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import dagger
 
-from ci import notify, prof, survey
+from ci import notify, survey
 from ci.edge import Desk
 from ci.effort import Effort
 from ci.errors import SweepError, UserError, choose
@@ -125,7 +125,6 @@ class Run:
         )
         limits = self._limits(choices, self.machine)
         async with self.journal.live():
-            prof.mark('live')
             return await sweep(
                 plans,
                 worker,
@@ -188,11 +187,8 @@ async def build_and_tell(
     if not cells:
         return "no cell to build\n"
     run = Run(desk)
-    prof.mark('run')
     before = await run.history(given)
-    prof.mark('history')
     records = await run.build(cells, choices, publisher, before)
-    prof.mark('swept')
     told = await hook.told(before, records)
     # What this run came to: a cell that it left out is not shown as the run before left it.
     text = terminal(report_of(History(records, before.problems), desk.names(cells), run.live))

@@ -9,7 +9,7 @@ import dagger
 from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
 
-from ci import prof, verify
+from ci import verify
 from ci.edge import Desk
 from ci.effort import Efforts
 from ci.gates import passed
@@ -54,14 +54,7 @@ class Worker:
         self._free, self._stale = free_disk, seen + LOOK_AGAIN
         self._made = Made()
 
-    async def stage(self, plan, name, efforts):
-        import time
-        b=time.monotonic(); q=prof.QUERIES[0]
-        try:
-            return await self.stage_(plan,name,efforts)
-        finally:
-            prof.mark(f'stage {plan.id} {name} {time.monotonic()-b:.3f} q {prof.QUERIES[0]-q}')
-    async def stage_(self, plan: Plan, name: str, efforts: Efforts) -> None:
+    async def stage(self, plan: Plan, name: str, efforts: Efforts) -> None:
         """Build one stage; equal stages of two plans are one in the engine."""
         with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
             try:
@@ -70,14 +63,7 @@ class Worker:
                 span.set_status(Status(StatusCode.ERROR, name))
                 raise StepError(_failure(name, error)) from None
 
-    async def finish(self, plan, efforts):
-        import time
-        b=time.monotonic(); q=prof.QUERIES[0]
-        try:
-            return await self.finish_(plan,efforts)
-        finally:
-            prof.mark(f'finish {plan.id} {time.monotonic()-b:.3f} q {prof.QUERIES[0]-q}')
-    async def finish_(self, plan: Plan, efforts: Efforts) -> Outcome:
+    async def finish(self, plan: Plan, efforts: Efforts) -> Outcome:
         """Verify, measure and publish; nothing is published that was not verified."""
         build = Build(plan, self._desk.site, efforts, self._made)
         with get_tracer().start_as_current_span(f"{plan.id}: verify and measure") as span:
@@ -99,10 +85,7 @@ class Worker:
 
     async def keep(self, records: Sequence[BuildRecord]) -> None:
         """Append records to the history in its cache volume."""
-        import time
-        b=time.monotonic()
         await self._journal.append("".join(record.line() for record in records))
-        prof.mark(f"keep {len(records)} {time.monotonic()-b:.3f}")
 
     async def pause(self, seconds: float) -> None:
         """Wait before a step is tried again."""
