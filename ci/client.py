@@ -15,14 +15,25 @@ _SHAPES = {
 }
 
 
+def known() -> bool:
+    """Tell whether the client's inner parts are of the shape that is known here."""
+    inside: Any = _core  # of which nothing is promised
+    try:
+        found = {name: {one.name for one in fields(getattr(inside, name))} for name in _SHAPES}
+    except (AttributeError, TypeError):
+        return False
+    return all(needed <= found[name] for name, needed in _SHAPES.items()) and hasattr(
+        inside, "make_converter"
+    )
+
+
 def lighten() -> None:
     """Let the client do less, in the whole process."""
-    inside: Any = _core  # of which nothing is promised
-    for name, needed in _SHAPES.items():
-        if not needed <= {one.name for one in fields(getattr(inside, name))}:
-            return
+    if not known():
+        return
+    inside: Any = _core
     _make_one_converter(inside)
-    _remember_ids(inside.Context)
+    remember_ids(inside.Context)
     # The engine checks each query; checked here too, it is checked twice.
     checked: Any = gql.Client
     checked.validate = lambda *_: None
@@ -55,10 +66,13 @@ def _make_one_converter(inside: Any) -> None:
     inside.Context.__post_init__ = prepared
 
 
-def _remember_ids(kind: Any) -> None:
-    """Ask the engine for the id of an object once, and never for that of one that was loaded by it."""
+def remember_ids(kind: Any) -> None:
+    """Ask the engine for the id of an object once, and never for that of one that was loaded by it.
+
+    `kind` is the class of chains of calls.
+    """
     ask = kind.execute
-    known: dict[int, tuple[Any, str]] = {}
+    ids: dict[int, tuple[Any, str]] = {}
 
     async def execute(context: Any, return_type: Any = None) -> Any:
         if len(context.selections) < 2 or context.selections[-1].name != "id":
@@ -67,8 +81,8 @@ def _remember_ids(kind: Any) -> None:
         of: Any = context.selections[-2]
         if of.name == f"load{context.selections[-1].type_name}FromID":
             return of.args["id"]
-        if id(of) not in known:
-            known[id(of)] = of, await ask(context, return_type)
-        return known[id(of)][1]
+        if id(of) not in ids:
+            ids[id(of)] = of, await ask(context, return_type)
+        return ids[id(of)][1]
 
     kind.execute = execute
