@@ -1,5 +1,6 @@
 """How a sweep goes, over plans of the real matrix; what it asks for is done by a yard that builds nothing."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -306,6 +307,22 @@ async def test_cells_do_not_wait_for_records_to_be_written_and_all_are_written_i
     assert len(yard.batches) < sum(yard.batches) == 36
     for name in CELLS:
         assert [one.status for one in yard.kept if one.cell == name] == ["building", "ok"]
+
+
+async def test_the_first_records_are_written_at_once_and_what_comes_soon_after_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ci.sweep.GATHER", math.inf)
+    yard = SlowPen()
+
+    def fault(plan: Plan, name: str, _: int) -> None:
+        if (plan.cell.id, name) == (CELLS[5], "image"):
+            assert [one.status for one in yard.kept] == ["building"], "whoever looks sees that it goes on"
+
+    yard.fault = fault
+    records = await swept(yard)
+    assert {record.status for record in records.values()} == {"ok"}
+    assert yard.batches == [1, 35]
 
 
 async def test_records_that_cannot_be_written_fail_the_sweep_when_its_cells_are_built() -> None:
