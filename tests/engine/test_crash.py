@@ -87,16 +87,47 @@ def test_a_killed_client_loses_nothing(small: World, tmp_path: Path) -> None:
         first.kill()
         first.wait()
     run = re.findall(rb"20[0-9-]+T[0-9:]+Z-[0-9a-f]{6}", log.read_bytes())[0].decode()
-    for _ in range(300):  # the engine ends what a client left behind when it notices that it is gone
-        last = newest(words, run)
-        if last["status"] != "building":
-            break
-        time.sleep(2)
+    last = settled(words, run)
     assert last["status"] == "failed"
     assert last["failure"]["kind"] == "interrupted"
     second = subprocess.run([*words, *sweep], cwd=ROOT, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stderr[-4000:]
     assert "1 ok, 0 failed, 0 not run" in second.stdout
+
+
+def test_ctrl_c_leaves_records_that_tell_the_truth(small: World, tmp_path: Path) -> None:
+    uid = 2_000 + secrets.randbelow(50_000)
+    options = small.words(matrix=world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, uid=uid))
+    sweep = [str(ROOT / "daggerw"), "sweep", *options[1:], "--", *CELLS]
+    environment = {**os.environ, "CSLR_IMAGES_RECORDS": str(tmp_path / "records")}
+    log = tmp_path / "first.log"
+    with log.open("wb") as out, subprocess.Popen(
+        sweep, cwd=ROOT, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
+    ) as first:  # fmt: skip
+        wait_for(log, "make_env.py create", first)
+        os.killpg(first.pid, signal.SIGINT)  # to all that a terminal would send it to
+        assert first.wait() != 0
+    written = [
+        json.loads(line) for line in (tmp_path / "records/history.jsonl").read_text("utf-8").splitlines()
+    ]
+    mine = written[-1]["run"]
+    assert [one["status"] for one in written if one["run"] == mine] == ["building"]
+    last = settled([str(ROOT / "daggerw"), *options], mine)
+    assert (last["status"], last["failure"]["kind"]) == ("failed", "interrupted")
+    second = subprocess.run(sweep, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stderr[-4000:]
+    assert "1 ok, 0 failed, 0 not run" in second.stdout
+    assert "| ✓ ok |" in (tmp_path / "records/STATUS.md").read_text("utf-8")
+
+
+def settled(words: list[str], run: str) -> dict[str, Any]:
+    """Return what is told of a run's try when the engine has noticed that its client is gone."""
+    for _ in range(300):
+        last = newest(words, run)
+        if last["status"] != "building":
+            break
+        time.sleep(2)
+    return last
 
 
 def newest(words: list[str], run: str) -> dict[str, Any]:
