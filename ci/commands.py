@@ -56,13 +56,15 @@ def make_channel(recipe: str) -> list[list[str]]:
     ]
 
 
-def make_toolkit(spec: ToolkitSpec, out: str) -> list[str]:
-    """Make the toolkit's tree."""
+def make_toolkit(spec: ToolkitSpec, lock: str, out: str) -> list[str]:
+    """Make the toolkit's tree; `lock` is the file of its locked wheels, where there are any."""
     command = [_PYTHON, f"{PROGRAMS}/cuda_home.py", out, "--check"]
     if spec.provider == "image":
         command += ["--installed", CUDA_HOME]
-    for requirement in spec.wheels:
-        command += ["--requirement", requirement]
+    if spec.locked:
+        command += ["--require", lock]
+    else:
+        command += [word for line in spec.wheels for word in ("--requirement", line)]
     if spec.deb:
         command += ["--compiler", f"{spec.deb.package}={spec.deb.version}", "--sha256", spec.deb.sha256]
         command += ["--suite", spec.deb.suite, "--components", spec.deb.component]

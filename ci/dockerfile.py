@@ -197,7 +197,10 @@ def _write_toolkit(recipe: Recipe, plan: Plan) -> None:
     _debs(recipe, spec.image, commands.TOOLKIT_DEBS)
     _tools(recipe, spec.tools)
     refresh = [commands.REFRESH] if spec.deb else []
-    recipe.run([_program("cuda_home.py")], *refresh, commands.make_toolkit(spec, "/opt/toolkit"))
+    lock = "/run/toolkit.txt"
+    locked = [_bound(recipe.file("toolkit.txt", spec.locked), lock)] if spec.locked else []
+    command = commands.make_toolkit(spec, lock, "/opt/toolkit")
+    recipe.run([_program("cuda_home.py"), *locked], *refresh, command)
 
 
 def _write_base(recipe: Recipe, plan: Plan) -> None:

@@ -4,6 +4,7 @@ from functools import cached_property
 
 from ci.errors import UserError
 from ci.profiles import Profile
+from ci.requirements import honours
 from ci.shop import Shop
 from ci.sources import Toolkit, filled
 from ci.specs import Account, BaseSpec, ChannelSpec, RuntimeBaseSpec, Spec, Stage, ToolkitSpec
@@ -52,6 +53,7 @@ class Line:
             image=image,
             tools=self.lock.tools(),
             wheels=source.wheels,
+            locked=self._locked,
             deb=source.deb,
         )
         reasons = {
@@ -60,6 +62,17 @@ class Line:
             "hybrid": f"no nvcc {spec.cuda} in wheels: Debian's nvcc {source.compiler}, {spec.cuda} headers",
         }
         return self.add("toolkit", spec, (), reasons[source.provider])
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Return what the user should know about the toolkit."""
+        source = self.toolkit_source
+        if source is None:
+            return ()
+        unlocked = "the lock of the CUDA toolkit is for other wheels: taken by version, without hashes"
+        return tuple(
+            note for note in (source.note, unlocked if source.wheels and not self._locked else "") if note
+        )
 
     @cached_property
     def base(self) -> Stage:
@@ -104,6 +117,12 @@ class Line:
         """Return the user that images run as."""
         image = self.matrix.image
         return Account(user=image.user, uid=image.uid, workdir=image.workdir)
+
+    @property
+    def _locked(self) -> str | None:
+        asked = self.toolkit_source.wheels if self.toolkit_source else ()
+        text = self.lock.toolkit(self.profile, self.cuda) if asked else None
+        return text if text is not None and honours(text, "\n".join(asked)) else None
 
     def _toolkit_source(self) -> Toolkit | None:
         if self.cuda == "cpu":

@@ -8,7 +8,7 @@ from ci.matrix import Cell
 from ci.plan import Plan, Planner
 from ci.requirements import STAGES, honours, wanted
 from ci.shop import Options, Shop
-from ci.sources import read_sources
+from ci.sources import Sources, read_sources
 
 
 def lint_matrix(shop: Shop) -> str:
@@ -26,19 +26,16 @@ def lint_locks(shop: Shop) -> str:
     """Compare the locks with the matrix, for the sources that have any.
 
     Raises:
-        UserError: a stage of a pair has no lock, or one that is not what the matrix asks for.
+        UserError: a stage of a pair, or a toolkit, has no lock, or one that is not what is asked for.
     """
     folders = {path.split("/")[-3] for path in shop.lock.places().values()}
-    pairs = {cell.pair_id: cell.cuda for cell in _cells(shop)}
     right, wrong = 0, []
     for name in sorted(folders & set(shop.matrix.torch)):
-        for pair, cuda in pairs.items():
-            for stage in STAGES:
-                found = shop.lock.requirements(name, pair, stage)
-                if found and honours(found, wanted(stage, shop.matrix, shop.matrix.torch[name][cuda])):
-                    right += 1
-                else:
-                    wrong.append(f"{name}/{pair}/{stage}.txt")
+        for file, found, asked in _locks(shop, name):
+            if found and honours(found, asked):
+                right += 1
+            else:
+                wrong.append(f"{name}/{file}.txt")
     if wrong:
         raise UserError(
             f"not what the matrix asks for, so write them anew by requirements/relock.py: {', '.join(wrong)}"
@@ -46,9 +43,26 @@ def lint_locks(shop: Shop) -> str:
     return f"{right} locks are what the matrix asks for\n"
 
 
+def _locks(shop: Shop, name: str) -> Iterator[tuple[str, str | None, str]]:
+    """Give the locks that some sources should have: what the file is called, what it holds, what is asked of it."""
+    pairs = {cell.pair_id: cell.cuda for cell in _cells(shop)}
+    sources = _sources(shop, name)
+    for cuda in dict.fromkeys(pairs.values()):
+        if cuda in sources.toolkit and (wheels := sources.toolkit[cuda].wheels):
+            yield f"toolkit-{cuda}", shop.lock.toolkit(name, cuda), "\n".join(wheels)
+    for pair, cuda in pairs.items():
+        for stage in STAGES:
+            asked = wanted(stage, shop.matrix, shop.matrix.torch[name][cuda])
+            yield f"{pair}/{stage}", shop.lock.requirements(name, pair, stage), asked
+
+
+def _sources(shop: Shop, name: str) -> Sources:
+    return shop.sources if name == shop.profile else read_sources(name)
+
+
 def _plans(shop: Shop) -> Iterator[Plan]:
     for name in shop.matrix.torch:
-        sources = shop.sources if name == shop.profile else read_sources(name)
+        sources = _sources(shop, name)
         for profile in shop.matrix.profiles:
             planner = Planner(replace(shop, profile=name, sources=sources), {}, Options(profile=profile))
             yield from (planner.plan(cell) for cell in _cells(shop))

@@ -49,6 +49,10 @@ class Lock:
         """Return what index pages had (JSON) when the generated files were made: `indexes.recorded` reads it."""
         return self._files["pages.json"]
 
+    def toolkit(self, profile: str, cuda: str) -> str | None:
+        """Return the locked requirements of a CUDA toolkit's wheels, None where there is no lock."""
+        return self._files.get(f"{profile}/toolkit-{cuda}.txt")
+
     def requirements(self, profile: str, pair_id: str, stage: str) -> str | None:
         """Return the locked requirements of a stage, None where the pair has no lock (only pins)."""
         return self._files.get(f"{profile}/{pair_id}/{stage}.txt")

@@ -90,7 +90,7 @@ class Pair:
     def notes(self, stages: Iterable[Stage]) -> tuple[str, ...]:
         """Return what the user should know about the pair and about some of its stages."""
         facts = [self.matrix.cuda[self.cuda].note, self.pins.note]
-        facts.append(self.line.toolkit_source.note if self.line.toolkit_source else "")
+        facts += self.line.notes
         facts += [note for stage in stages for note in self._notes.get(stage.name, ())]
         return tuple(note for note in facts if note)
 

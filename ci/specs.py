@@ -35,7 +35,10 @@ class ChannelSpec(Spec):
 
 
 class ToolkitSpec(Spec):
-    """A trimmed CUDA toolkit: compiler, headers and the CUDA runtime library."""
+    """A trimmed CUDA toolkit: compiler, headers and the CUDA runtime library.
+
+    `locked` are the wheels with all that they need, by version and hash; None where no lock fits them.
+    """
 
     provider: Literal["image", "wheels", "hybrid"]
     cuda: str
@@ -43,6 +46,7 @@ class ToolkitSpec(Spec):
     image: str
     tools: str
     wheels: tuple[str, ...]
+    locked: str | None
     deb: Deb | None
 
 

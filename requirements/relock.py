@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 from ci import requirements  # noqa: E402
 from ci.matrix import Matrix, Pair, default_matrix  # noqa: E402
+from ci.sources import read_sources  # noqa: E402
 
 LOCKS = ROOT / "ci" / "locks"
 PLATFORM = (
@@ -52,13 +53,24 @@ def lock_pair(matrix: Matrix, pair: Pair) -> None:
         below += ["--constraint", str(out.relative_to(ROOT))]
 
 
+def lock_toolkits(profile: str = "registries") -> None:
+    """Lock the wheels of each CUDA toolkit, for the Python of the container that unpacks them."""
+    for cuda, toolkit in read_sources(profile).toolkit.items():
+        if toolkit.wheels:
+            out = LOCKS / profile / f"toolkit-{cuda}.txt"
+            out.unlink(missing_ok=True)
+            target = ("--python-version", "3.11", "--python-platform", PLATFORM)
+            compile_lock("".join(f"{line}\n" for line in toolkit.wheels), out, *target)
+
+
 def main() -> None:
-    """Lock the tools, the sources of PyG's extensions, and each pair."""
+    """Lock the tools, the sources of PyG's extensions, the CUDA toolkits, and each pair."""
     matrix = default_matrix()
     tools = (ROOT / "requirements" / "tools.in").read_text("utf-8")
     compile_lock(tools, LOCKS / "tools.txt", "--universal", "--python-version", "3.11")
     sdists = [f"{name}=={pin.version}\n" for name, pin in matrix.pyg.extensions.items() if pin.sdist]
     compile_lock("".join(sdists), LOCKS / "sdists.txt", "--no-deps")
+    lock_toolkits()
     for pair in matrix.pairs:
         lock_pair(matrix, pair)
 

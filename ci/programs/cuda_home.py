@@ -378,7 +378,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("home", type=Path, help="the CUDA_HOME to make; must not exist or be empty")
     parser.add_argument(
-        "--require", type=Path, action="append", default=[], metavar="FILE", help="requirements file"
+        "--require",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="requirements file; hashes in it are checked",
     )
     parser.add_argument(
         "--requirement", action="append", default=[], metavar="SPEC", help="e.g. cuda-toolkit[nvcc]==X"

@@ -1,6 +1,7 @@
 """The CUDA toolkit, trimmed to what compiles extensions: nvcc, headers, the CUDA runtime library."""
 
 import dagger
+from dagger import dag
 
 from ci.commands import REFRESH, TOOLKIT_DEBS, make_toolkit
 from ci.specs import ToolkitSpec
@@ -8,6 +9,7 @@ from ci.stages import apt
 from ci.stages.site import Site, with_program
 from ci.stages.tools import with_tools
 
+_LOCK = "/run/toolkit.txt"
 _OUT = "/opt/toolkit"
 
 
@@ -16,4 +18,7 @@ def build(site: Site, spec: ToolkitSpec) -> dagger.Directory:
     container = apt.on(spec.image, site, TOOLKIT_DEBS)
     container = site.online(with_program(with_tools(container, site, spec.tools), "cuda_home.py"))
     container = site.run(container, REFRESH) if spec.deb else container
-    return site.run(container, make_toolkit(spec, _OUT)).directory(_OUT)
+    if spec.locked:
+        lock = dag.directory().with_new_file("toolkit.txt", spec.locked).file("toolkit.txt")
+        container = container.with_mounted_file(_LOCK, lock)
+    return site.run(container, make_toolkit(spec, _LOCK, _OUT)).directory(_OUT)

@@ -23,7 +23,9 @@ def test_what_is_shipped_is_right() -> None:
     matrix = SHIPPED.matrix
     images = len(matrix.cells) * len(matrix.profiles) * len(matrix.torch)
     assert lint_matrix(SHIPPED).startswith(f"{images} plans: ")
-    assert lint_locks(SHIPPED) == f"{4 * len(matrix.pairs)} locks are what the matrix asks for\n"
+    toolkits = {pair.cuda for pair in matrix.pairs} - {"cpu"}
+    locks = 4 * len(matrix.pairs) + len(toolkits)
+    assert lint_locks(SHIPPED) == f"{locks} locks are what the matrix asks for\n"
 
 
 def test_excluded_cells_are_not_planned() -> None:
@@ -38,6 +40,12 @@ def test_a_lock_that_the_matrix_left_behind_is_named() -> None:
     message = mistake(lambda: lint_locks(replace(SHIPPED, matrix=newer)))
     assert "registries/cpu-py3.13/marimo.txt" in message
     assert "ray.txt" not in message
+
+
+def test_a_lock_of_another_toolkit_is_named() -> None:
+    mirrors = 'toolkit."13.1.1".wheels = ["cuda-toolkit[nvcc]==13.1.0"]'
+    stand = replace(SHIPPED, profile="registries", sources=read_sources("registries", mirrors))
+    assert mistake(lambda: lint_locks(stand)).endswith(": registries/toolkit-13.1.1.txt")
 
 
 def test_a_cell_that_the_sources_cannot_give_fails_the_check() -> None:

@@ -9,7 +9,8 @@ from packaging.requirements import Requirement
 
 from ci.lock import Lock, read_lock
 from ci.matrix import default_matrix
-from ci.requirements import STAGES, picked
+from ci.requirements import STAGES, honours, picked
+from ci.sources import read_sources
 from tests.unit.planning import PAIRS, locks
 
 LOCKED = (*PAIRS, "cpu-py3.13")
@@ -38,6 +39,18 @@ def test_every_line_is_a_pin_or_a_hash(pair: str, stage: str) -> None:
     text = stage_lock(pair, stage)
     assert not [line for line in text.splitlines() if not PIN.match(line) and not HASH.match(line)]
     assert pins(text)
+
+
+TOOLKITS = read_sources("registries").toolkit
+
+
+@pytest.mark.parametrize("cuda", TOOLKITS)
+def test_the_wheels_of_a_toolkit_are_locked_with_all_that_they_need(cuda: str) -> None:
+    text = locks().toolkit("registries", cuda) or ""
+    asked = TOOLKITS[cuda].wheels
+    assert honours(text, "\n".join(asked))
+    assert len(pins(text)) > sum(len(Requirement(line).extras) for line in asked), "a wheel for each part"
+    assert not [line for line in text.splitlines() if not PIN.match(line) and not HASH.match(line)]
 
 
 @pytest.mark.parametrize("name", ["tools", "sdists"])

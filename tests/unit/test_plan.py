@@ -520,6 +520,18 @@ def test_registries_take_the_compiler_of_13_1_from_wheels() -> None:
     assert made.spec("toolkit", ToolkitSpec).deb is None
 
 
+def test_a_toolkit_that_no_lock_fits_is_taken_by_version_and_said() -> None:
+    locked = plan("cu13.1.1-py3.14-devel", "registries")
+    text = locked.spec("toolkit", ToolkitSpec).locked or ""
+    assert "nvidia-cuda-nvcc==13.1.115 \\\n    --hash=sha256:" in text
+    mirrors = 'toolkit."13.1.1".wheels = ["cuda-toolkit[nvcc]==13.1.0"]'
+    made = plan("cu13.1.1-py3.14-devel", "registries", mirrors=mirrors)
+    assert made.spec("toolkit", ToolkitSpec).locked is None
+    said = "the lock of the CUDA toolkit is for other wheels: taken by version, without hashes"
+    assert (said in made.notes, said in locked.notes) == (True, False)
+    assert "toolkit" not in " ".join(plan("cpu-py3.13-devel", "registries").notes).replace("no toolkit", "")
+
+
 def test_upstream_says_what_is_special_about_a_cuda_version() -> None:
     assert "torch 2.11.0 is the last release with cu128 wheels" in plan("cu12.8.1-py3.13-devel").notes[0]
     assert "PyTorch publishes no cu131 wheels" in plan("cu13.1.1-py3.14-devel").notes[0]
