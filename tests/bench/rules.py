@@ -77,7 +77,7 @@ def main() -> None:
         "## Rules that take too much",
         "",
         f"`python -m tests.bench.rules`, {machine()}, 12.8.1 / 3.13. Each rule of `[rules]`, on the image of",
-        "ray-runtime (`default`), which is without what its own rules take: as it is, all promises that it names are kept;",
+        "ray-runtime (`default`), without what its own rules take: as it is, all promises that it names are kept;",
         "with what a slip in its patterns takes too, those that notice do not.",
         "",
         "| rule | files | a slip | files then | noticed by | not by |",
