@@ -103,6 +103,7 @@ def _status(places: Places) -> None:
         "cache folder": str(places.cache),
         "state": _used(places.state),
         "free disk": f"{_gb(shutil.disk_usage(_existing(places.cache)).free):.0f} GB",
+        "kept free": f"{_gb(server.KEPT_FREE):.0f} GB: with less, the engine drops what it has cached",
     }
     if engine and alive:
         lines |= {

@@ -96,9 +96,9 @@ def test_every_shared_step_was_built_once(bad: tuple[Answer, Path]) -> None:
 def test_a_record_says_what_each_stage_adds_to_the_image(bad: tuple[Answer, Path]) -> None:
     found = newest(bad[1])
     names = [layer["name"] for layer in found["cu12.8.1-py3.13-ray-runtime"]["layers"]]
-    assert names == ["runtime-base", "pack", "ray"]
+    assert names == ["runtime-base", "libraries", "pack", "ray"]
     names = [layer["name"] for layer in found["cu13.1.1-py3.14-devel"]["layers"]]
-    assert names == ["base", "pack"]
+    assert names == ["base", "libraries", "pack"]
     pair = [record for cell, record in found.items() if cell.startswith("cu13.1.1-py3.14")]
     environments = {layer["key"] for record in pair for layer in record["layers"] if layer["name"] == "pack"}
     assert len(environments) == 1, "devel and runtime images share it"
