@@ -37,6 +37,10 @@ Jobs = Annotated[
     int | None, Doc("Compile jobs at once: `2`. Unset: what memory and cores allow (3.5 GB a job).")
 ]
 RayMode = Annotated[str, Doc("Where Ray comes from: `stable`, `nightly` (a wheel) or `source` (bazel).")]
+FromBundle = Annotated[
+    dagger.Directory | None,
+    Doc("Build from a bundle, with no network: `PATH`, the folder that `bundle export --path PATH` wrote."),
+]
 ProfileName = Annotated[
     str,
     Doc(

@@ -16,6 +16,7 @@ class Cache(Enum):
     APT_LISTS = ("apt-lists", "/var/lib/apt/lists", "locked")
     CONDA = ("conda", f"{ROOT}/conda", "shared")
     UV = ("uv", f"{ROOT}/uv", "shared")
+    PIP = ("pip", f"{ROOT}/pip", "shared")  # of what goes into bundles
     CCACHE = ("ccache", f"{ROOT}/ccache", "shared")
     BAZEL = ("bazel", f"{ROOT}/bazel", "locked")
     # Pages of indexes by address, each written whole; a page that is kept counts only when its server says so.

@@ -56,8 +56,8 @@ def make_channel(recipe: str) -> list[list[str]]:
     ]
 
 
-def make_toolkit(spec: ToolkitSpec, lock: str, out: str) -> list[str]:
-    """Make the toolkit's tree; `lock` is the file of its locked wheels, where there are any."""
+def make_toolkit(spec: ToolkitSpec, lock: str, out: str, deb: str | None = None) -> list[str]:
+    """Make the toolkit's tree; `lock` is the file of its locked wheels, `deb` that of its compiler, where they are there."""
     command = [_PYTHON, f"{PROGRAMS}/cuda_home.py", out, "--check"]
     if spec.provider == "image":
         command += ["--installed", CUDA_HOME]
@@ -68,6 +68,7 @@ def make_toolkit(spec: ToolkitSpec, lock: str, out: str) -> list[str]:
     if spec.deb:
         command += ["--compiler", f"{spec.deb.package}={spec.deb.version}", "--sha256", spec.deb.sha256]
         command += ["--suite", spec.deb.suite, "--components", spec.deb.component]
+        command += ["--deb", deb] if deb else []
     return command
 
 
@@ -140,6 +141,36 @@ def compile_wheels(spec: WheelsSpec, requirements: str, out: str, jobs: int | No
     command += ["--python", f"{PREFIX}/bin/python", "--out", out, "--job-gb", str(spec.job_gb)]
     command += ["--arch-list", spec.arch_list, "--cuda-home", CUDA_HOME] if spec.arch_list else ["--cpu"]
     return [*command, *(["--jobs", str(jobs)] if jobs else [])]
+
+
+def fetch_compiler(spec: ToolkitSpec, out: str) -> list[str]:
+    """Download the package of the toolkit's compiler, and make nothing of it."""
+    return [*make_toolkit(spec, out), "--fetch"]
+
+
+def fetch_sources(requirements: str, out: str) -> list[str]:
+    """Download the source archives of PyG's extensions, and compile nothing."""
+    command = [_PYTHON, f"{PROGRAMS}/compile_wheels.py", "--requirements", requirements]
+    return [*command, "--python", f"{PREFIX}/bin/python", "--out", out, "--cpu", "--fetch"]
+
+
+def collect_packages(
+    out: str, python: str, requirements: str, cache: str, pins: str, options: Sequence[str]
+) -> list[str]:
+    """Download the Python packages that an installation takes; `pins` is the file that gets their versions."""
+    command = [_PYTHON, f"{PROGRAMS}/collect_packages.py", out, "--python", python, "--uv", f"{TOOLS}/bin/uv"]
+    return [*command, "--requirements", requirements, "--cache", cache, "--pins", pins, *options]
+
+
+def mirror_channel(out: str) -> list[str]:
+    """Download the conda packages of the environment once more, as a channel of their own."""
+    return [_PYTHON, f"{PROGRAMS}/mirror_channel.py", PREFIX, out]
+
+
+def make_bundle(out: str, collected: str, sources: str, cells: Sequence[str]) -> list[str]:
+    """Make a bundle of what was collected."""
+    command = [_PYTHON, f"{PROGRAMS}/bundle.py", "make", out, "--collected", collected, "--sources", sources]
+    return [*command, *(word for cell in cells for word in ("--cell", cell))]
 
 
 def added_files(below: str, out: str) -> list[str]:

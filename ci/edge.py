@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import dagger
 
+from ci.bundle import Need, file_need, image_need, plan_needs, require, unique
 from ci.code import read_code
 from ci.errors import UserError, choose, one_line, shown
 from ci.indexes import Page, Pages, read_page
@@ -13,9 +14,11 @@ from ci.lock import read_lock
 from ci.matrix import Cell, Matrix, default_text, read_matrix
 from ci.pair import needed_pages
 from ci.plan import Plan, Planner, checked_archs, named, parse_ray_mode, profile_of
+from ci.programs.bundle import MANIFEST, BundleError, read_manifest
 from ci.shop import Options, Shop
 from ci.sources import read_sources
 from ci.stages.site import Site
+from ci.stages.supply import Supply
 from ci.survey import changed
 
 MOST_JOBS = 1024
@@ -40,6 +43,15 @@ class Desk:
         """Return the matrix in use."""
         return self.shop.matrix
 
+    @property
+    def ground(self) -> dagger.Container:
+        """Return the container in which the machine is looked at and records are kept."""
+        return self.site.image(self.shop.sources.images.cpu)
+
+    def needs(self, plan: Plan) -> tuple[Need, ...]:
+        """Return what a plan and the sweep around it take from outside."""
+        return unique([image_need(self.shop.sources.images.cpu), *plan_needs(plan)])
+
     def names(self, cells: Sequence[Cell]) -> list[str]:
         """Return the names of the cells' images in records and reports."""
         return [named(cell, profile_of(cell, self.matrix, self.options)) for cell in cells]
@@ -59,7 +71,13 @@ class Desk:
         for cell in cells:  # every mistake comes before the first look at the network
             blind.plan(cell)
         planner = Planner(self.shop, await self.pages(cells), self.options)
-        return [planner.plan(cell) for cell in cells]
+        plans = [planner.plan(cell) for cell in cells]
+        if supply := self.site.supply:
+            wanted = {plan.id: self.needs(plan) for plan in plans}
+            require(supply.manifest, self.shop.profile, wanted)
+            every = unique(need for needs in wanted.values() for need in needs)
+            await supply.check(every, self.shop.sources.images.cpu)
+        return plans
 
     async def pages(self, cells: Sequence[Cell]) -> Pages:
         """Read the index pages that cells need, or why they cannot be read."""
@@ -74,8 +92,12 @@ class Desk:
         return tuple(plan.cell for plan in plans)
 
     async def _page(self, address: str) -> Page:
+        supply, need = self.site.supply, file_need(address)
+        if supply and need.folder not in supply.manifest.sets:
+            return Page(address=address, problem="the bundle does not have it")
         try:
-            return read_page(address, await self.site.download(address).contents())
+            found = supply.file(need) if supply else self.site.download(address)
+            return read_page(address, await found.contents())
         except dagger.QueryError as error:
             return Page(address=address, problem=shown(one_line(str(error)), 200))
 
@@ -104,6 +126,7 @@ async def open_desk(
     jobs: int | None,
     ray: str,
     profile: str,
+    bundle: dagger.Directory | None = None,
 ) -> Desk:
     """Read and check everything that a call was given, before anything is built.
 
@@ -130,7 +153,8 @@ async def open_desk(
     shop = Shop(matrix=matrix, profile=sources, sources=chosen, lock=read_lock(), code=read_code())
     choose("profile", profile, matrix.profiles)
     host = await mirror_service.hostname() if mirror_service else ""
-    site = Site(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index, jobs=jobs)
+    supply = await open_bundle(bundle) if bundle else None
+    site = Site(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index, jobs=jobs, supply=supply)
     given = {
         "sources": sources,
         "mirrors": await mirrors.name() if mirrors else None,
@@ -140,6 +164,25 @@ async def open_desk(
         "jobs": jobs,
         "ray-mode": None if ray == Options().ray else ray,
         "profile": None if profile == Options().profile else profile,
+        "from-bundle": "PATH" if bundle else None,
     }
     words = tuple(f"--{name}={value}" for name, value in given.items() if value is not None)
     return Desk(shop=shop, site=site, options=options, given=words, text=text, file=file)
+
+
+async def open_bundle(tree: dagger.Directory) -> Supply:
+    """Read the list of a bundle.
+
+    Raises:
+        UserError: it is none, or it is damaged.
+    """
+    if MANIFEST not in await tree.entries():
+        raise UserError(
+            f"--from-bundle is not a bundle: it has no {MANIFEST}; `bundle export --path PATH` makes one"
+        )
+    try:
+        return Supply(read_manifest(await tree.file(MANIFEST).contents()), tree)
+    except BundleError as error:
+        raise UserError(f"bundle: {error}") from None
+    except dagger.QueryError as error:
+        raise UserError(f"bundle: {MANIFEST} cannot be read: {shown(one_line(str(error)), 200)}") from None

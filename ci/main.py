@@ -4,6 +4,7 @@ import dagger
 from dagger import dag, object_type
 
 from ci import args, client, collector, verify
+from ci.collect import collected
 from ci.debug import opened
 from ci.dialect import check
 from ci.dockerfile import dockerfile
@@ -41,6 +42,7 @@ class CslrImages:
     jobs: args.Jobs = None
     ray_mode: args.RayMode = "stable"
     profile: args.ProfileName = "default"
+    from_bundle: args.FromBundle = None
 
     # -- what there is -----------------------------------------------------------------------------------
 
@@ -358,6 +360,25 @@ class CslrImages:
         )
         return await publish_one(desk, cell, publisher)
 
+    @public(cache="session")
+    async def bundle(
+        self,
+        cuda: args.Cudas = None,
+        python: args.Pythons = None,
+        target: args.Targets = None,
+        phase: args.Phases = None,
+        only: args.Only = None,
+    ) -> dagger.Directory:
+        """Collect all that cells are built from, for a site without a network; compiles nothing.
+
+        The folder has each content once, by its hash; `--from-bundle PATH` builds from it. `./daggerw bundle PATH`
+        adds the embedded engine itself.
+
+        Example: `bundle --phase 1 export --path PATH`.
+        """
+        desk = await self._desk()
+        return await collected(desk, selected(desk, cuda, python, target, phase, only))
+
     @public(cache="never")
     async def debug(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
         """Give the container in which a cell's failing command runs, as it was before the command.
@@ -482,6 +503,7 @@ class CslrImages:
             jobs=self.jobs,
             ray=self.ray_mode,
             profile=self.profile,
+            bundle=None if for_files else self.from_bundle,
         )
 
     async def _build(self, cuda: str, python: str, target: str) -> Build:

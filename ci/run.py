@@ -84,7 +84,7 @@ class Run:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.id = f"{utc_now()}-{secrets.token_hex(3)}"
-        self.journal = Journal(desk.matrix.image.name, desk.shop.sources.images.cpu, self.id)
+        self.journal = Journal(desk.matrix.image.name, desk.ground, self.id)
         self.live: frozenset[str] = frozenset()
         self.machine: Machine | None = None  # as it was at `seen`, by the clock for durations
         self.seen = 0.0
@@ -111,7 +111,7 @@ class Run:
         """Build cells; return the last record of each, in their order."""
         plans = await self.desk.plans(cells)
         if self.machine is None:
-            self.machine = await look(self.desk.shop.sources.images.cpu, self.id)
+            self.machine = await look(self.desk.ground, self.id)
             self.seen = time.monotonic()
         worker = Worker(
             self.desk,

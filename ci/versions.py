@@ -46,6 +46,8 @@ async def told_bump(desk: Desk, to: Sequence[str], form: str) -> str:
 
 
 async def _settled(desk: Desk, scene: Scene, decide: Callable[[Scene], T]) -> T:
+    if desk.site.supply:
+        raise UserError("a bundle has no indexes that tell of newer versions: leave out --from-bundle")
     tools, image = desk.shop.lock.tools(), desk.shop.sources.images.cpu
     reader = Reader(desk.site, image, tools, secrets.token_hex(8))
     book = scene.book

@@ -78,8 +78,7 @@ class Worker:
         async with self._looking:
             if self.seconds() >= self._stale:
                 self._looks += 1
-                image = self._desk.shop.sources.images.cpu
-                self._free = (await look(image, f"{self._run}-{self._looks}")).free_disk
+                self._free = (await look(self._desk.ground, f"{self._run}-{self._looks}")).free_disk
                 self._stale = self.seconds() + LOOK_AGAIN
             return self._free
 

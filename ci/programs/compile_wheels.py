@@ -525,6 +525,9 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sdists", type=Path, help="a folder with the source archives: nothing is downloaded"
     )
+    parser.add_argument(
+        "--fetch", action="store_true", help="only download the source archives, into the folder --out"
+    )
     parser.add_argument("--python", type=Path, help="the Python that has torch (default: this one)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the wheels and report.json")
     parser.add_argument(
@@ -637,7 +640,11 @@ def main(words: Sequence[str] | None = None) -> int:
         os.environ[INSIDE] = str(options.python)
         os.execv(options.python, [str(options.python), __file__, *rest])  # noqa: S606 - no shell is wanted
     try:
-        build(options)
+        if options.fetch:
+            options.out.mkdir(parents=True, exist_ok=True)
+            download(options, options.out)
+        else:
+            build(options)
     except (WheelsError, OSError, ImportError, subprocess.CalledProcessError) as error:
         print(f"compile_wheels: error: {error}", file=sys.stderr)
         return 1

@@ -405,6 +405,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     debian.add_argument(
         "--mirror", default="", help="the archive's address (default: that of the container's own apt)"
     )
+    debian.add_argument("--fetch", action="store_true", help="only download the .deb, into the folder HOME")
     debian.add_argument("--deb", type=Path, help="the .deb itself, already there")
     parser.add_argument(
         "--with-binary-tools", action="store_true", help=f"keep {', '.join(BINARY_TOOLS)} too"
@@ -426,6 +427,9 @@ def make(options: argparse.Namespace) -> None:
     if home.is_symlink() or (home.exists() and (not home.is_dir() or any(home.iterdir()))):
         raise HomeError(f"{home}: already there")
     home.parent.mkdir(parents=True, exist_ok=True)
+    if options.fetch:
+        fetch(options, home)
+        return
     # Beside the result: moves are renames.
     with tempfile.TemporaryDirectory(prefix=".cuda_home.", dir=home.parent) as scratch:
         new = Path(scratch, "home")
@@ -458,6 +462,21 @@ def make(options: argparse.Namespace) -> None:
         new.rename(home)
     cuda, nvcc = versions["cuda"]["version"], versions["cuda_nvcc"]["version"]
     log(f"{home}: {size(home) / 1e6:.0f} MB, CUDA {cuda}, nvcc {nvcc}")
+
+
+def fetch(options: argparse.Namespace, folder: Path) -> None:
+    """Download the compiler's package into a folder, and make nothing of it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        deb = fetch_deb(
+            options.compiler,
+            options.suite,
+            options.components,
+            options.sha256,
+            options.mirror,
+            Path(scratch),
+        )
+        folder.mkdir(exist_ok=True)
+        shutil.move(deb, folder / deb.name)
 
 
 def take_wheels(options: argparse.Namespace, home: Path, keep: Sequence[str], parts: Path) -> dict[str, str]:

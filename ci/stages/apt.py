@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import dagger
-from dagger import dag
 
 from ci.caches import Cache, of_image
 from ci.stages.caches import with_cache, without_cache
@@ -12,7 +11,7 @@ from ci.stages.site import Site
 
 def on(image: str, site: Site, packages: Sequence[str]) -> dagger.Container:
     """Take a base image and install packages in it."""
-    return install(dag.container().from_(image), site, packages, of_image(image))
+    return install(site.image(image), site, packages, of_image(image))
 
 
 def install(

@@ -3,10 +3,12 @@
 import dagger
 from dagger import dag
 
+from ci.bundle import CONDA
 from ci.commands import CHANNEL, CHANNEL_DEBS, REFRESH, make_channel
 from ci.specs import ChannelSpec
 from ci.stages import apt
 from ci.stages.site import Site, with_program
+from ci.stages.supply import ROOT, Supply
 from ci.stages.tools import with_tools
 
 _RECIPE = "/run/channel.json"
@@ -21,3 +23,10 @@ def build(site: Site, spec: ChannelSpec) -> dagger.Directory:
     for command in make_channel(_RECIPE):
         container = site.run(container, command)
     return container.directory(CHANNEL)
+
+
+def laid(site: Site, supply: Supply, image: str) -> dagger.Directory:
+    """Lay down the channel that a bundle has, as files of its own."""
+    need = site.needs[CONDA]
+    container = supply.with_part(site.image(image), need)
+    return site.run(container, ["cp", "-rL", f"{ROOT}/{need.folder}", CHANNEL]).directory(CHANNEL)

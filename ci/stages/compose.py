@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import dagger
 
+from ci.bundle import stage_needs
 from ci.effort import USUAL, Effort, Efforts
 from ci.errors import UserError
 from ci.ledger import Ledger, Part, summed
@@ -79,10 +80,15 @@ class Build:
         self.made = made or Made()
 
     def channel(self) -> dagger.Directory | None:
-        """Return the conda channel that is made here, None where the sources name channels."""
-        return self._directory(
-            "channel", lambda site: channel.build(site, self.plan.spec("channel", ChannelSpec))
-        )
+        """Return the conda channel that is made here or comes in a bundle, None where the sources name channels."""
+        supply = self.site.supply
+        if supply is None:
+            return self._directory(
+                "channel", lambda site: channel.build(site, self.plan.spec("channel", ChannelSpec))
+            )
+        image = self.plan.spec("base", BaseSpec).image
+        name = "channel" if self.plan.has("channel") else "conda"
+        return self._directory(name, lambda site: channel.laid(site, supply, image))
 
     def toolkit(self) -> dagger.Directory | None:
         """Return the CUDA toolkit, None for the CPU."""
@@ -297,11 +303,14 @@ class Build:
         return digest, self.efforts.get(name, USUAL)
 
     def _site(self, name: str) -> Site:
-        return self.site.of(name, self.efforts.get(name, USUAL))
+        stage = next(stage for stage in self.plan.stages if stage.name == name)
+        needs = stage_needs(stage, self.plan.cell) if self.site.supply else {}
+        return self.site.of(name, self.efforts.get(name, USUAL), needs)
 
     @property
     def _conda(self) -> CondaSpec:
-        return self.plan.spec("conda", CondaSpec)
+        spec = self.plan.spec("conda", CondaSpec)
+        return spec.model_copy(update={"channels": ()}) if self.site.supply else spec
 
     @property
     def _pack(self) -> PackSpec:

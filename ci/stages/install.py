@@ -3,6 +3,7 @@
 import dagger
 from dagger import dag
 
+from ci.bundle import PACKAGES
 from ci.caches import Cache
 from ci.commands import install_packages
 from ci.specs import InstallSpec
@@ -15,8 +16,10 @@ _PROGRAM = "install_packages.sh"
 
 def install(container: dagger.Container, site: Site, spec: InstallSpec) -> dagger.Container:
     """Install what a spec asks for."""
+    if site.supply:  # it has what the other index gave, too
+        spec = spec.model_copy(update={"extra_index": None})
     lock = dag.directory().with_new_file("requirements.txt", spec.requirements).file("requirements.txt")
-    container = with_cache(site.mirrored(container), Cache.UV).with_mounted_file(_LOCK, lock)
+    container = with_cache(site.mirrored(container, PACKAGES), Cache.UV).with_mounted_file(_LOCK, lock)
     container = container.with_env_variable("UV_CACHE_DIR", Cache.UV.path)
     container = site.run(with_program(container, _PROGRAM), install_packages(spec, _LOCK))
     container = without_program(container, _PROGRAM).without_env_variable("UV_CACHE_DIR")

@@ -63,12 +63,12 @@ class Past:
 class Journal:
     """The history of an image on this engine, by its name in the matrix (`me/image`).
 
-    `mark` tells one sweep's questions from another's, for answers are cached; `image` is what the steps run in.
+    `mark` tells one sweep's questions from another's, for answers are cached; `ground` is what the steps run in.
     """
 
-    def __init__(self, name: str, image: str, mark: str) -> None:
+    def __init__(self, name: str, ground: dagger.Container, mark: str) -> None:
         self._name = name.replace("/", "-")
-        self._image = image
+        self._ground = ground
         self._mark = mark
         self._count = 0
 
@@ -100,4 +100,4 @@ class Journal:
         return self._container().with_env_variable("MARK", f"{self._mark}-{self._count}")
 
     def _container(self) -> dagger.Container:
-        return with_cache(dag.container().from_(self._image), Cache.RECORDS, self._name)
+        return with_cache(self._ground, Cache.RECORDS, self._name)

@@ -1,6 +1,6 @@
 """What the engine's machine has: asked from inside a container, for the module itself sees no machine."""
 
-from dagger import dag
+import dagger
 
 from ci.caches import Cache
 from ci.limits import Machine
@@ -15,9 +15,9 @@ df --block-size=1 --output=avail {Cache.RECORDS.path} | tail -n 1
 """
 
 
-async def look(image: str, mark: str) -> Machine:
-    """Look at the machine now; a `mark` that was used before gets the answer of that time."""
-    container = with_cache(dag.container().from_(image), Cache.RECORDS)
+async def look(ground: dagger.Container, mark: str) -> Machine:
+    """Look at the machine now, from inside a container; a `mark` that was used before gets the answer of that time."""
+    container = with_cache(ground, Cache.RECORDS)
     return seen(await container.with_env_variable("MARK", mark).with_exec(["sh", "-c", LOOK]).stdout())
 
 

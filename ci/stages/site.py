@@ -1,16 +1,18 @@
-"""What every stage may reach: the programs that run in containers, and the user's mirror on loopback."""
+"""What every stage may reach: the programs that run in containers, the user's mirror on loopback, or only a bundle."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from urllib.parse import urlsplit
 
 import dagger
 from dagger import dag
 
+from ci.bundle import DEBS, Need
 from ci.commands import PROGRAMS, shell
 from ci.effort import Effort
 from ci.stages.step import Step
+from ci.stages.supply import Supply
 
 MIRROR = "mirror"  # the host name by which mirrors files call the user's own machine
 
@@ -19,6 +21,7 @@ MIRROR = "mirror"  # the host name by which mirrors files call the user's own ma
 class Site:
     """The surroundings of a build, which change no image: the user's mirror, the package index, compile jobs.
 
+    With a `supply` no step reaches a network: what it needs is mounted. `needs` is what the stage takes from outside.
     `tried` is the number of the try, which makes a step that failed another one for the engine. `steps`, if there is
     a list, is where all steps are written down, in the order in which they are composed.
     """
@@ -30,10 +33,18 @@ class Site:
     tried: int = 1
     stage: str = ""
     steps: list[Step] | None = None
+    supply: Supply | None = None
+    needs: Mapping[str, Need] = field(default_factory=dict)
 
-    def of(self, stage: str, effort: Effort) -> "Site":
+    def of(self, stage: str, effort: Effort, needs: Mapping[str, Need] | None = None) -> "Site":
         """Return the surroundings of a stage that is tried with an effort."""
-        return replace(self, stage=stage, jobs=effort.jobs or self.jobs, tried=effort.tried)
+        return replace(
+            self, stage=stage, jobs=effort.jobs or self.jobs, tried=effort.tried, needs=needs or {}
+        )
+
+    def image(self, name: str) -> dagger.Container:
+        """Return a base image."""
+        return self.supply.image(name) if self.supply else dag.container().from_(name)
 
     def run(self, container: dagger.Container, command: Sequence[str]) -> dagger.Container:
         """Run a command of the stage."""
@@ -50,28 +61,42 @@ class Site:
         return without_program(ran, name)
 
     def connected(self, container: dagger.Container) -> dagger.Container:
-        """Let the next steps reach the network, for what does not ask the package index; `offline` takes it back."""
+        """Let the next steps install Debian packages; `offline` takes it back."""
+        if self.supply:
+            return self.supply.with_debs(container, self.needs[DEBS])
         return _with(container, self._network())
 
-    def online(self, container: dagger.Container) -> dagger.Container:
-        """Let the next steps reach the network as pip and uv need it; `offline` takes it back."""
-        container = _with(self.connected(container), self._packages())
+    def online(self, container: dagger.Container, need: str = "") -> dagger.Container:
+        """Let the next steps install Python packages, those of a need of the stage; `offline` takes it back."""
+        if self.supply:
+            found = self.needs.get(need)
+            return self.supply.with_packages(container, found) if found else container
+        container = _with(_with(container, self._network()), self._packages())
         return self._bound(container) if self.index else container
 
-    def mirrored(self, container: dagger.Container) -> dagger.Container:
+    def mirrored(self, container: dagger.Container, need: str = "") -> dagger.Container:
         """Let the next steps, which read addresses of the sources, also reach the user's machine as `mirror`."""
-        return self._bound(self.online(container))
+        container = self.online(container, need)
+        return container if self.supply else self._bound(container)
 
     def download(self, address: str) -> dagger.File:
         """Fetch one file; the engine does it, so it needs no container."""
+        if self.supply:
+            return self.supply.file(self.needs[address])
         if self.mirror and urlsplit(address).hostname == MIRROR:
             # The engine knows the service by its own name only, not by the one that containers are given.
             own = address.replace(f"//{MIRROR}", f"//{self.mirror_host}", 1)
             return dag.http(own, experimental_service_host=self.mirror)
         return dag.http(address)
 
+    def brought(self, need: str) -> dagger.File | None:
+        """Return the file of a need of the stage, None where the network gives it."""
+        return self.supply.file(self.needs[need]) if self.supply and need in self.needs else None
+
     def offline(self, container: dagger.Container) -> dagger.Container:
-        """Take back what `online` set, so that it does not stay in an image."""
+        """Take back what `connected`, `online` and `mirrored` set, so that it does not stay in an image."""
+        if self.supply:
+            return self.supply.without(container)
         for name, _ in (*self._network(), *self._packages()):
             container = container.without_env_variable(name)
         return container

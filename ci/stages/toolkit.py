@@ -3,6 +3,7 @@
 import dagger
 from dagger import dag
 
+from ci.bundle import COMPILER, PACKAGES
 from ci.commands import REFRESH, TOOLKIT_DEBS, make_toolkit
 from ci.specs import ToolkitSpec
 from ci.stages import apt
@@ -11,14 +12,18 @@ from ci.stages.tools import with_tools
 
 _LOCK = "/run/toolkit.txt"
 _OUT = "/opt/toolkit"
+_DEB = "/run/compiler.deb"
 
 
 def build(site: Site, spec: ToolkitSpec) -> dagger.Directory:
     """Make the toolkit's tree, the same for devel and runtime images."""
     container = apt.on(spec.image, site, TOOLKIT_DEBS)
-    container = site.online(with_program(with_tools(container, site, spec.tools), "cuda_home.py"))
-    container = site.run(container, REFRESH) if spec.deb else container
+    container = site.online(with_program(with_tools(container, site, spec.tools), "cuda_home.py"), PACKAGES)
     if spec.locked:
         lock = dag.directory().with_new_file("toolkit.txt", spec.locked).file("toolkit.txt")
         container = container.with_mounted_file(_LOCK, lock)
+    if deb := site.brought(COMPILER):
+        container = container.with_mounted_file(_DEB, deb)
+        return site.run(container, make_toolkit(spec, _LOCK, _OUT, _DEB)).directory(_OUT)
+    container = site.run(container, REFRESH) if spec.deb else container
     return site.run(container, make_toolkit(spec, _LOCK, _OUT)).directory(_OUT)

@@ -3,6 +3,7 @@
 import dagger
 from dagger import dag
 
+from ci.bundle import TOOLS as NEED
 from ci.commands import TOOLS
 from ci.stages.site import Site
 
@@ -10,6 +11,6 @@ from ci.stages.site import Site
 def with_tools(container: dagger.Container, site: Site, requirements: str) -> dagger.Container:
     """Install py-rattler, conda-pack and uv from their lock, apart from any environment."""
     lock = dag.directory().with_new_file("tools.txt", requirements).file("tools.txt")
-    container = site.online(container).with_mounted_file("/run/tools.txt", lock)
+    container = site.online(container, NEED).with_mounted_file("/run/tools.txt", lock)
     container = site.run_program(container, "install_tools.sh", (TOOLS, "/run/tools.txt"))
     return site.offline(container.without_mount("/run/tools.txt"))

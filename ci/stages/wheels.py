@@ -3,6 +3,7 @@
 import dagger
 from dagger import dag
 
+from ci.bundle import SOURCES
 from ci.caches import Cache
 from ci.commands import compile_wheels
 from ci.specs import WheelsSpec
@@ -16,7 +17,7 @@ _LOCK = "/run/sdists.txt"
 def build(site: Site, spec: WheelsSpec, torch: dagger.Container) -> dagger.Directory:
     """Compile the wheels in the environment that they are for; report.json beside them tells the times."""
     sdists = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
-    container = with_cache(site.mirrored(torch), Cache.CCACHE).with_mounted_file(_LOCK, sdists)
+    container = with_cache(site.mirrored(torch, SOURCES), Cache.CCACHE).with_mounted_file(_LOCK, sdists)
     container = with_program(container, "compile_wheels.py").with_env_variable(
         "CCACHE_DIR", Cache.CCACHE.path
     )
