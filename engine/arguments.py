@@ -1,12 +1,17 @@
-"""Which arguments dagger gets: the user's own, and `--sources registries` where the user chose no sources."""
+"""Which arguments dagger gets: the user's own, and `--sources registries` where the user chose no sources.
+
+`--sources bundle:PATH` is daggerw's: it becomes the sources that the bundle was made of, and `--from-bundle PATH`.
+"""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.bundles import opened
 from engine.places import PROJECT
 
 SOURCES = "registries"
+BUNDLE = "bundle:"
 # Dagger's global options that take a value, which is not the subcommand.
 WITH_VALUE = {
     "--allow-llm",
@@ -26,6 +31,24 @@ def completed(arguments: Sequence[str], folder: Path) -> tuple[list[str], bool]:
     if place is None or arguments[place] != "call" or _chosen(arguments) or not _is_ours(arguments, folder):
         return list(arguments), False
     return [*arguments[: place + 1], "--sources", SOURCES, *arguments[place + 1 :]], True
+
+
+def unbundled(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
+    """The arguments with a bundle among the sources as the module takes it, and the bundle, if there is one.
+
+    >>> unbundled(["call", "cells"])
+    (['call', 'cells'], None)
+    """
+    for i, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        after = i + 1
+        if option == "--sources" and not equals:
+            value, after = "".join(arguments[after : after + 1]), after + 1
+        if option == "--sources" and value.startswith(BUNDLE):
+            folder = Path(value.removeprefix(BUNDLE))
+            words = ["--sources", opened(folder).sources, "--from-bundle", str(folder)]
+            return [*arguments[:i], *words, *arguments[after:]], folder
+    return list(arguments), None
 
 
 def _subcommand(arguments: Sequence[str]) -> int | None:

@@ -6,9 +6,10 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from engine import server, setup
-from engine.arguments import SOURCES, completed
-from engine.places import VERSION, Places
+from engine import bundles, server, setup
+from engine.arguments import SOURCES, completed, unbundled
+from engine.commands import Commands
+from engine.places import PROJECT, VERSION, Places
 from engine.talk import TroubleError, mention, say
 
 HELP = """\
@@ -18,6 +19,9 @@ else with an engine of its own, made once and kept in a cache folder.
   daggerw ARGUMENTS...     dagger ARGUMENTS...
   daggerw sweep ...        the whole matrix, with records and reports (daggerw sweep --help)
   daggerw debug ...        a terminal where a cell's command fails (docs/reference.md, debug)
+  daggerw bundle PATH ...  all that cells are built from, and the engine, for a site without a network (daggerw bundle)
+  daggerw bundle verify PATH | diff ONE OTHER
+                           what is wrong with a bundle; what has changed from one to another
   daggerw status           what the embedded engine is and uses
   daggerw logs             the end of the engine's log
   daggerw stop             ends the engine; what it cached stays
@@ -26,6 +30,7 @@ else with an engine of its own, made once and kept in a cache folder.
   daggerw --help           dagger's own help
 
 With the embedded engine, `daggerw call` means `dagger call --sources registries` unless --sources is given.
+`--sources bundle:PATH` builds from a bundle, with no network.
 
   CSLR_IMAGES_CACHE        the cache folder (default: ~/.cache/cslr-images)
   CSLR_IMAGES_QUIET=1      do not say which engine is used
@@ -51,6 +56,12 @@ def run(arguments: list[str]) -> int:
 def _dispatch(arguments: list[str]) -> None:
     places = Places.default()
     match arguments:
+        case ["bundle", "verify" | "diff", *_]:
+            raise SystemExit(bundles.program(arguments[1:]))
+        case ["bundle", *words]:
+            _bundle(places, words)
+        case ["own", *words]:  # with a dagger and a container runtime of the machine's own
+            os.execvp("dagger", ["dagger", *unbundled(words)[0]])  # noqa: S606
         case ["help"]:
             print(HELP, end="")
         case ["status"]:
@@ -72,11 +83,12 @@ def _dispatch(arguments: list[str]) -> None:
 
 def _dagger(places: Places, arguments: list[str]) -> None:
     _need_root()
+    own, bundle = unbundled(arguments)
     engine = server.running(places)
     if engine is None:
         with setup.locked(places):
-            engine = server.running(places) or server.start(places, setup.make(places))
-    full, added = completed(arguments, Path.cwd())
+            engine = server.running(places) or server.start(places, setup.make(places, bundle))
+    full, added = completed(own, Path.cwd())
     _mention_engine(places, added)
     program = str(Path(engine.tools) / "dagger")
     environment = {
@@ -86,6 +98,20 @@ def _dagger(places: Places, arguments: list[str]) -> None:
         "_EXPERIMENTAL_DAGGER_RUNNER_HOST": f"unix://{engine.socket}",
     }
     os.execve(program, ["dagger", *full], environment)  # noqa: S606 - dagger takes daggerw's place
+
+
+def _bundle(places: Places, words: list[str]) -> None:
+    """Makes a bundle by the module, and adds what the engine itself is made of."""
+    target, call, filters = bundles.words(words)
+    new = bundles.begun(target)
+    command = [str(PROJECT / "daggerw"), "call", *call, "bundle", *filters, "export", f"--path={new}"]
+    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+        raise TroubleError("the bundle is not finished: the same call goes on from here")
+    if server.running(places):
+        bundles.add_engine(new, places, Commands(places.setup_log))
+    else:
+        say("this machine has a dagger of its own: the bundle has no engine")
+    print(bundles.finished(new, target))
 
 
 def _mention_engine(places: Places, added: bool) -> None:

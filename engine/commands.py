@@ -42,5 +42,5 @@ class Commands:
         return (full or lines or ["no word why"])[-1].strip()
 
 
-def output(command: Sequence[str]) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+def output(command: Sequence[str], cwd: Path | None = None) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=cwd).stdout.strip()

@@ -1,8 +1,12 @@
 """The Debian packages that the engine needs on the machine, and the package sources that the machine uses."""
 
 import platform
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from engine.commands import Commands, output
 from engine.talk import TroubleError, say
@@ -18,26 +22,69 @@ def locked() -> dict[str, tuple[str, str]]:
     return {name: (version, sha256) for name, version, sha256 in lines}
 
 
-def ensure_packages(commands: Commands) -> None:
-    """Installs the packages that are missing, and says so before it touches the system."""
+def ensure_packages(commands: Commands, repository: Path | None = None) -> None:
+    """Installs the packages that are missing, and says so before it touches the system.
+
+    `repository` is a folder of packages with their list, which apt then reads in place of its own sources.
+    """
     missing = [name for name in locked() if not _installed(name)]
     if not missing:
         return
     say(f"installs Debian packages by apt-get: {' '.join(missing)}")
+    if repository:
+        with alone(f"deb [trusted=yes] file:{repository.resolve()} ./\n") as settings:
+            _install(commands, [f"{name}={locked()[name][0]}" for name in missing], settings)
+        return
     wanted = _checked(missing)
     if wanted is None:
         commands.run("apt-get", "update", "--quiet")
         wanted = _checked(missing)
     if wanted is None:
         raise TroubleError(f"apt has no candidate for one of: {' '.join(missing)}")
-    commands.run(
-        "apt-get",
-        "install",
-        "--yes",
-        "--no-install-recommends",
-        *wanted,
-        env={"DEBIAN_FRONTEND": "noninteractive"},
-    )
+    _install(commands, wanted)
+
+
+def download(commands: Commands, folder: Path, root: Path) -> None:
+    """Downloads the packages, with all that a root with nothing in it needs for them."""
+    with alone(package_sources(commands), root) as settings:
+        commands.run("apt-get", "update", "--quiet", env=settings)
+        wanted = [f"{name}={version}" for name, (version, _) in locked().items()]
+        options = [
+            "--download-only",
+            "--yes",
+            "--no-install-recommends",
+            f"--option=Dir::Cache::archives={folder}",
+        ]
+        (folder / "partial").mkdir(parents=True)
+        commands.run("apt-get", "install", *options, *wanted, env=settings)
+    shutil.rmtree(folder / "partial")
+    (folder / "lock").unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(sources: str, root: Path | None = None) -> Iterator[dict[str, str]]:
+    """The environment in which apt knows no sources but these, and takes what a root has for what is installed."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "sources.list").write_text(sources)
+        (folder / "lists/partial").mkdir(parents=True)
+        lines = {
+            "Dir::Etc::sourcelist": folder / "sources.list",
+            "Dir::Etc::sourceparts": "/dev/null",
+            "Dir::State::lists": folder / "lists",
+            "APT::Sandbox::User": "root",
+        }
+        if root:
+            lines["Dir::State::status"] = root / "var/lib/dpkg/status"
+        (folder / "apt.conf").write_text("".join(f'{key} "{value}";\n' for key, value in lines.items()))
+        yield {"APT_CONFIG": str(folder / "apt.conf")}
+
+
+def _install(commands: Commands, wanted: list[str], settings: dict[str, str] | None = None) -> None:
+    environment = {"DEBIAN_FRONTEND": "noninteractive", **(settings or {})}
+    if settings:
+        commands.run("apt-get", "update", "--quiet", env=environment)
+    commands.run("apt-get", "install", "--yes", "--no-install-recommends", *wanted, env=environment)
 
 
 def package_sources(commands: Commands) -> str:

@@ -5,6 +5,8 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from engine import offline
+from engine.commands import Commands
 from engine.oci import Layout
 from engine.places import SOURCE
 
@@ -31,15 +33,18 @@ class Built:
         return cls(**json.loads((folder / "built.json").read_text()))
 
 
-def build(folder: Path, roots: Path, tools: Path) -> None:
+def build(folder: Path, roots: Path, tools: Path, commands: Commands) -> None:
     base = Layout(folder / "base")
     base.add_image([base.add_layer(roots / "base")], {"Env": [f"PATH={PATH}"], "Cmd": ["bash"]})
 
     content = Layout(folder / "content")
     root = content.add_layer(roots / "sdk")
     scratch = folder / "scratch"
-    go_layer = content.add_layer(_go_files(scratch / "go", tools), owned_by_root=True)
-    python_layer = content.add_layer(_python_files(scratch / "python"), owned_by_root=True)
+    go_files, python_files = _go_files(scratch / "go", tools), _python_files(scratch / "python")
+    offline.go_modules(go_files / offline.GO_MODULES, scratch, commands)
+    offline.wheels(python_files / offline.WHEELS, roots / "sdk", commands)
+    go_layer = content.add_layer(go_files, owned_by_root=True)
+    python_layer = content.add_layer(python_files, owned_by_root=True)
     built = Built(
         go_sdk=content.add_image([root, go_layer], {"Env": GO_ENVIRONMENT}),
         python_sdk=content.add_image([root, python_layer], {"Env": [f"PATH={PATH}"]}),

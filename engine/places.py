@@ -9,6 +9,7 @@ from pathlib import Path
 VERSION = "v0.19.10"
 SOURCE = Path(__file__).resolve().parent
 PROJECT = SOURCE.parent
+RUNTIME = PROJECT / "requirements" / "runtime.txt"  # what the module itself needs, which the SDK image brings
 CUSTOM_CAS = Path("/usr/local/share/ca-certificates")
 
 # A unix socket's path has room for 107 bytes.
@@ -35,6 +36,11 @@ class Places:
     def parts(self) -> Path:
         """What was built: tools, roots, images; each in a folder named by what it was built from."""
         return self.cache / "parts"
+
+    @property
+    def brought(self) -> Path:
+        """Which parts came in a bundle, and of which source."""
+        return self.parts / "brought.json"
 
     @property
     def state(self) -> Path:
@@ -99,15 +105,22 @@ class Marks:
     @cached_property
     def images(self) -> str:
         return digest(
-            self.tools, self.roots, *files_below(SOURCE / "sdk"), SOURCE / "images.py", SOURCE / "oci.py"
+            self.tools,
+            self.roots,
+            *files_below(SOURCE / "sdk"),
+            SOURCE / "images.py",
+            SOURCE / "oci.py",
+            SOURCE / "offline.py",
+            RUNTIME,
         )
 
 
 def source_mark() -> str:
     """A digest of all in this repository that a running engine depends on."""
-    modules = (SOURCE / f"{name}.py" for name in ("images", "oci", "roots", "server", "tools"))
+    modules = (SOURCE / f"{name}.py" for name in ("images", "oci", "offline", "roots", "server", "tools"))
     scripts = sorted(SOURCE.glob("*.sh"))
-    return digest(VERSION, *modules, *scripts, *files_below(SOURCE / "sdk"), *files_below(SOURCE / "tools"))
+    folders = (*files_below(SOURCE / "sdk"), *files_below(SOURCE / "tools"))
+    return digest(VERSION, *modules, *scripts, *folders, RUNTIME)
 
 
 def certificates() -> list[Path]:

@@ -166,7 +166,7 @@ def _spawn(places: Places, parts: Parts, registry: str, subnet: str) -> subproce
         "ENGINE_SOCKET": str(places.socket),
         "ENGINE_REGISTRY": registry,
         # The machine's, wherever it is set: containers that build the SDK are given it.
-        "GOPROXY": output(["go", "env", "GOPROXY"]),
+        "GOPROXY": _proxy(),
     }
     folders = [parts.tools, parts.images / "content", places.state, places.registry, places.run]
     namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
@@ -181,6 +181,11 @@ def _spawn(places: Places, parts: Parts, registry: str, subnet: str) -> subproce
             env=environment,
             start_new_session=True,
         )
+
+
+def _proxy() -> str:
+    """Where the machine's Go gets modules from; without a Go, nothing is to be got."""
+    return output(["go", "env", "GOPROXY"]) if shutil.which("go") else "off"
 
 
 def _only_child(parent: subprocess.Popen[bytes]) -> Process:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import debian, images, roots, tools
+from engine import bundles, debian, images, roots, tools
 from engine.commands import Commands
 from engine.places import Marks, Places
 from engine.talk import TroubleError, say
@@ -44,10 +44,14 @@ def locked(places: Places) -> Iterator[None]:
         yield
 
 
-def make(places: Places) -> Parts:
-    """Makes the parts that are missing; those that an interrupted set-up finished are kept."""
+def make(places: Places, bundle: Path | None = None) -> Parts:
+    """Makes the parts that are missing, or takes those of a bundle; what an interrupted set-up finished is kept."""
     commands = Commands(places.setup_log)
     debian.check_machine()
+    if bundle and bundles.has_engine(bundle) and not bundles.brought(places):
+        bundles.take_engine(bundle, places, commands)
+    if folders := bundles.brought(places):
+        return Parts(*folders)
     debian.ensure_packages(commands)
     marks = Marks(go_version=tools.go_version(), apt_sources=debian.package_sources(commands))
     parts = Parts.of(places, marks)
@@ -65,7 +69,7 @@ def make(places: Places) -> Parts:
         ]
     for part in work:
         part.result()
-    _make(parts.images, commands, lambda folder: images.build(folder, made_roots, parts.tools))
+    _make(parts.images, commands, lambda folder: images.build(folder, made_roots, parts.tools, commands))
     _forget_others({parts.tools, parts.images, made_roots}, places, commands)
     return parts
 

@@ -224,6 +224,7 @@ def add(folder: Path, manifest: Manifest, sets: Iterable[str], files: Mapping[st
 
 def finish(folder: Path, manifest: Manifest) -> None:
     """Make the links, take away what the list does not name, and write the list."""
+    folder.mkdir(parents=True, exist_ok=True)
     for entry in manifest.files:
         link = folder / entry.path
         if link.is_symlink() and os.readlink(link) == entry.link:  # noqa: PTH115 - the text itself is compared

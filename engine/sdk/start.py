@@ -9,6 +9,7 @@ from typing import Any
 
 SOURCE = Path("/src")
 METADATA = Path("/tmp/metadata")  # noqa: S108 - a container of its own
+WHEELS = Path("/opt/wheels")
 CLIENT = "dagger-io==0.19.10"
 
 
@@ -16,6 +17,15 @@ def install(pyproject: Path) -> None:
     """Installs what pyproject.toml asks for, with the client that matches the engine."""
     wanted = tomllib.loads(pyproject.read_text())["project"].get("dependencies", [])
     subprocess.run([sys.executable, "-m", "pip", "install", CLIENT, *wanted], check=True)
+
+
+def install_locked(requirements: Path) -> None:
+    """Installs what a lock lists: from the wheels of this image, with no network, where it is their lock."""
+    command = [sys.executable, "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:"]
+    own = WHEELS / requirements.name
+    if own.exists() and own.read_bytes() == requirements.read_bytes():
+        command += ["--no-index", "--find-links", str(WHEELS)]
+    subprocess.run([*command, "--requirement", str(requirements)], check=True)
 
 
 def publish_metadata(project: dict[str, Any]) -> None:
@@ -62,6 +72,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--install", pyproject]:
             install(Path(pyproject))
+        case ["--install-locked", requirements]:
+            install_locked(Path(requirements))
         case ["--register"]:
             sys.exit(serve(register=True))
         case _:

@@ -18,6 +18,11 @@ AROUND = {
     "strip.py",
     "added_files.py",  # in Dockerfiles only
     "__init__.py",
+    "bundle.py",
+    "collect_debs.sh",
+    "collect_packages.py",
+    "mirror_channel.py",
+    "supply.py",
     "caches.py",
     "compose.py",
     "files.py",

@@ -36,6 +36,7 @@ PURE = (
     "line",
     "pair",
     "plan",
+    "bundle",
     "lint",
     "promises",
     "survey",

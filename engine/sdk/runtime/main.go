@@ -81,10 +81,7 @@ func (s *PythonSdk) dependencies(ctx context.Context, source *dagger.Directory) 
 	}
 	list, install := "pyproject.toml", []string{python, startScript, "--install", "/tmp/pyproject.toml"}
 	if len(locked) > 0 {
-		list, install = requirements, []string{
-			python, "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:",
-			"--requirement", "/tmp/runtime.txt",
-		}
+		list, install = requirements, []string{python, startScript, "--install-locked", "/tmp/runtime.txt"}
 	}
 	return dag.Container().
 		WithRootfs(s.Root).

@@ -1,0 +1,42 @@
+"""What the SDK images bring so that a module loads with no network: Go modules of the runtime, wheels of the module."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from engine.commands import Commands, output
+from engine.places import RUNTIME, SOURCE
+
+# Both lie in the SDK images, below the root.
+GO_MODULES = Path("go/pkg/mod")
+WHEELS = Path("opt/wheels")
+PIP = "opt/venv/lib/python3.11/site-packages"  # of the SDK's root
+
+
+def go_modules(folder: Path, scratch: Path, commands: Commands) -> None:
+    """Downloads what Dagger's Go SDK asks for when it builds the runtime: the packages that Dagger's own client uses.
+
+    The engine takes the folder as the first content of its cache of modules.
+    """
+    client = scratch / "client"
+    source = output(["go", "list", "-m", "-f", "{{.Dir}}", "dagger.io/dagger"], cwd=SOURCE / "tools")
+    shutil.copytree(source, client)
+    subprocess.run(["chmod", "--recursive", "u+w", str(client)], check=True)
+    settings = {"GOMODCACHE": str(folder), "GOFLAGS": "-modcacherw -mod=mod", "GOWORK": "off"}
+    commands.run("go", "mod", "tidy", cwd=client, env=settings)
+    commands.run("go", "mod", "download", "all", cwd=client, env=settings)
+    # As archives they are a tenth; Go unpacks what it uses.
+    for unpacked in folder.iterdir():
+        if unpacked.name != "cache":
+            shutil.rmtree(unpacked)
+
+
+def wheels(folder: Path, root: Path, commands: Commands) -> None:
+    """Downloads the wheels of the module's own lock, which lies beside them, by the pip of the SDK's root."""
+    folder.mkdir(parents=True)
+    shutil.copy(RUNTIME, folder)
+    command = ["python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--require-hashes", "--only-binary", ":all:", "--python-version", "3.11"]
+    path = os.pathsep.join(filter(None, [str(root / PIP), os.environ.get("PYTHONPATH", "")]))
+    commands.run(*command, "--dest", str(folder), "--requirement", str(RUNTIME), env={"PYTHONPATH": path})
