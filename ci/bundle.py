@@ -19,6 +19,7 @@ from ci.specs import (
     ChannelSpec,
     CondaSpec,
     InstallSpec,
+    InterpreterSpec,
     PygSpec,
     RaySpec,
     RuntimeBaseSpec,
@@ -97,6 +98,10 @@ def stage_needs(stage: Stage, cell: Cell) -> Mapping[str, Need]:
                 return {}
             wanted = (*spec.channels, *spec.packages, spec.glibc, spec.cuda or "cpu")
             return {CONDA: Need(kind="channel", name=f"py{cell.python}", asked=wanted)}
+        case InterpreterSpec():
+            raise UserError(
+                "an environment without conda goes into no bundle: choose a --profile that has conda"
+            )
         case InstallSpec():
             return {PACKAGES: _packages(stage.name, spec, cell)}
         case WheelsSpec():

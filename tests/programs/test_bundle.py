@@ -74,20 +74,52 @@ def test_a_bundle_that_was_carried_on_a_disk_is_whole(made: Path, tmp_path: Path
     assert bundle.verify(carried) == []
 
 
+def flip(_: Path, blob: Path) -> None:
+    blob.write_bytes(b"image" * 999 + b"imagE")
+
+
+def cut(_: Path, blob: Path) -> None:
+    blob.write_bytes(b"image")
+
+
+def lose(_: Path, blob: Path) -> None:
+    blob.unlink()
+
+
+def add_a_file(whole: Path, _: Path) -> None:
+    (whole / "wheels/extra.whl").write_bytes(b"")
+
+
+def add_a_link(whole: Path, _: Path) -> None:
+    (whole / "evil").symlink_to("/etc")
+
+
+def lose_a_link(whole: Path, _: Path) -> None:
+    (whole / "images/debian-222222222222/image.tar").unlink()
+
+
+def spoil_the_list(whole: Path, _: Path) -> None:
+    (whole / "bundle.json").write_text("{")
+
+
+def lose_the_list(whole: Path, _: Path) -> None:
+    (whole / "bundle.json").unlink()
+
+
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
-        (lambda whole, blob: blob.write_bytes(b"image" * 999 + b"imagE"), "damaged: blobs/sha256/"),
-        (lambda whole, blob: blob.write_bytes(b"image"), "has 5 bytes, expected 5000"),
-        (lambda whole, blob: blob.unlink(), "missing: blobs/sha256/"),
-        (lambda whole, blob: (whole / "wheels/extra.whl").write_bytes(b""), "not in the list: wheels/extra.whl"),
-        (lambda whole, blob: (whole / "evil").symlink_to("/etc"), "not in the list: evil"),
-        (lambda whole, blob: next(iter(whole.glob("images/*/*"))).unlink(), "missing: images/"),
-        (lambda whole, blob: (whole / "bundle.json").write_text("{"), "bundle.json is not JSON"),
-        (lambda whole, blob: (whole / "bundle.json").unlink(), "it has no bundle.json"),
+        (flip, "damaged: blobs/sha256/"),
+        (cut, "has 5 bytes, expected 5000"),
+        (lose, "missing: blobs/sha256/"),
+        (add_a_file, "not in the list: wheels/extra.whl"),
+        (add_a_link, "not in the list: evil"),
+        (lose_a_link, "missing: images/"),
+        (spoil_the_list, "bundle.json is not JSON"),
+        (lose_the_list, "it has no bundle.json"),
     ],
-)  # fmt: skip
-def test_verify_finds_what_is_wrong(made: Path, harm: Callable[[Path, Path], object], told: str) -> None:
+)
+def test_verify_finds_what_is_wrong(made: Path, harm: Callable[[Path, Path], None], told: str) -> None:
     harm(made, link_of(made, "images/debian-222222222222/image.tar"))
     problems = bundle.verify(made)
     assert len(problems) == 1
@@ -167,7 +199,13 @@ def test_debian_packages_get_a_list_that_apt_reads(tmp_path: Path) -> None:
     )
     repository = tmp_path / "collected/debs/debian-000000000000"
     repository.mkdir(parents=True)
-    command = ["dpkg-deb", "--build", "--root-owner-group", root, repository / "hello_1%3a2.0-1_all.deb"]
+    command: list[str | Path] = [
+        "dpkg-deb",
+        "--build",
+        "--root-owner-group",
+        root,
+        repository / "hello_1%3a2.0-1_all.deb",
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     bundle.make(tmp_path / "bundle", tmp_path / "collected", "registries", CELLS)
     listed = (tmp_path / "bundle/debs/debian-000000000000/Packages").read_text()
@@ -209,7 +247,8 @@ def test_a_path_that_leads_elsewhere_is_refused(path: object) -> None:
         {"schema": 2}, {"schema": True}, {"sources": "a\nb"}, {"sources": None}, {"cells": "a"}, {"cells": ["--x"]},
         {"sets": ["../x"]}, {"sets": ["wheels"]}, {"sets": ["wheels/x", "wheels/x"]}, {"files": {}}, {"more": 1},
         {"files": [{**SOUND["files"][0], "size": -1}]}, {"files": [{**SOUND["files"][0], "size": True}]},
-        {"files": [{**SOUND["files"][0], "sha256": "0" * 63 + "G"}]}, {"files": [{**SOUND["files"][0], "kind": "debs"}]},
+        {"files": [{**SOUND["files"][0], "sha256": "0" * 63 + "G"}]},
+        {"files": [{**SOUND["files"][0], "kind": "debs"}]},
         {"files": [SOUND["files"][0]] * 2}, {"files": ["wheels/x/y.whl"]},
     ],
 )  # fmt: skip

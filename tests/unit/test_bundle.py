@@ -10,7 +10,7 @@ import pytest
 from ci.bundle import COMPILER, CONDA, DEBS, Need, plan_needs, require, stage_needs
 from ci.errors import UserError
 from ci.plan import Plan
-from ci.programs.bundle import Entry, Manifest
+from ci.programs.bundle import Entry, Manifest, read_manifest
 from ci.shop import Options
 from engine.arguments import completed, unbundled
 from engine.talk import TroubleError
@@ -67,8 +67,17 @@ def test_a_site_without_the_mirrors_finds_the_same() -> None:
 
 
 def test_cells_of_a_pair_share_what_they_need() -> None:
-    runtime, devel = (set(n.folder for n in plan_needs(plan(f"cpu-py3.13-{t}", "registries"))) for t in ("runtime", "devel"))  # fmt: skip
-    assert devel < runtime, "all but the packages of the runtime base"
+    folders = {
+        target: {need.folder for need in plan_needs(plan(f"cpu-py3.13-{target}", "registries"))}
+        for target in ("runtime", "devel")
+    }
+    assert folders["devel"] < folders["runtime"], "all but the packages of the runtime base"
+
+
+def test_an_environment_without_conda_cannot_be_carried() -> None:
+    made = plan(CPU, "registries", options=Options(profile="uv"))
+    with pytest.raises(UserError, match="without conda goes into no bundle"):
+        plan_needs(made)
 
 
 def test_another_pin_is_another_need() -> None:
@@ -108,8 +117,6 @@ def test_every_need_has_a_place_that_a_bundle_may_have() -> None:
             assert len({need.folder for need in needs}) == len(needs)
             files = tuple(Entry(f"{need.folder}/x", hashlib.sha256(b"").hexdigest(), 0) for need in needs)
             manifest = replace(holding(needs), files=files)
-            from ci.programs.bundle import read_manifest
-
             assert read_manifest(manifest.text()).below(needs[0].folder) == (files[0],)
 
 
@@ -139,8 +146,13 @@ def test_a_bundle_among_the_sources_becomes_what_the_module_takes(carried: Path,
 
 @pytest.mark.parametrize(
     "words",
-    [["call", "--sources=upstream", "cells"], ["call", "cells", "--only", "bundle:x"], ["functions"], ["call", "--sources"]],
-)  # fmt: skip
+    [
+        ["call", "--sources=upstream", "cells"],
+        ["call", "cells", "--only", "bundle:x"],
+        ["functions"],
+        ["call", "--sources"],
+    ],
+)
 def test_other_arguments_stay_as_they_are(words: list[str]) -> None:
     assert unbundled(words) == (words, None)
 
