@@ -181,7 +181,7 @@ def test_every_command_of_daggerws_own_is_in_its_help(tmp_path: Path) -> None:
     script = (PROJECT / "daggerw").read_text("utf-8")
     own = set(re.findall(r"\$\{1:-\} == (\w+)", script))
     own |= set(re.search(r"^  ([a-z |]+)\) ;;$", script, re.MULTILINE)[1].split(" | ")) - {"help"}  # type: ignore[index]
-    assert own == {"clean", "debug", "logs", "status", "stop", "sweep"}
+    assert own == {"bundle", "clean", "debug", "logs", "status", "stop", "sweep"}
     assert own <= set(re.findall(r"^  daggerw (\w+)", said, re.MULTILINE))
 
 

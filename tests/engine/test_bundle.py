@@ -1,0 +1,181 @@
+"""A site without a network: a bundle is made here and carried there, where there is neither a route nor an engine yet.
+
+There, an empty cache folder, no Go, and a network namespace with nothing but loopback stand for the other machine.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ci.programs import bundle
+from tests.engine.conftest import ROOT, Answer, World, dagger, succeed
+from tests.engine.test_matrix import PROMISES
+from tests.engine.test_small_stack import quoted
+from tests.world import world
+from tests.world.cache import CACHE
+
+CELL = ("--cuda=cpu", "--python=3.13", "--target=runtime")
+AIRGAP = ["unshare", "--net", "--mount", str(ROOT / "tests/world/airgap.sh")]
+PYTHON = "/opt/env/bin/python"
+# The route of last resort, or any other but loopback's, would be a way out.
+LOOK = """
+import socket, subprocess
+routes = subprocess.run(["ip", "route", "show", "table", "all"], capture_output=True, text=True, check=True).stdout
+assert all(" dev lo " in route for route in routes.splitlines()), routes
+try:
+    socket.create_connection(("192.0.2.1", 443), 5)
+except OSError as error:
+    print(error.strerror)
+"""
+SEE = """
+import pathlib, torch, torch_scatter
+print(torch.__version__, *(path.name for path in pathlib.Path(torch_scatter.__file__).parent.glob("*.so")))
+"""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A bundle of one cell, and the matrix that it was made with."""
+
+    folder: Path
+    matrix: Path
+
+    def words(self, folder: Path | None = None) -> list[str]:
+        """Return the beginning of a call that builds from the bundle: no mirror, nothing but it."""
+        return ["call", f"--sources=bundle:{folder or self.folder}", f"--matrix-file={self.matrix}"]
+
+    def copy(self, folder: Path) -> Path:
+        """Copy the bundle by links, without the engine, to be spoiled; its contents are replaced, never changed."""
+        manifest = bundle.manifest_of(self.folder)
+        files = {
+            one.path: self.folder / one.blob for one in manifest.files if not one.path.startswith("engine/")
+        }
+        (folder / bundle.BLOBS).mkdir(parents=True)
+        for source in files.values():
+            if not (folder / bundle.BLOBS / source.name).exists():
+                shutil.copy(source, folder / bundle.BLOBS / source.name)
+        sets = [one for one in manifest.sets if not one.startswith("engine/")]
+        bundle.add(folder, bundle.Manifest(manifest.sources, manifest.cells, (), ()), sets, files)
+        return folder
+
+    def wheel(self) -> bundle.Entry:
+        """Return the entry of torch's wheel."""
+        found = [one for one in bundle.manifest_of(self.folder).files if one.name.startswith("torch-0")]
+        return found[0]
+
+
+@pytest.fixture(scope="module")
+def carried(small: World, tmp_path_factory: pytest.TempPathFactory) -> Carried:
+    folder = tmp_path_factory.mktemp("carried")
+    matrix = world.matrix_with(folder / "matrix.toml", more=PROMISES)
+    succeed("bundle", str(folder / "bundle"), *small.words(matrix=matrix)[1:], "--", *CELL)
+    return Carried(folder / "bundle", matrix)
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[dict[str, str]]:
+    """Give the environment of the other machine: no Go, no cache folder yet."""
+    folder = Path(f"{CACHE}-airgap-{os.getpid()}")
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": os.environ["HOME"],
+        "CSLR_IMAGES_CACHE": str(folder),
+    }
+    try:
+        yield environment
+    finally:
+        subprocess.run(
+            [ROOT / "daggerw", "clean", "--all"], env=environment, check=True, stdout=subprocess.DEVNULL
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def offline(environment: dict[str, str], *command: str | Path) -> Answer:
+    """Run a command where there is no network."""
+    ran = subprocess.run(
+        [*AIRGAP, *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Answer(ran.returncode, ran.stdout, ran.stderr)
+
+
+def test_a_bundle_is_whole_and_told(carried: Carried) -> None:
+    said = succeed("bundle", "verify", str(carried.folder))
+    assert said.startswith("whole: ")
+    assert "for cpu-py3.13-runtime" in said
+    kinds = {one.kind for one in bundle.manifest_of(carried.folder).files}
+    assert kinds == {"images", "debs", "wheels", "sdists", "channel", "engine"}
+    assert succeed("bundle", "diff", str(carried.folder), str(carried.folder)) == "the same\n"
+
+
+def test_there_is_no_network_there(elsewhere: dict[str, str]) -> None:
+    answer = offline(elsewhere, "python3", "-c", LOOK)
+    assert (answer.status, answer.out) == (0, "Network is unreachable\n"), answer.err
+    assert shutil.which("go", path=elsewhere["PATH"]) is None
+
+
+def test_a_cell_is_built_without_a_network_and_keeps_its_promises(
+    carried: Carried, elsewhere: dict[str, str]
+) -> None:
+    # One namespace for both calls: it ends with the engine that was started in it.
+    see = ("with-exec", f"--args={PYTHON},-c,{quoted(SEE)}", "stdout")
+    words = (str(ROOT / "daggerw"), *carried.words())
+    calls = "; ".join(shlex.join([*words, *call]) for call in (("verify", *CELL), ("build", *CELL, *see)))
+    answer = offline(elsewhere, "bash", "-ec", calls)
+    assert answer.status == 0, answer.err[-4000:]
+    assert "makes the embedded engine" in answer.err
+    assert "all 3 promises kept" in answer.out
+    assert answer.out.splitlines()[-1] == "0.1.0 _stand_in_cpu.cpython-313-x86_64-linux-gnu.so"
+
+
+def test_a_content_that_is_missing_is_named_before_anything_is_built(
+    carried: Carried, tmp_path: Path
+) -> None:
+    spoiled, wheel = carried.copy(tmp_path / "bundle"), carried.wheel()
+    (spoiled / wheel.blob).unlink()
+    answer = dagger(*carried.words(spoiled), "build", *CELL)
+    assert answer.status != 0
+    assert f"{wheel.path} should be {wheel.size} bytes with SHA-256 {wheel.sha256}" in answer.error
+    assert "Traceback" not in answer.err
+
+
+def test_a_content_that_is_damaged_is_named(carried: Carried, tmp_path: Path) -> None:
+    spoiled, wheel = carried.copy(tmp_path / "bundle"), carried.wheel()
+    content = (spoiled / wheel.blob).read_bytes()
+    (spoiled / wheel.blob).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    answer = dagger(*carried.words(spoiled), "build", *CELL)
+    assert answer.status != 0
+    assert f"the bundle is damaged: {wheel.path}" in answer.error
+
+
+def test_a_wheel_that_is_not_in_the_list_is_not_fetched_from_anywhere(
+    carried: Carried, tmp_path: Path
+) -> None:
+    spoiled, wheel = carried.copy(tmp_path / "bundle"), carried.wheel()
+    known = json.loads((spoiled / bundle.MANIFEST).read_text("utf-8"))
+    known["files"] = [one for one in known["files"] if not one["name"].startswith("torch-0")]
+    (spoiled / bundle.MANIFEST).write_text(json.dumps(known), "utf-8")
+    (spoiled / wheel.path).unlink()
+    answer = dagger(*carried.words(spoiled), "build", *CELL)
+    assert answer.status != 0
+    assert "install_packages.sh" in answer.err
+    assert "torch" in answer.err
+
+
+def test_a_cell_that_the_bundle_lacks_is_named(carried: Carried) -> None:
+    answer = dagger(*carried.words(), "build", "--cuda=cpu", "--python=3.13", "--target=ray-runtime")
+    assert answer.status != 0
+    assert "the bundle lacks wheels/cpu-py3.13-ray-" in answer.error
+    assert "for cpu-py3.13-ray-runtime; it was made for: cpu-py3.13-runtime" in answer.error
