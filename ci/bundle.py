@@ -6,14 +6,13 @@ site that has none.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from ci.commands import TOOLKIT_DEBS
 from ci.documents import Document
 from ci.errors import UserError
 from ci.matrix import Cell
 from ci.plan import Plan
-from ci.programs.bundle import Manifest
 from ci.specs import (
     BaseSpec,
     ChannelSpec,
@@ -40,6 +39,17 @@ IMAGE, DEBS, TOOLS, PACKAGES, SOURCES, COMPILER, CONDA = (
     "compiler",
     "conda",
 )
+
+
+class Listed(Protocol):
+    """What a bundle's list tells of it: the sources, the cells that it was made for, the sets that it has."""
+
+    @property
+    def sources(self) -> str: ...
+    @property
+    def cells(self) -> tuple[str, ...]: ...
+    @property
+    def sets(self) -> tuple[str, ...]: ...
 
 
 class Need(Document):
@@ -132,7 +142,7 @@ def unique(needs: Iterable[Need]) -> tuple[Need, ...]:
     return tuple({need.folder: need for need in needs}.values())
 
 
-def require(manifest: Manifest, sources: str, wanted: Mapping[str, Sequence[Need]]) -> None:
+def require(manifest: Listed, sources: str, wanted: Mapping[str, Sequence[Need]]) -> None:
     """See to it that a bundle has what is wanted, by the names of cells.
 
     Raises:
