@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ci.programs.bundle import manifest_of
 from tests.engine.conftest import World, dagger, succeed
 from tests.world import world
 
@@ -152,3 +153,21 @@ def test_a_registry_that_is_not_there_fails_the_call(upstream: Upstream, tmp_pat
     answer = dagger(*words, "base", *OLD)
     assert answer.status != 0
     assert "127.0.0.1:1" in answer.err
+
+
+def test_a_bundle_has_the_conda_packages_and_the_wheels_of_pages(upstream: Upstream, tmp_path: Path) -> None:
+    cell, carried = (*OLD, "--target=runtime"), tmp_path / "bundle"
+    succeed(*upstream.words(), "bundle", *cell, "export", f"--path={carried}")
+    held = manifest_of(carried)
+    names = {entry.name for entry in held.files}
+    assert any(name.startswith("python-3.13.") and name.endswith(".conda") for name in names)
+    assert any(name.startswith("torch_spline_conv-0.1.0-") for name in names), "from PyG's page"
+    assert any(name.startswith("torch_scatter-0.1.0.tar") for name in names), "compiled there"
+    # The same addresses, and no service behind them.
+    words = [word for word in upstream.words() if not word.startswith("--mirror-service")]
+    words = [words[0], *words[1:], f"--from-bundle={carried}"]
+    assert "torch-spline-conv 0.1.0: wheel" in succeed(*words, "plan", *cell)
+    code = "import sys, torch_scatter, torch_spline_conv; print(sys.version.split()[0], torch_spline_conv.__version__)"
+    printed = succeed(*words, "build", *cell, "with-exec", f'--args={PYTHON},-c,"{code}"', "stdout")
+    assert printed.startswith("3.13.")
+    assert printed.split()[1] == "0.1.0+pt01cu128"
