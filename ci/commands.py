@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+from ci.sources import Deb
 from ci.specs import (
     CUDA_HOME,
     PREFIX,
@@ -57,7 +58,7 @@ def make_channel(recipe: str) -> list[list[str]]:
 
 
 def make_toolkit(spec: ToolkitSpec, lock: str, out: str, deb: str | None = None) -> list[str]:
-    """Make the toolkit's tree; `lock` is the file of its locked wheels, `deb` that of its compiler, where they are there."""
+    """Make the toolkit's tree; `lock` is its locked wheels, `deb` its compiler, both files, where there are any."""
     command = [_PYTHON, f"{PROGRAMS}/cuda_home.py", out, "--check"]
     if spec.provider == "image":
         command += ["--installed", CUDA_HOME]
@@ -65,11 +66,14 @@ def make_toolkit(spec: ToolkitSpec, lock: str, out: str, deb: str | None = None)
         command += ["--require", lock]
     else:
         command += [word for line in spec.wheels for word in ("--requirement", line)]
-    if spec.deb:
-        command += ["--compiler", f"{spec.deb.package}={spec.deb.version}", "--sha256", spec.deb.sha256]
-        command += ["--suite", spec.deb.suite, "--components", spec.deb.component]
-        command += ["--deb", deb] if deb else []
-    return command
+    return [*command, *_compiler(spec.deb), *(["--deb", deb] if deb else [])]
+
+
+def _compiler(deb: Deb | None) -> list[str]:
+    if deb is None:
+        return []
+    found = ["--compiler", f"{deb.package}={deb.version}", "--sha256", deb.sha256]
+    return [*found, "--suite", deb.suite, "--components", deb.component]
 
 
 def make_interpreter(recipe: str, out: str) -> list[list[str]]:
@@ -145,7 +149,7 @@ def compile_wheels(spec: WheelsSpec, requirements: str, out: str, jobs: int | No
 
 def fetch_compiler(spec: ToolkitSpec, out: str) -> list[str]:
     """Download the package of the toolkit's compiler, and make nothing of it."""
-    return [*make_toolkit(spec, out), "--fetch"]
+    return [_PYTHON, f"{PROGRAMS}/cuda_home.py", out, *_compiler(spec.deb), "--fetch"]
 
 
 def fetch_sources(requirements: str, out: str) -> list[str]:

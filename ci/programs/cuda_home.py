@@ -415,7 +415,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(words)
     given = bool(options.require or options.requirement or options.parts)
-    if given == bool(options.installed):
+    if given == bool(options.installed) and not options.fetch:
         parser.error("give the parts: either --require, --requirement or --parts, or --installed")
     if options.compiler and not options.deb and not (options.sha256 and options.suite):
         parser.error("--compiler needs --suite and --sha256")
