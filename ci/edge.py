@@ -15,6 +15,7 @@ from ci.matrix import Cell, Matrix, default_text, read_matrix
 from ci.pair import needed_pages
 from ci.plan import Plan, Planner, checked_archs, named, parse_ray_mode, profile_of
 from ci.programs.bundle import MANIFEST, BundleError, read_manifest
+from ci.records import History
 from ci.shop import Options, Shop
 from ci.sources import read_sources
 from ci.stages.site import Site
@@ -114,6 +115,15 @@ def selected(
     return desk.matrix.select(
         cuda=cuda or (), python=python or (), target=target or (), phase=phase or (), only=only or ()
     )
+
+
+def reported(desk: Desk, cells: Sequence[Cell], history: History, *, filtered: bool) -> list[str]:
+    """Name the images of a report: of the selected cells, and where nothing is filtered of all that have records."""
+    names = desk.names(cells)
+    if filtered:
+        return names
+    every = desk.names([cell for cell in desk.matrix.cells if not desk.matrix.excluded(cell)])
+    return [name for name in every if name in names or history.latest(name)]
 
 
 async def open_desk(

@@ -8,7 +8,7 @@ from ci.collect import collected
 from ci.debug import opened
 from ci.dialect import check
 from ci.dockerfile import dockerfile
-from ci.edge import Desk, open_desk, selected
+from ci.edge import Desk, open_desk, reported, selected
 from ci.errors import UserError
 from ci.generate import generated
 from ci.lint import lint_locks, lint_matrix
@@ -409,14 +409,16 @@ class CslrImages:
         history: args.HistoryFile = None,
         into: args.Into = None,
     ) -> str:
-        """Tell how the cells came out by the records: `report --format html -o report.html`."""
+        """Tell how the cells came out by the records; without a filter, also of each other cell that was ever built.
+
+        Example: `report --format html -o report.html`.
+        """
         desk = await self._desk()
         cells = selected(desk, cuda, python, target, phase, only)
         run = Run(desk)
         found = await run.history(history)
-        return written(
-            report_of(found, desk.names(cells), run.live), format, await into.contents() if into else None
-        )
+        names = reported(desk, cells, found, filtered=any((cuda, python, target, phase, only)))
+        return written(report_of(found, names, run.live), format, await into.contents() if into else None)
 
     # -- trust -------------------------------------------------------------------------------------------
 
