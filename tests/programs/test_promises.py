@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -87,8 +88,10 @@ def test_no_root_needed_wants_another_user_who_can_write(tmp_path: Path) -> None
     (home := tmp_path / "home").mkdir()
     shutil.chown(home, NOBODY)
     (closed := tmp_path / "closed").mkdir(mode=0o755)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    shared = Path(tempfile.gettempdir())
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(shared) and folder != shared:
+            folder.chmod(0o755)
     program = shutil.copytree(PROMISES, tmp_path / "promises") / "no_root_needed.py"
     python = Path("/usr/bin/python3")  # one that the other user can reach
     if not python.exists():
