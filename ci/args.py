@@ -44,7 +44,7 @@ FromBundle = Annotated[
 ProfileName = Annotated[
     str,
     Doc(
-        "What runtime images are made for: `default`, `slim`, `minimal` or `uv` (no conda); "
+        "What runtime images are made for: `default`, `full` (whole), `slim`, `minimal` or `uv` (no conda); "
         "`profiles` tells what each gives up."
     ),
 ]
