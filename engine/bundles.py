@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -80,13 +81,12 @@ def add_engine(folder: Path, places: Places, commands: Commands) -> None:
         for part in (tools, images)
         for path, file in program.files_below(part)
     }
-    debs = places.run / "debs"
-    shutil.rmtree(debs, ignore_errors=True)
-    debian.download(commands, debs, next(places.parts.glob("roots-*")) / "base")
-    program.index_debs(debs)
-    files |= {f"{top}/debs/{path}": file for path, file in program.files_below(debs)}
-    program.add(folder, opened(folder), [top], files)
-    shutil.rmtree(debs)
+    with TemporaryDirectory(dir=places.run) as scratch:
+        debs = Path(scratch) / "debs"
+        debian.download(commands, debs, next(places.parts.glob("roots-*")) / "base")
+        program.index_debs(debs)
+        files |= {f"{top}/debs/{path}": file for path, file in program.files_below(debs)}
+        program.add(folder, opened(folder), [top], files)
 
 
 def finished(new: Path, target: Path) -> str:
@@ -138,11 +138,11 @@ def take_engine(bundle: Path, places: Places, commands: Commands) -> None:
         _copy(bundle, f"{top}/{part}", folder)
     for tool in (places.parts / "tools-brought").iterdir():
         tool.chmod(0o755)
-    debs = places.run / "debs"
-    shutil.rmtree(debs, ignore_errors=True)
-    _copy(bundle, f"{top}/debs", debs)
-    debian.ensure_packages(commands, debs)
-    shutil.rmtree(debs)
+    places.run.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=places.run) as scratch:
+        debs = Path(scratch) / "debs"
+        _copy(bundle, f"{top}/debs", debs)
+        debian.ensure_packages(commands, debs)
     places.brought.write_text(json.dumps({"source": source_mark()}))
 
 
