@@ -12,9 +12,7 @@ ENGINE = Path(__file__).parent / "engine"
 OWN = {"test_bundle.py", "test_crash.py"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(ENGINE):
-            group = "engines of their own" if item.path.name in OWN else "engine"
-            item.add_marker(pytest.mark.xdist_group(group))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.path.is_relative_to(ENGINE):
+        group = "engines of their own" if item.path.name in OWN else "engine"
+        item.add_marker(pytest.mark.xdist_group(group))
