@@ -1,7 +1,8 @@
 """Builds real cells and writes BENCHMARKS.md: `python -m tests.bench.real_cells` (hours of CPU when caches are empty).
 
-Each pair is built once for a user that no build had before, so that every stage from the base upwards is made anew;
-caches of packages and of ccache stay as they are. Then each cell is built by `matrix` and verified, and once more with
+Each pair is built once for a user that no build had before, so that every stage from the base upwards is made anew
+(`--as-built`: it is not, and times are those of the builds that the engine's history has); caches of packages and of
+ccache stay as they are. Then each cell is built by `matrix` and verified, and once more with
 all of it cached; times and sizes are those of its records. Start from an empty cache folder for cold numbers: "longest"
 is the longest time that the engine's history has for a stage of the pair.
 """
@@ -150,9 +151,8 @@ def intro() -> str:
         "",
         f"`python -m tests.bench.real_cells`, {machine()}, the embedded engine, the `registries` sources. No GPU:",
         "compiled CUDA code was compiled and looked at, not run. Times are wall time of a stage: the longest that",
-        "the history has for this stage of the pair, which was made anew with warm caches of packages and ccache, and",
-        "with all of it cached; how long a compile takes without ccache stands at the extensions. Sizes are MB",
-        "(10^6 bytes).",
+        "the history has for this stage of the pair (packages and objects may have been cached), and with all of it",
+        "cached; how long a compile takes stands at the extensions. Sizes are MB (10^6 bytes).",
         "",
         "| image | MB on disk | goal | MB compressed (zstd) | goal |",
         "|---|---|---|---|---|",
@@ -216,14 +216,16 @@ def main() -> None:
     parser.add_argument(
         "--cells", type=int, nargs="+", default=range(len(CELLS)), help="their numbers, from 0"
     )
+    parser.add_argument("--as-built", action="store_true", help="no pair is built anew")
+    options = parser.parse_args()
     with TemporaryDirectory(dir=CACHE) as folder:
         succeed("functions")
         crane = next(CACHE.glob("parts/tools-*/crane"))
         with image_registry(crane, Path(folder)) as registry:
-            cells = parser.parse_args().cells
-            for cuda, python in dict.fromkeys(CELLS[number][:2] for number in cells):
+            pairs = dict.fromkeys(CELLS[number][:2] for number in options.cells)
+            for cuda, python in {} if options.as_built else pairs:
                 build_anew(cuda, python, Path(folder))
-            for number in cells:
+            for number in options.cells:
                 found = measure(*CELLS[number], registry)
                 put(f"real cell {found.cell}", "\n".join(section(found)), after="real cells")
                 put("real cells", intro())
