@@ -158,7 +158,7 @@ def _clean(places: Places, *, everything: bool) -> None:
         server.stop(places)
         removed = [places.state, places.registry, *([places.parts, places.run] if everything else [])]
         subprocess.run(["rm", "--recursive", "--force", "--one-file-system", *map(str, removed)], check=True)
-    freed = shutil.disk_usage(places.cache).free - before
+    freed = shutil.disk_usage(_existing(places.cache)).free - before
     if everything:
         places.lock.unlink()
         with suppress(OSError):  # the tests keep an environment of theirs there
