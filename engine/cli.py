@@ -160,7 +160,7 @@ def _clean(places: Places, *, everything: bool) -> None:
         subprocess.run(["rm", "--recursive", "--force", "--one-file-system", *map(str, removed)], check=True)
     freed = shutil.disk_usage(_existing(places.cache)).free - before
     if everything:
-        places.lock.unlink()
+        places.lock.unlink(missing_ok=True)
         with suppress(OSError):  # the tests keep an environment of theirs there
             places.cache.rmdir()
     print(f"freed {max(0.0, _gb(freed)):.1f} GB")
