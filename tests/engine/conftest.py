@@ -1,5 +1,6 @@
 """One engine, one hermetic world and one way to call the module, for all engine tests."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from tests.world import servers, world
 from tests.world.cache import CACHE
 
 ROOT = Path(__file__).resolve().parents[2]
+LOADING = "/opt/runtime/start.py"  # the step by which the SDK loads the module: shown while another client loads it too
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,14 @@ class Answer:
         """The message of the call's last line, without Dagger's trace id."""
         line = next(line for line in reversed(self.err.splitlines()) if line.startswith("Error: "))
         return line.removeprefix("Error: ").split(" [traceparent")[0]
+
+    @property
+    def steps(self) -> list[str]:
+        """The lines of its log that are of steps which the module asked for."""
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", self.err)
+        lines = re.findall(r"^(\d+) *: (.*withExec.*)$", plain, re.MULTILINE)
+        loading = {number for number, line in lines if LOADING in line}
+        return [line for number, line in lines if number not in loading]
 
 
 def dagger(*words: str) -> Answer:

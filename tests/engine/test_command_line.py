@@ -84,7 +84,7 @@ def test_a_mistake_is_one_line(words: tuple[str, ...], message: str) -> None:
     assert answer.status != 0
     assert answer.error == f"FunctionError: {message}"
     assert "Traceback" not in answer.err
-    assert "withExec" not in answer.err, "nothing may be built before everything is checked"
+    assert not answer.steps, "nothing may be built before everything is checked"
 
 
 @pytest.mark.parametrize(

@@ -182,4 +182,4 @@ def test_a_mistake_is_one_line_before_anything_is_read(words: tuple[str, ...], m
     assert answer.status != 0
     assert answer.error == f"FunctionError: {message}"
     assert "Traceback" not in answer.err
-    assert "withExec" not in answer.err
+    assert not answer.steps
