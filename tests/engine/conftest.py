@@ -38,17 +38,23 @@ class Answer:
         return [line for number, line in lines if number not in loading]
 
 
-def dagger(*words: str) -> Answer:
-    """Run daggerw as a user would."""
+def answer_of(*command: str | Path, environment: dict[str, str] | None = None) -> Answer:
+    """Run a command in the repository; how it ends is for the caller to judge."""
     ran = subprocess.run(
-        [str(ROOT / "daggerw"), *words],
+        list(map(str, command)),
         cwd=ROOT,
+        env=environment,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
         check=False,
     )
     return Answer(ran.returncode, ran.stdout, ran.stderr)
+
+
+def dagger(*words: str) -> Answer:
+    """Run daggerw as a user would."""
+    return answer_of(ROOT / "daggerw", *words)
 
 
 def succeed(*words: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ci.programs import bundle
-from tests.engine.conftest import ROOT, Answer, World, dagger, succeed
+from tests.engine.conftest import ROOT, Answer, World, answer_of, dagger, succeed
 from tests.engine.test_matrix import PROMISES
 from tests.engine.test_small_stack import quoted
 from tests.world import world
@@ -99,16 +99,7 @@ def elsewhere() -> Iterator[dict[str, str]]:
 
 def offline(environment: dict[str, str], *command: str | Path) -> Answer:
     """Run a command where there is no network."""
-    ran = subprocess.run(
-        [*AIRGAP, *command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    return Answer(ran.returncode, ran.stdout, ran.stderr)
+    return answer_of(*AIRGAP, *command, environment=environment)
 
 
 def test_a_bundle_is_whole_and_told(carried: Carried) -> None:
