@@ -15,7 +15,7 @@ STAND_IN = """#!/usr/bin/env bash
 case $* in
   *max-used-space) echo "$MOST" ;;
   *disk-space-bytes) echo "$USED" ;;
-  status) printf 'engine        running\\nfree disk     %s GB\\nkept free     15 GB: with less\\n' "$FREE" ;;
+  status) printf 'engine        %s, v0\\nfree disk     %s GB\\nkept free     15 GB: with less\\n' "$ENGINE" "$FREE" ;;
   *" history "*) [[ $RECORDS == yes ]] || exit 1; last=${!#}; echo '{}' >"${last#--path=}" ;;
   *" report "*) for ((i = 1; i <= $#; i++)); do [[ ${!i} != -o ]] || { i=$((i + 1)); echo page >"${!i}"; }; done ;;
   *" matrix "*) echo "swept: $*"; exit "$STATUS" ;;
@@ -31,6 +31,7 @@ def sweep(
     free: int = 500,
     status: int = 0,
     records: str = "yes",
+    engine: str = "running",
 ) -> subprocess.CompletedProcess[str]:
     """Run the script, whose engine keeps at most so many GB of cache, has some, and drops some below 15 free."""
     daggerw = folder / "daggerw"
@@ -41,6 +42,7 @@ def sweep(
         "PATH": os.environ["PATH"],
         "CSLR_IMAGES_RECORDS": str(folder / "records"),
         "RECORDS": records,
+        "ENGINE": engine,
     }
     return subprocess.run(
         [str(SCRIPT), str(daggerw), *words],
@@ -68,6 +70,12 @@ def test_caches_that_the_engine_would_drop_are_told_before_a_sweep(
     told = [line for line in ran.stderr.splitlines() if "records and reports" not in line]
     assert len(told) == bool(warning)
     assert warning in "".join(told)
+
+
+def test_nothing_is_told_of_the_disk_where_the_users_own_dagger_builds(tmp_path: Path) -> None:
+    ran = sweep(tmp_path, free=40, engine="not running")
+    assert ran.returncode == 0, ran.stderr
+    assert "of disk are free" not in ran.stderr
 
 
 @pytest.mark.parametrize("status", [0, 1, 130])
