@@ -23,7 +23,6 @@ from ci.report.markdown import markdown, replaced
 from ci.report.rows import Report, make_report
 from ci.report.terminal import failure_line, terminal
 from ci.stages.journal import Journal
-from ci.stages.machine import look
 from ci.stages.site import MIRROR
 from ci.sweep import GB, Limits, sweep
 from ci.worker import Worker, utc_now
@@ -109,10 +108,9 @@ class Run:
         self, cells: Sequence[Cell], choices: Choices, publisher: Publisher | None, before: History
     ) -> tuple[BuildRecord, ...]:
         """Build cells; return the last record of each, in their order."""
-        plans = await self.desk.plans(cells)
         if self.machine is None:
-            self.machine = await look(self.desk.ground, self.id)
-            self.seen = time.monotonic()
+            raise RuntimeError("a run reads its history, and with it looks at its machine, before it builds")
+        plans = await self.desk.plans(cells)
         worker = Worker(
             self.desk,
             self.journal,

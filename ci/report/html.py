@@ -10,7 +10,7 @@ from ci.report import plots, series
 from ci.report.document import contents
 from ci.report.markup import Markup, element, joined, raw
 from ci.report.rows import GLYPHS, MEANINGS, STATUSES, Report, Row, told
-from ci.report.units import human_size, human_time, moment
+from ci.report.units import counted, human_size, human_time, moment
 from ci.triage import POLICIES
 
 _HEAD = ("cell", "status", "last build", "size", "compressed", "time", "tries", "notes")
@@ -80,12 +80,11 @@ def _headline(report: Report, title: str) -> Markup:
     tiles.append(
         element("li", element("b", human_size(report.size())), " of images, added up", class_="tile")
     )
+    many = counted(len(report.rows), "cell", "cells")
     return element(
         "header",
         element("h1", title),
-        element(
-            "p", f"{len(report.rows)} cells, as of {moment(report.now)}. Days are in UTC.", class_="muted"
-        ),
+        element("p", f"{many}, as of {moment(report.now)}. Days are in UTC.", class_="muted"),
         element("ul", *tiles, class_="tiles"),
     )
 
@@ -266,7 +265,7 @@ def _course(row: Row) -> Markup:
         lines.append(element("figcaption", last))
         lines.append(plots.spark(points, f"{name} of {row.cell}"))
     failed = sum(one.status == "failed" for one in row.tries)
-    count = element("small", f" {len(row.tries)} tries, {failed} failed")
+    count = element("small", f" {counted(len(row.tries), 'try', 'tries')}, {failed} failed")
     return element("figure", element("h3", row.cell, count), *lines, class_="card")
 
 

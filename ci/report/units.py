@@ -21,6 +21,15 @@ def human_size(size: int | None) -> str:
     return f"{_short(size / 1000**power)} {_UNITS[power - 1]}"
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "try", "tries"), counted(18, "cell", "cells")
+    ('1 try', '18 cells')
+    """
+    return f"{number} {one if number == 1 else many}"
+
+
 def human_time(seconds: float | None) -> str:
     """Return a duration given in seconds.
 

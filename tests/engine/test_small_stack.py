@@ -4,7 +4,9 @@ import json
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -132,20 +134,25 @@ def test_the_cpu_variant_has_no_toolkit(small: World) -> None:
     assert any(str(name).startswith("_stand_in_cpu") for name in list(found["extension"]))  # type: ignore[call-overload]
 
 
-def test_the_packed_environment_runs_anywhere(small: World, tmp_path: Path) -> None:
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder with a short path: binary files have no room for a longer prefix than they were built for."""
+    with TemporaryDirectory(prefix="c") as name:
+        yield Path(name)
+
+
+def test_the_packed_environment_runs_anywhere(small: World, tmp_path: Path, elsewhere: Path) -> None:
     archive = tmp_path / "env.tar.zst"
     succeed(*small.words(), "pack", *PAIR, "--target=ray-devel", "export", f"--path={archive}")
-    prefix = tmp_path / "elsewhere"
-    prefix.mkdir()
     with subprocess.Popen(["zstd", "-dc", str(archive)], stdout=subprocess.PIPE) as unzip:
-        subprocess.run(["tar", "-x", "-C", str(prefix)], stdin=unzip.stdout, check=True)
-    bare = {"PATH": f"{prefix}/bin:/usr/bin:/bin"}
-    subprocess.run([prefix / "bin/python", prefix / "bin/conda-unpack"], env=bare, check=True)
+        subprocess.run(["tar", "-x", "-C", str(elsewhere)], stdin=unzip.stdout, check=True)
+    bare = {"PATH": f"{elsewhere}/bin:/usr/bin:/bin"}
+    subprocess.run([elsewhere / "bin/python", elsewhere / "bin/conda-unpack"], env=bare, check=True)
     code = "import ssl, sys, ray; print(sys.prefix, ray.__version__, bool(ssl.create_default_context().get_ca_certs()))"
     ran = subprocess.run(
-        [prefix / "bin/python", "-c", code], env=bare, check=True, capture_output=True, text=True
+        [elsewhere / "bin/python", "-c", code], env=bare, check=True, capture_output=True, text=True
     )
-    assert ran.stdout.split() == [str(prefix), "0.1.0", "True"]
+    assert ran.stdout.split() == [str(elsewhere), "0.1.0", "True"]
 
 
 def test_packed_and_unpack_are_two_ends_of_one_thing(small: World, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ci.records import BuildRecord, Failure, History, LayerSize
 from ci.report.document import contents
 from ci.report.rows import STATUSES, Report, Row, make_report, told
-from ci.report.units import date, human_size, human_time, moment
+from ci.report.units import counted, date, human_size, human_time, moment
 from tests.unit.histories import (
     BUILDING,
     CELLS,
@@ -193,6 +193,11 @@ def test_sizes_for_people(size: int | None, text: str) -> None:
 )
 def test_times_for_people(seconds: float | None, text: str) -> None:
     assert human_time(seconds) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 cells"), (1, "1 cell"), (2, "2 cells")])
+def test_numbers_with_their_noun(number: int, text: str) -> None:
+    assert counted(number, "cell", "cells") == text
 
 
 @given(st.integers(0, 10**17), st.integers(0, 10**17))
