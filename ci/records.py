@@ -26,6 +26,7 @@ Kind = Literal[
     "out-of-memory",
     "disk-full",
     "compile-error",
+    "crash",
     "verification",
     "engine-gone",
     "interrupted",

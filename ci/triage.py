@@ -10,6 +10,7 @@ from ci.records import Failure, Kind
 TAIL = 15  # lines of output that a record keeps
 LENGTH = 300  # characters of a line that a record keeps
 SIGKILL = 137  # 128 + 9: how a shell reports a process that the kernel ended, as it does when memory is out
+CRASHES = (134, 135, 139)  # SIGABRT, SIGBUS, SIGSEGV: what a program ends itself by that has lost its way
 
 _LINES = 2000  # of output that are looked at, from its end: what ended a step stands there
 _WIDTH = 4000  # characters of a line that are looked at
@@ -41,6 +42,8 @@ POLICIES: dict[Kind, Policy] = {
     "disk-full": Policy(
         advice="free disk space: `./daggerw core engine local-cache prune`, or `./daggerw clean`"
     ),
+    # Seen of uv, once in a sweep: the same command worked afterwards.
+    "crash": Policy(tries=2, advice="a program crashed twice: it has a bug, or the machine's memory does"),
     "compile-error": Policy(advice="the compiler's first error stands above"),
     "verification": Policy(
         advice="the image was built and does not do what it promises; it is not published"
@@ -331,7 +334,9 @@ def _found(lines: Sequence[str], exit_code: int | None) -> tuple[Kind, int | Non
         for place, line in evidence:
             if pattern.search(line):
                 return kind, place
-    return "out-of-memory" if exit_code == SIGKILL else "unknown", None
+    if exit_code == SIGKILL:
+        return "out-of-memory", None
+    return "crash" if exit_code in CRASHES else "unknown", None
 
 
 def _chain(lines: Sequence[str], place: int) -> str:

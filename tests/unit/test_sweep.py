@@ -171,6 +171,12 @@ async def test_a_later_sweep_builds_each_stage_as_it_came_out() -> None:
     assert History(tuple(second.kept)).efforts() == known
 
 
+async def test_a_program_that_crashes_once_costs_one_try() -> None:
+    records = await swept(Yard(fails("crash", "marimo", CELLS[4], tries=1)), PLANS[:6])
+    assert {record.status for record in records.values()} == {"ok"}
+    assert records[CELLS[4]].attempt == 2
+
+
 async def test_a_network_that_stays_away_fails_the_cell() -> None:
     records = await swept(Yard(fails("network", "finish")), [PLANS[0], PLANS[3]])
     assert records[RAY].status == "failed"

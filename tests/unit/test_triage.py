@@ -43,6 +43,8 @@ TELLING = {
     "out-of-memory/gcc-killed": "Killed signal terminated program cc1plus",
     "out-of-memory/python-killed": "killed (exit status 137)",
     "out-of-memory/python-memory": "MemoryError",
+    "crash/sh-segv": "Segmentation fault",
+    "crash/sh-abort": "Aborted",
     "compile-error/gcc-header": "header.c:1:10: fatal error: cusparse_nowhere.h: No such file or directory",
     "compile-error/gcc-undefined": "undefined reference to `missing_symbol'",
     "compile-error/gcc-warnings-too": "2:71: error:",
@@ -178,6 +180,7 @@ def test_every_kind_that_output_can_show_has_samples() -> None:
         "out-of-memory",
         "disk-full",
         "compile-error",
+        "crash",
         "registry",
         "unknown",
     }
@@ -244,6 +247,21 @@ def test_a_wrong_hash_is_a_wrong_hash_however_the_step_ended(path: Path, code: i
 )
 def test_a_killed_process_had_no_memory_unless_another_cause_was_named(output: str, kind: str) -> None:
     assert triage("pyg", output, exit_code=137).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"),
+    [
+        ("", "crash"),
+        ("warning: connection refused\nSegmentation fault\n", "crash"),
+        ("error: Failed to fetch: connection refused\nSegmentation fault\n", "network"),
+        ("ERROR: 1 of 11 promises not kept: train_step\nSegmentation fault\n", "verification"),
+        ("cc1plus: out of memory allocating 65536 bytes\nAborted\n", "out-of-memory"),
+    ],
+)
+@pytest.mark.parametrize("code", [134, 135, 139])
+def test_a_process_that_crashed_did_so_unless_a_cause_was_named(output: str, kind: str, code: int) -> None:
+    assert triage("marimo", output, exit_code=code).kind == kind
 
 
 def test_a_killed_process_is_told_with_its_last_line() -> None:
@@ -352,8 +370,12 @@ def test_every_kind_has_a_policy() -> None:
     assert all(is_one_line(policy.advice) for policy in POLICIES.values() if policy.advice)
 
 
-def test_only_the_network_and_memory_are_worth_another_try() -> None:
-    assert {kind for kind, policy in POLICIES.items() if policy.tries != 1} == {"network", "out-of-memory"}
+def test_only_what_may_pass_is_worth_another_try() -> None:
+    assert {kind: policy.tries for kind, policy in POLICIES.items() if policy.tries != 1} == {
+        "network": 4,
+        "out-of-memory": 3,
+        "crash": 2,
+    }
     assert {kind for kind, policy in POLICIES.items() if policy.halves_jobs} == {"out-of-memory"}
     assert {kind for kind, policy in POLICIES.items() if policy.pause} == {"network"}
     assert min(policy.tries for policy in POLICIES.values()) == 1
