@@ -13,10 +13,10 @@ LOOK = """
 import collections, glob, json, os, re, subprocess, sys
 site = glob.glob("/opt/env/lib/python3.*/site-packages")[0]
 files = {}
-for folder, _, names in os.walk(site):
+for folder, _, names in os.walk(site, followlinks=True):  # CUDA's libraries lie elsewhere, for all Pythons
     for name in names:
         path = os.path.join(folder, name)
-        if ".so" in name and not os.path.islink(path):
+        if ".so" in name and os.path.isfile(path):
             files.setdefault(name, path)
 def needed(path):
     out = subprocess.run(["readelf", "-d", path], capture_output=True, text=True).stdout
