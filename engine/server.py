@@ -146,7 +146,14 @@ def configuration(registry: str, disk: os.statvfs_result) -> dict[str, object]:
     # One rule for everything: the default's first rule would cut cache volumes that lay idle for two days. It is about
     # free space alone: the engine counts files that layers share (by hard links) once for each layer. Seen: 53 GB
     # counted where 21 GB were used, so that a limit on what is used threw away compiles on a disk that was half empty.
-    rule = {"all": True, "reservedSpace": 5_000_000_000, "minFreeSpace": KEPT_FREE + kept_back}
+    # But with no limit at all the engine takes what there is for the limit, which is then reached: seen, each time it
+    # looked, the entry that was used least went, ccache's volume among them.
+    rule = {
+        "all": True,
+        "reservedSpace": 5_000_000_000,
+        "minFreeSpace": KEPT_FREE + kept_back,
+        "maxUsedSpace": 100 * disk.f_blocks * disk.f_frsize,
+    }
     return {
         "logLevel": "error",
         # Ordinary image names resolve to the local registry first.

@@ -106,7 +106,7 @@ def measure(cuda: str, python: str, target: str, profile: str, registry: int) ->
     mine = (record for record in history() if record["cell"].startswith(f"cu{cuda}-py{python}-"))
     for stage in (stage for record in mine for stage in record.get("stages", ())):
         longest[stage["name"]] = max(longest.get(stage["name"], 0.0), stage["seconds"])
-    wheels = json.loads(call("wheels", *pair, "file", "--path=report.json", "contents"))
+    wheels = json.loads(call(chosen, "wheels", *pair, "file", "--path=report.json", "contents"))
     tag = f"{target}-{profile}-{cuda}"
     began = time.monotonic()
     address = f"127.0.0.1:{registry}/bench:{tag}"
