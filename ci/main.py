@@ -208,7 +208,7 @@ class CslrImages:
 
         Example: `torch --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "devel")).torch().sync()
+        return await (await self._build(cuda, python, "runtime")).torch().sync()
 
     @public(cache="session")
     async def wheels(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
@@ -216,7 +216,7 @@ class CslrImages:
 
         Example: `wheels --cuda 12.8.1 --python 3.13 export --path wheels`.
         """
-        found = (await self._build(cuda, python, "devel")).wheels()
+        found = (await self._build(cuda, python, "runtime")).wheels()
         if found is None:
             raise UserError("every PyG extension has a wheel: nothing is compiled")
         return await found.sync()
@@ -227,7 +227,7 @@ class CslrImages:
 
         Example: `pyg --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "devel")).pyg().sync()
+        return await (await self._build(cuda, python, "runtime")).pyg().sync()
 
     @public(cache="session")
     async def ray(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
@@ -235,7 +235,7 @@ class CslrImages:
 
         Example: `ray --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "ray-devel")).ray().sync()
+        return await (await self._build(cuda, python, "ray-runtime")).ray().sync()
 
     @public(cache="session")
     async def marimo(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
@@ -243,7 +243,7 @@ class CslrImages:
 
         Example: `marimo --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "marimo-devel")).marimo().sync()
+        return await (await self._build(cuda, python, "marimo-runtime")).marimo().sync()
 
     @public(cache="session")
     async def runtime_base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:

@@ -141,6 +141,12 @@ def test_without_conda_the_environment_is_the_same_and_works(small: World, matri
     }
 
 
+@pytest.mark.parametrize(("profile", "conda"), [("default", True), ("uv", False)])
+def test_a_stage_is_the_one_of_the_profile(small: World, matrix: Path, profile: str, conda: bool) -> None:
+    run = ("with-exec", "--args=ls,/opt/env", "stdout")
+    assert ("conda-meta" in succeed(*words(small, matrix, profile), "torch", *PAIR, *run).split()) is conda
+
+
 def test_without_conda_all_promises_are_kept(small: World, matrix: Path) -> None:
     said = succeed(*words(small, matrix, "uv"), "verify", *RUNTIME)
     assert "cu13.1.1-py3.14-runtime@uv: all 5 promises kept" in said
