@@ -1,4 +1,4 @@
-"""Takes too much out of a real image by each rule: `python -m tests.bench.rules`, after a real ray-runtime was built.
+"""Takes too much out of a real image by each rule: `python -m tests.bench.rules`, best after it was built.
 
 Each rule of the matrix first takes out what it names, and the promises that it says would notice must be kept; then
 also what a slip in its patterns would take, and one of them must notice. What is taken is taken in a container of the
@@ -48,7 +48,7 @@ def asked(name: str, rule: Rule, more: tuple[str, ...]) -> tuple[int, dict[str, 
     quoted = ",".join('"' + word.replace('"', '""') + '"' for word in words)
     said = json.loads(
         succeed(
-            *("call", "build", *PAIR, "--target=ray-runtime", "with-user", "--name=root"),
+            *("call", "build", *PAIR, "--target=marimo-runtime", "with-user", "--name=root"),
             *("with-mounted-directory", f"--path={PROGRAMS}", f"--source={ROOT / 'ci/programs'}"),
             *("with-exec", f"--args={quoted}", "stdout"),
         )
@@ -77,7 +77,7 @@ def main() -> None:
         "## Rules that take too much",
         "",
         f"`python -m tests.bench.rules`, {machine()}, 12.8.1 / 3.13. Each rule of `[rules]`, on the image of",
-        "ray-runtime (`default`), without what its own rules take: as it is, all promises that it names are kept;",
+        "marimo-runtime (`default`), without what its own rules take: as it is, all promises that it names are kept;",
         "with what a slip in its patterns takes too, those that notice do not.",
         "",
         "| rule | files | a slip | files then | noticed by | not by |",

@@ -83,6 +83,13 @@ def test_imports_names_what_cannot_be_imported() -> None:
     assert "no_such_module (ModuleNotFoundError" in complaint(run("imports", "json", "no_such_module"))
 
 
+def test_imports_takes_no_empty_folder_for_a_package(site: Path) -> None:
+    assert "torch_scatter (nothing but a folder" in complaint(run("imports", "torch_scatter", path=site))
+    (site / "torch_scatter/__init__.py").write_text("", "utf-8")
+    took = facts(run("imports", "sys", "torch_scatter", path=site))["imports"]
+    assert list(took) == ["sys", "torch_scatter"]  # type: ignore[call-overload]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_no_root_needed_wants_another_user_who_can_write(tmp_path: Path) -> None:
     (home := tmp_path / "home").mkdir()

@@ -21,7 +21,9 @@ def check() -> Facts:
     for name in parser.parse_args().modules:
         began = time.monotonic()
         try:
-            importlib.import_module(name)
+            # What has lost its files is still imported, as a namespace.
+            if getattr(importlib.import_module(name), "__file__", "") is None:
+                wrong.append(f"{name} (nothing but a folder is there)")
         except Exception as error:  # noqa: BLE001 - a broken library raises anything
             wrong.append(f"{name} ({type(error).__name__}: {error})")
         took[name] = round(time.monotonic() - began, 2)
