@@ -2,14 +2,18 @@
 
 Each rule of the matrix first takes out what it names, and the promises that it says would notice must be kept; then
 also what a slip in its patterns would take, and one of them must notice. What is taken is taken in a container of the
-finished image, so nothing is built anew. The program fails where a rule is noticed by nothing.
+finished image, so nothing is built anew. The program fails where a rule is noticed by nothing. Names of rules as
+arguments: only these are tried, and the rows of the others stay as they are.
 """
 
+import argparse
 import json
+import re
 
 from ci.matrix import default_matrix
 from ci.profiles import Rule
-from tests.bench.page import machine, put
+from ci.specs import LIBRARIES, PREFIX
+from tests.bench.page import PAGE, machine, put
 from tests.engine.conftest import ROOT, succeed
 
 PAIR = ("--cuda=12.8.1", "--python=3.13")
@@ -41,9 +45,15 @@ print(json.dumps(said))
 """
 
 
+def placed(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return patterns with what they are in a finished image, where CUDA's libraries lie beside Python's folder."""
+    own, beside = f"{SITE}/nvidia/", f"{LIBRARIES.removeprefix(PREFIX).lstrip('/')}/"
+    return (*patterns, *(one.replace(own, beside) for one in patterns if one.startswith(own)))
+
+
 def asked(name: str, rule: Rule, more: tuple[str, ...]) -> tuple[int, dict[str, str]]:
     """Take out what a rule names and more; return how many files went, and what each promise said that is not kept."""
-    given = {"name": name, "remove": [*rule.remove, *more], "unless": list(rule.unless)}
+    given = {"name": name, "remove": placed((*rule.remove, *more)), "unless": placed(tuple(rule.unless))}
     words = ["/opt/env/bin/python", "-c", ASK, json.dumps(given), *rule.noticed_by]
     quoted = ",".join('"' + word.replace('"', '""') + '"' for word in words)
     said = json.loads(
@@ -56,11 +66,25 @@ def asked(name: str, rule: Rule, more: tuple[str, ...]) -> tuple[int, dict[str, 
     return int(said.pop("taken")["files"]), {promise: text for promise, text in said.items() if text}
 
 
+def known_rows() -> dict[str, str]:
+    """Return the rows that the page has, by rule."""
+    part = PAGE.read_text("utf-8").partition("<!-- rules: begin -->")[2].partition("<!-- rules: end -->")[0]
+    return {row[1]: row[0] for row in re.finditer(r"^\| ([a-z0-9-]+) \|.*$", part, re.MULTILINE)}
+
+
 def main() -> None:
-    """Try each rule, and write the page."""
-    rows, bad = [], []
+    """Try rules, and write the page."""
     rules = default_matrix().rules
-    for name, rule in rules.items():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("rules", nargs="*", help="all by default")
+    chosen = parser.parse_args().rules or list(rules)
+    if unknown := sorted(set(chosen) - set(rules)):
+        parser.error(f"no rule {', '.join(unknown)}; rules: {', '.join(rules)}")
+    rows, bad = known_rows(), []
+    for name in chosen:
+        rule = rules[name]
         files, missed = asked(name, rule, ())
         if missed:
             bad.append(f"{name} as it is breaks {missed}")
@@ -69,7 +93,7 @@ def main() -> None:
             bad.append(f"{name}: {SLIPS[name]} is noticed by none of {', '.join(rule.noticed_by)}")
         slips = ", ".join(f"`{slip.removeprefix(SITE).lstrip('/')}`" for slip in SLIPS[name])
         kept = ", ".join(one for one in rule.noticed_by if one not in noticed) or "none"
-        rows.append(
+        rows[name] = (
             f"| {name} | {files:,} | {slips} | {more:,} | {', '.join(noticed) or 'nothing'} | {kept} |"
         )
         print(name, files, missed, more, noticed, flush=True)
@@ -82,7 +106,7 @@ def main() -> None:
         "",
         "| rule | files | a slip | files then | noticed by | not by |",
         "|---|---|---|---|---|---|",
-        *rows,
+        *(rows[name] for name in rules if name in rows),
     ]
     put("rules", "\n".join(text))
     if bad:
