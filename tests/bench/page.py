@@ -13,11 +13,22 @@ Written by the programs in `tests/bench`; every number was measured on the machi
 """
 
 
+def marked(name: str) -> re.Pattern[str]:
+    """Return the pattern of a part with its marks; its group is the text between them."""
+    return re.compile(rf"<!-- {re.escape(name)}: begin -->\n(.*)<!-- {re.escape(name)}: end -->\n", re.DOTALL)
+
+
+def part_of_page(name: str) -> str:
+    """Return the text of a part, empty where the page has none."""
+    found = marked(name).search(PAGE.read_text("utf-8"))
+    return found[1] if found else ""
+
+
 def put(name: str, text: str, after: str = "") -> None:
     """Write a part of the page, in place of its former text, or behind another part, or at the end."""
     part = f"<!-- {name}: begin -->\n{text.strip()}\n<!-- {name}: end -->\n"
     page = PAGE.read_text("utf-8") if PAGE.exists() else HEAD
-    former = re.compile(rf"<!-- {re.escape(name)}: begin -->.*<!-- {re.escape(name)}: end -->\n", re.DOTALL)
+    former = marked(name)
     ahead = f"<!-- {after}: end -->\n"
     if former.search(page):
         page = former.sub(lambda _: part, page)

@@ -1,9 +1,9 @@
-"""Takes too much out of a real image by each rule: `python -m tests.bench.rules`, best after it was built.
+"""Takes too much out of a real image by each rule: `python -m tests.bench.rules`, best after that image was built.
 
 Each rule of the matrix first takes out what it names, and the promises that it says would notice must be kept; then
 also what a slip in its patterns would take, and one of them must notice. What is taken is taken in a container of the
-finished image, so nothing is built anew. The program fails where a rule is noticed by nothing. Names of rules as
-arguments: only these are tried, and the rows of the others stay as they are.
+finished image, so nothing is built anew. The program fails where a rule is noticed by nothing. With
+`--rules` only these are tried, and the rows of the others stay as they are.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import re
 from ci.matrix import default_matrix
 from ci.profiles import Rule
 from ci.specs import LIBRARIES, PREFIX
-from tests.bench.page import PAGE, machine, put
+from tests.bench.page import machine, part_of_page, put
 from tests.engine.conftest import ROOT, succeed
 
 PAIR = ("--cuda=12.8.1", "--python=3.13")
@@ -47,13 +47,13 @@ print(json.dumps(said))
 
 def placed(patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Return patterns with what they are in a finished image, where CUDA's libraries lie beside Python's folder."""
-    own, beside = f"{SITE}/nvidia/", f"{LIBRARIES.removeprefix(PREFIX).lstrip('/')}/"
+    own, beside = f"{SITE}/nvidia/", f"{LIBRARIES.removeprefix(f'{PREFIX}/')}/"
     return (*patterns, *(one.replace(own, beside) for one in patterns if one.startswith(own)))
 
 
 def asked(name: str, rule: Rule, more: tuple[str, ...]) -> tuple[int, dict[str, str]]:
     """Take out what a rule names and more; return how many files went, and what each promise said that is not kept."""
-    given = {"name": name, "remove": placed((*rule.remove, *more)), "unless": placed(tuple(rule.unless))}
+    given = {"name": name, "remove": placed((*rule.remove, *more)), "unless": placed(rule.unless)}
     words = ["/opt/env/bin/python", "-c", ASK, json.dumps(given), *rule.noticed_by]
     quoted = ",".join('"' + word.replace('"', '""') + '"' for word in words)
     said = json.loads(
@@ -68,8 +68,8 @@ def asked(name: str, rule: Rule, more: tuple[str, ...]) -> tuple[int, dict[str, 
 
 def known_rows() -> dict[str, str]:
     """Return the rows that the page has, by rule."""
-    part = PAGE.read_text("utf-8").partition("<!-- rules: begin -->")[2].partition("<!-- rules: end -->")[0]
-    return {row[1]: row[0] for row in re.finditer(r"^\| ([a-z0-9-]+) \|.*$", part, re.MULTILINE)}
+    rows = re.finditer(r"^\| ([a-z0-9-]+) \|.*$", part_of_page("rules"), re.MULTILINE)
+    return {row[1]: row[0] for row in rows}
 
 
 def main() -> None:
@@ -78,12 +78,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("rules", nargs="*", help="all by default")
-    chosen = parser.parse_args().rules or list(rules)
-    if unknown := sorted(set(chosen) - set(rules)):
-        parser.error(f"no rule {', '.join(unknown)}; rules: {', '.join(rules)}")
+    parser.add_argument("--rules", nargs="+", choices=list(rules), default=list(rules), help="all by default")
     rows, bad = known_rows(), []
-    for name in chosen:
+    for name in parser.parse_args().rules:
         rule = rules[name]
         files, missed = asked(name, rule, ())
         if missed:
