@@ -2,13 +2,16 @@
 
 import json
 import shutil
+import subprocess
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine import offline
-from engine.commands import Commands
+from engine.commands import Commands, output
 from engine.oci import Layout
 from engine.places import SOURCE
+from engine.tools import DAGGER, MODULE
 
 SDK = SOURCE / "sdk"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -42,7 +45,8 @@ def build(folder: Path, roots: Path, tools: Path, commands: Commands) -> None:
     scratch = folder / "scratch"
     go_files, python_files = _go_files(scratch / "go", tools), _python_files(scratch / "python")
     offline.go_modules(go_files / offline.GO_MODULES, scratch, commands)
-    offline.wheels(python_files / offline.WHEELS, roots / "sdk", commands)
+    offline.wheels(python_files, roots / "sdk", commands)
+    _unpack_uv(python_files)
     go_layer = content.add_layer(go_files, owned_by_root=True)
     python_layer = content.add_layer(python_files, owned_by_root=True)
     built = Built(
@@ -62,7 +66,33 @@ def _go_files(folder: Path, tools: Path) -> Path:
 
 def _python_files(folder: Path) -> Path:
     shutil.copytree(SDK / "runtime", folder / "runtime")
-    start = folder / "opt/runtime"
-    start.mkdir(parents=True)
-    shutil.copy(SDK / "start.py", start)
+    programs = folder / "opt/runtime"
+    programs.mkdir(parents=True)
+    for name in ("install.py", "serve.py"):
+        shutil.copy(SDK / name, programs)
+    _copy_client(folder / "opt/sdk")
     return folder
+
+
+def _copy_client(target: Path) -> None:
+    """Copies the source of Dagger's Python client, and of what generates it, out of the module of Dagger."""
+    source = Path(json.loads(output(["go", "mod", "download", "-json", DAGGER], cwd=MODULE))["Dir"]) / "sdk/python"
+    target.mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(source / name, target / name)
+    for name in ("src", "codegen"):
+        # Modules are kept without the right to write.
+        shutil.copytree(source / name, target / name, copy_function=shutil.copyfile)
+    subprocess.run(["chmod", "--recursive", "u+w", str(target)], check=True)
+
+
+def _unpack_uv(root: Path) -> None:
+    """Takes uv out of its wheel."""
+    programs = root / "usr/local/bin"
+    programs.mkdir(parents=True)
+    with zipfile.ZipFile(next((root / offline.INSTALLERS).glob("uv-*.whl"))) as wheel:
+        for name in wheel.namelist():
+            if "/scripts/" in name:
+                program = programs / Path(name).name
+                program.write_bytes(wheel.read(name))
+                program.chmod(0o755)

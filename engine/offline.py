@@ -6,12 +6,14 @@ import subprocess
 from pathlib import Path
 
 from engine.commands import Commands, output
+from engine import places
 from engine.places import RUNTIME, SOURCE
 
 # Both lie in the SDK images, below the root.
 GO_MODULES = Path("go/pkg/mod")
 WHEELS = Path("opt/wheels")
-PIP = "opt/venv/lib/python3.11/site-packages"  # of the SDK's root
+INSTALLERS = Path("opt/installers")
+PIP = "usr/share/python-wheels/pip-*.whl"  # of the SDK's root
 
 
 def go_modules(folder: Path, scratch: Path, commands: Commands) -> None:
@@ -32,11 +34,16 @@ def go_modules(folder: Path, scratch: Path, commands: Commands) -> None:
             shutil.rmtree(unpacked)
 
 
-def wheels(folder: Path, root: Path, commands: Commands) -> None:
-    """Downloads the wheels of the module's own lock, which lies beside them, by the pip of the SDK's root."""
-    folder.mkdir(parents=True)
-    shutil.copy(RUNTIME, folder)
+def wheels(root: Path, python: Path, commands: Commands) -> None:
+    """Downloads into a root the wheels of the module's own lock, which lies beside them, and of what installs it.
+
+    The pip is that of `python`, the SDK's root.
+    """
     command = ["python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--require-hashes", "--only-binary", ":all:", "--python-version", "3.11"]
-    path = os.pathsep.join(filter(None, [str(root / PIP), os.environ.get("PYTHONPATH", "")]))
-    commands.run(*command, "--dest", str(folder), "--requirement", str(RUNTIME), env={"PYTHONPATH": path})
+    path = os.pathsep.join(filter(None, [str(next(python.glob(PIP))), os.environ.get("PYTHONPATH", "")]))
+    for folder, listed in ((WHEELS, RUNTIME), (INSTALLERS, places.INSTALLERS)):
+        (root / folder).mkdir(parents=True)
+        target = ["--dest", str(root / folder), "--requirement", str(listed)]
+        commands.run(*command, *target, env={"PYTHONPATH": path})
+    shutil.copy(RUNTIME, root / WHEELS)

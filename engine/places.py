@@ -9,7 +9,9 @@ from pathlib import Path
 VERSION = "v0.19.10"
 SOURCE = Path(__file__).resolve().parent
 PROJECT = SOURCE.parent
-RUNTIME = PROJECT / "requirements" / "runtime.txt"  # what the module itself needs, which the SDK image brings
+# What the SDK image brings: what the module itself needs, and what installs it.
+RUNTIME = PROJECT / "requirements" / "runtime.txt"
+INSTALLERS = PROJECT / "requirements" / "sdk.txt"
 CUSTOM_CAS = Path("/usr/local/share/ca-certificates")
 
 # A unix socket's path has room for 107 bytes.
@@ -112,6 +114,7 @@ class Marks:
             SOURCE / "oci.py",
             SOURCE / "offline.py",
             RUNTIME,
+            INSTALLERS,
         )
 
 
@@ -120,7 +123,7 @@ def source_mark() -> str:
     modules = (SOURCE / f"{name}.py" for name in ("images", "oci", "offline", "roots", "server", "tools"))
     scripts = sorted(SOURCE.glob("*.sh"))
     folders = (*files_below(SOURCE / "sdk"), *files_below(SOURCE / "tools"))
-    return digest(VERSION, *modules, *scripts, *folders, RUNTIME)
+    return digest(VERSION, *modules, *scripts, *folders, RUNTIME, INSTALLERS)
 
 
 def certificates() -> list[Path]:

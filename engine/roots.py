@@ -8,7 +8,7 @@ from engine.commands import Commands
 from engine.debian import RELEASE
 from engine.places import certificates
 
-SDK_PACKAGES = ["git", "python3", "python3-venv"]
+SDK_PACKAGES = ["git", "python3", "python3-pip-whl"]
 # As in Debian's own slim images.
 LEFT_OUT = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"]
 # Of Go's toolchain, what no build needs.
@@ -22,7 +22,9 @@ apt-get install --yes --quiet --no-install-recommends "$@"
 apt-get clean
 rm -rf /var/lib/apt/lists/*
 update-ca-certificates
-python3 -m venv /opt/venv
+# Python where Dagger's own base image has it, and modules are installed into it.
+ln --symbolic /usr/bin/python3 /usr/local/bin/python
+rm /usr/lib/python3.*/EXTERNALLY-MANAGED
 """
 
 

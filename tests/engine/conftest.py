@@ -13,7 +13,7 @@ from tests.world.cache import CACHE
 
 ROOT = Path(__file__).resolve().parents[2]
 # The steps by which the SDK loads the module: shown while another client loads it too.
-LOADING = ("/opt/runtime/start.py", "compileall -q /src")
+LOADING = ("/opt/runtime/install.py",)
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,6 @@ def test_dagger_has_one_version_wherever_it_is_named() -> None:
         "dagger.json": f'"engineVersion": "{VERSION}"',
         "engine/sdk/runtime/dagger.json": f'"engineVersion": "{VERSION}"',
         "engine/tools/go.mod": f"github.com/dagger/dagger {VERSION} ",
-        "engine/sdk/start.py": f'"dagger-io=={number}"',
         "ci/workflows.toml": f'version = "{number}"',
         **{
             f"requirements/{name}": f"dagger-io=={number}"

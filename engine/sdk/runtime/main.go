@@ -1,5 +1,6 @@
-// The Python SDK of the embedded engine: what makes `"sdk": {"source": "python"}`
-// work on a machine where Dagger's own SDK images cannot be had.
+// The Python SDK of the embedded engine: it stands in for Dagger's own, whose
+// images cannot be had on such machines, and makes `"sdk": {"source": "python"}`
+// work in the same way. engine/README.md lists what differs.
 package main
 
 import (
@@ -11,14 +12,17 @@ import (
 )
 
 const (
-	sourceDir    = "/src"
-	python       = "/opt/venv/bin/python"
+	sources      = "/src" // each module source has a folder of its own in it
+	vendored     = "sdk"  // the client, in the module's source
 	requirements = "requirements/runtime.txt"
-	startScript  = "/opt/runtime/start.py"
+	python       = "/usr/local/bin/python"
+	installer    = "/opt/runtime/install.py"
+	runtime      = "/runtime"
+	server       = "opt/runtime/serve.py"
 )
 
 type PythonSdk struct {
-	// The root of the SDK image: Debian with Python, and the start script.
+	// The root of the SDK image: Debian with Python and uv, the client's source, wheels.
 	Root *dagger.Directory
 }
 
@@ -28,26 +32,33 @@ func New(sdkSourceDir *dagger.Directory) *PythonSdk {
 
 // ModuleRuntime returns the container that serves the module's functions.
 func (s *PythonSdk) ModuleRuntime(ctx context.Context, modSource *dagger.ModuleSource, introspectionJson *dagger.File) (*dagger.Container, error) {
-	return s.runtime(ctx, modSource)
+	return s.install(ctx, modSource, introspectionJson)
 }
 
 // ModuleTypes returns the container that writes the module's type definitions.
 func (s *PythonSdk) ModuleTypes(ctx context.Context, modSource *dagger.ModuleSource, introspectionJson *dagger.File, outputFilePath string) (*dagger.Container, error) {
-	ctr, err := s.runtime(ctx, modSource)
+	ctr, err := s.install(ctx, modSource, introspectionJson)
 	if err != nil {
 		return nil, err
 	}
 	return ctr.
 		WithEnvVariable("DAGGER_MODULE_FILE", outputFilePath).
-		WithEntrypoint([]string{python, startScript, "--register"}), nil
+		WithEntrypoint([]string{runtime, "--register"}), nil
 }
 
-// Codegen generates nothing: the client is the dagger-io package, unchanged.
-func (s *PythonSdk) Codegen(modSource *dagger.ModuleSource, introspectionJson *dagger.File) *dagger.GeneratedCode {
-	return dag.GeneratedCode(modSource.ContextDirectory())
+// Codegen returns the module's source with the client in it.
+func (s *PythonSdk) Codegen(ctx context.Context, modSource *dagger.ModuleSource, introspectionJson *dagger.File) (*dagger.GeneratedCode, error) {
+	subpath, err := modSource.SourceSubpath(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return dag.GeneratedCode(s.withClient(modSource.ContextDirectory(), subpath, introspectionJson)).
+		WithVCSGeneratedPaths([]string{vendored + "/**"}).
+		WithVCSIgnoredPaths([]string{".venv", "**/__pycache__", vendored}), nil
 }
 
-func (s *PythonSdk) runtime(ctx context.Context, modSource *dagger.ModuleSource) (*dagger.Container, error) {
+// install returns the container with the module installed, its source mounted.
+func (s *PythonSdk) install(ctx context.Context, modSource *dagger.ModuleSource, introspectionJson *dagger.File) (*dagger.Container, error) {
 	name, err := modSource.ModuleOriginalName(ctx)
 	if err != nil {
 		return nil, err
@@ -56,40 +67,66 @@ func (s *PythonSdk) runtime(ctx context.Context, modSource *dagger.ModuleSource)
 	if err != nil {
 		return nil, err
 	}
-	source := modSource.ContextDirectory().Directory(subpath)
-	deps, err := s.dependencies(ctx, source)
+	digest, err := modSource.Digest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return deps.
-		WithMountedDirectory(sourceDir, source).
-		// Once for each edit, instead of in each call.
-		WithExec([]string{python, "-m", "compileall", "-q", sourceDir}).
+	context := modSource.ContextDirectory()
+	ctr, err := s.withDependencies(ctx, context.Directory(subpath))
+	if err != nil {
+		return nil, err
+	}
+	folder := path.Join(sources, digest)
+	return ctr.
+		WithWorkdir(path.Join(folder, subpath)).
+		WithMountedDirectory(folder, s.withClient(context, subpath, introspectionJson)).
 		WithEnvVariable("DAGGER_MODULE", name).
-		WithEnvVariable("DAGGER_MAIN_OBJECT", pascal(name)).
 		WithEnvVariable("DAGGER_DEFAULT_PYTHON_PACKAGE", strings.ReplaceAll(name, "-", "_")).
-		WithEntrypoint([]string{python, startScript}), nil
+		WithEnvVariable("DAGGER_MAIN_OBJECT", pascal(name)).
+		WithExec([]string{python, installer, "module"}).
+		WithEntrypoint([]string{runtime}), nil
 }
 
-// dependencies returns the container with the module's dependencies installed.
-// The layer is keyed by the file that lists them, so an edit of the module's
-// code never reinstalls them.
-func (s *PythonSdk) dependencies(ctx context.Context, source *dagger.Directory) (*dagger.Container, error) {
+// withClient adds the client for the engine's schema to a module's source.
+func (s *PythonSdk) withClient(context *dagger.Directory, subpath string, introspectionJson *dagger.File) *dagger.Directory {
+	client := s.base().
+		// The generator is written with a package that the client brings.
+		WithMountedDirectory("/sdk", s.Root.Directory("opt/sdk")).
+		WithMountedFile("/schema.json", introspectionJson).
+		WithExec([]string{python, installer, "client", "/sdk", "/schema.json"}).
+		Directory("/sdk")
+	return context.WithDirectory(path.Join(subpath, vendored), client)
+}
+
+// withDependencies installs what the module's lock lists, if it has one. The layer
+// is keyed by that file, so an edit of the module's code never reinstalls it.
+func (s *PythonSdk) withDependencies(ctx context.Context, source *dagger.Directory) (*dagger.Container, error) {
 	locked, err := source.Glob(ctx, requirements)
-	if err != nil {
-		return nil, err
+	if err != nil || len(locked) == 0 {
+		return s.base(), err
 	}
-	list, install := "pyproject.toml", []string{python, startScript, "--install", "/tmp/pyproject.toml"}
-	if len(locked) > 0 {
-		list, install = requirements, []string{python, startScript, "--install-locked", "/tmp/runtime.txt"}
-	}
+	list := "/tmp/" + path.Base(requirements)
+	return s.base().
+		WithMountedFile(list, source.File(requirements)).
+		WithExec([]string{python, installer, "locked", list}).
+		WithoutMount(list), nil
+}
+
+// base returns the container in which modules are installed, with the variables of Dagger's own.
+func (s *PythonSdk) base() *dagger.Container {
 	return dag.Container().
-		WithRootfs(s.Root).
-		WithMountedCache("/root/.cache/pip", dag.CacheVolume("cslr-images-sdk-pip")).
-		WithMountedFile("/tmp/"+path.Base(list), source.File(list)).
-		WithExec(install).
-		WithoutMount("/tmp/" + path.Base(list)).
-		WithoutMount("/root/.cache/pip"), nil
+		// There, this module's own source lies in the root.
+		WithRootfs(s.Root.WithoutDirectory(runtime).WithFile(runtime, s.Root.File(server))).
+		WithMountedCache("/root/.cache/uv", dag.CacheVolume("modpython-uv")).
+		WithEnvVariable("LANG", "C.UTF-8").
+		WithEnvVariable("PYTHONUNBUFFERED", "1").
+		WithEnvVariable("PIP_DISABLE_PIP_VERSION_CHECK", "1").
+		WithEnvVariable("PIP_ROOT_USER_ACTION", "ignore").
+		WithEnvVariable("UV_SYSTEM_PYTHON", "1").
+		WithEnvVariable("UV_LINK_MODE", "copy").
+		WithEnvVariable("UV_NATIVE_TLS", "1").
+		WithEnvVariable("UV_PROJECT_ENVIRONMENT", "/opt/venv").
+		WithEnvVariable("UV_COMPILE_BYTECODE", "1")
 }
 
 // pascal turns a module's name into the name of its main object.
