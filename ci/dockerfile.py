@@ -119,8 +119,8 @@ def dockerfile(plans: Sequence[Plan], folder: str, known: Mapping[str, str]) -> 
 # -- what steps have mounted -------------------------------------------------------------------------------
 
 
-def _cache(cache: Cache, variant: str = "") -> str:
-    return f"--mount=type=cache,id={cache.named(variant)},target={cache.path},sharing={cache.sharing}"
+def _cache(cache: Cache, distribution: str = "") -> str:
+    return f"--mount=type=cache,id={cache.named(distribution)},target={cache.path},sharing={cache.sharing}"
 
 
 def _program(name: str) -> str:
