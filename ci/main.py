@@ -172,7 +172,7 @@ class CslrImages:
         """
         found = (await self._build(cuda, python, "runtime")).toolkit()
         if found is None:
-            raise UserError("the cpu variant has no CUDA toolkit")
+            raise UserError("cpu images have no CUDA toolkit")
         return await found.sync()
 
     @public(cache="session")

@@ -95,7 +95,7 @@ def test_the_stages_of_a_target_come_in_the_order_of_their_building(pair: str, t
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_cpu_variant_has_no_toolkit(target: str) -> None:
+def test_cpu_images_have_no_toolkit(target: str) -> None:
     assert names(plan(f"cpu-py3.13-{target}")) == STAGES[target][1:]
     assert names(plan(f"cpu-py3.13-{target}", "registries")) == ("channel", *STAGES[target][1:])
 
