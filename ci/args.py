@@ -41,11 +41,11 @@ FromBundle = Annotated[
     dagger.Directory | None,
     Doc("Build from a bundle, with no network: `PATH`, the folder that `bundle export --path PATH` wrote."),
 ]
-ProfileName = Annotated[
+Variant = Annotated[
     str,
     Doc(
         "What runtime images are made for: `default`, `full` (whole), `slim`, `minimal` or `uv` (no conda); "
-        "`profiles` tells what each gives up."
+        "`variants` tells what each gives up."
     ),
 ]
 Cudas = Annotated[list[str] | None, Doc("CUDA versions to include: `12.8.1,13.1.1`. Unset: all but `cpu`.")]

@@ -110,7 +110,7 @@ def stage_needs(stage: Stage, cell: Cell) -> Mapping[str, Need]:
             return {CONDA: Need(kind="channel", name=f"py{cell.python}", asked=wanted)}
         case InterpreterSpec():
             raise UserError(
-                "an environment without conda goes into no bundle: choose a --profile that has conda"
+                "an environment without conda goes into no bundle: choose a --variant that has conda"
             )
         case InstallSpec():
             return {PACKAGES: _packages(stage.name, spec, cell)}

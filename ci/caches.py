@@ -29,12 +29,12 @@ class Cache(Enum):
         self.path = path
         self.sharing = sharing
 
-    def named(self, variant: str = "") -> str:
-        """Name the cache; `variant` separates what cannot be shared, such as two distributions' packages."""
-        return "-".join(part for part in ("cslr-images", self.key, variant) if part)
+    def named(self, distribution: str = "") -> str:
+        """Name the cache; distributions, whose packages differ, have one each."""
+        return "-".join(part for part in ("cslr-images", self.key, distribution) if part)
 
 
 def of_image(image: str) -> str:
-    """Name the variant for a base image, whose distribution has packages of its own: `debian-bookworm-slim`."""
+    """Name the distribution of a base image: `debian-bookworm-slim`."""
     name = image.rsplit("/", 1)[-1]
     return "".join(char if char.isalnum() or char in ".-" else "-" for char in name)

@@ -183,7 +183,7 @@ def added_files(below: str, out: str) -> list[str]:
 
 
 def trim_rules(spec: PackSpec) -> str:
-    """Return the rules of a profile as `trim_env.py` reads them."""
+    """Return the rules of a variant as `trim_env.py` reads them."""
     return json.dumps([trim.model_dump(mode="json") for trim in spec.trims], indent=2)
 
 

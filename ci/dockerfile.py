@@ -89,10 +89,10 @@ def dockerfile(plans: Sequence[Plan], folder: str, known: Mapping[str, str]) -> 
     `folder` is where they will lie in the build context; `known` says which files of it have which text already.
 
     Raises:
-        UserError: a plan is for a profile without conda, which would need all stages of the environment twice.
+        UserError: a plan is for a variant without conda, which would need all stages of the environment twice.
     """
-    if bare := next((plan.profile for plan in plans if not plan.spec("pack", PackSpec).conda), None):
-        raise UserError(f"Dockerfiles are written for profiles with conda: {bare} has none")
+    if bare := next((plan.variant for plan in plans if not plan.spec("pack", PackSpec).conda), None):
+        raise UserError(f"Dockerfiles are written for variants with conda: {bare} has none")
     cell = plans[0].cell
     recipe = Recipe(folder, known)
     recipe.add(
@@ -119,8 +119,8 @@ def dockerfile(plans: Sequence[Plan], folder: str, known: Mapping[str, str]) -> 
 # -- what steps have mounted -------------------------------------------------------------------------------
 
 
-def _cache(cache: Cache, variant: str = "") -> str:
-    return f"--mount=type=cache,id={cache.named(variant)},target={cache.path},sharing={cache.sharing}"
+def _cache(cache: Cache, distribution: str = "") -> str:
+    return f"--mount=type=cache,id={cache.named(distribution)},target={cache.path},sharing={cache.sharing}"
 
 
 def _program(name: str) -> str:
@@ -374,14 +374,14 @@ def _split(recipe: Recipe, plan: Plan, stage: str, told: set[str]) -> str:
 
 
 def _trimmed(recipe: Recipe, plan: Plan, stage: str, root: str, told: set[str]) -> str:
-    """Take out of a tree what the profile takes out; return the stage that has it then."""
+    """Take out of a tree what the variant takes out; return the stage that has it then."""
     spec = plan.spec("pack", PackSpec)
     if not spec.trims and spec.strip == "no":
         return stage
-    name = f"{stage}-{plan.profile}"
+    name = f"{stage}-{plan.variant}"
     if name not in told:
         told.add(name)
-        recipe.stage(stage, name, f"The same for profile {plan.profile}.")
+        recipe.stage(stage, name, f"The same for variant {plan.variant}.")
         if spec.trims:
             given = "/run/rules.json"
             mounts = [

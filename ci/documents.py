@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -11,12 +11,16 @@ from ci.errors import UserError, shown
 
 
 class Document(BaseModel):
-    """A frozen part of a TOML document that refuses keys it does not know."""
+    """A frozen part of a TOML document that refuses keys it does not know.
+
+    `renamed` are the keys of earlier versions, each with the word that took its place.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    renamed: ClassVar[Mapping[str, str]] = {}
 
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Document)
 
 # Deeper than any document here; Python's own limit on recursion is not far above.
 DEPTH = 20
@@ -71,33 +75,36 @@ def children(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def first_mistake(error: ValidationError, model: type[BaseModel]) -> str:
+def first_mistake(error: ValidationError, model: type[Document]) -> str:
     """Tell one error of a validation by its key; an unknown key comes first, for it often explains the rest."""
     errors = error.errors(include_url=False, include_input=False)
     found = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
     path = [str(part) for part in found["loc"]]
     where = ".".join(path) or "top level"
     if found["type"] == "extra_forbidden":
-        accepted = known_keys(model, path[:-1])
+        table = model_at(model, path[:-1])
+        if path[-1] in table.renamed:
+            return f"key {shown(where)} is called {shown(table.renamed[path[-1]])} now"
+        accepted = [field.alias or key for key, field in table.model_fields.items()]
         close = get_close_matches(path[-1][:200], accepted, n=1, cutoff=0.5)
         hint = f" (did you mean {shown(close[0])}?)" if close else ""
         return f"unknown key {shown(where)}{hint}; accepted: {', '.join(accepted)}"
     return f"key {shown(where)}: {found['msg'].removeprefix('Value error, ')}"
 
 
-def known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
-    """List the keys, as a document writes them, that the table at `path` accepts."""
+def model_at(model: type[Document], path: list[str]) -> type[Document]:
+    """Find the model of the table at `path`."""
     current = model
     for part in path:
         field = current.model_fields.get(part)
         # A part that is no field is the key of a free table or the place in a list.
         current = (inner_model(field.annotation) if field else None) or current
-    return [field.alias or key for key, field in current.model_fields.items()]
+    return current
 
 
 def inner_model(annotation: Any) -> Any:
     """Find the model inside an annotation such as `tuple[Pair, ...]`, `Pair | None` or `dict[str, Pair]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, Document):
         return annotation
     found = (inner_model(part) for part in get_args(annotation))
     return next((model for model in found if model is not None), None)

@@ -13,7 +13,7 @@ from ci.indexes import Page, Pages, read_page
 from ci.lock import read_lock
 from ci.matrix import Cell, Matrix, default_text, read_matrix
 from ci.pair import needed_pages
-from ci.plan import Plan, Planner, checked_archs, named, parse_ray_mode, profile_of
+from ci.plan import Plan, Planner, checked_archs, named, parse_ray_mode, variant_of
 from ci.programs.bundle import MANIFEST, BundleError, read_manifest
 from ci.records import History
 from ci.shop import Options, Shop
@@ -55,7 +55,7 @@ class Desk:
 
     def names(self, cells: Sequence[Cell]) -> list[str]:
         """Return the names of the cells' images in records and reports."""
-        return [named(cell, profile_of(cell, self.matrix, self.options)) for cell in cells]
+        return [named(cell, variant_of(cell, self.matrix, self.options)) for cell in cells]
 
     def call(self, function: str, cell: Cell, *more: str) -> str:
         """Return the line that calls a function for a cell with the same options."""
@@ -135,7 +135,7 @@ async def open_desk(
     archs: str | None,
     jobs: int | None,
     ray: str,
-    profile: str,
+    variant: str,
     bundle: dagger.Directory | None = None,
 ) -> Desk:
     """Read and check everything that a call was given, before anything is built.
@@ -150,7 +150,7 @@ async def open_desk(
     options = Options(
         archs=checked_archs(archs) if archs is not None else None,
         ray=parse_ray_mode(ray),
-        profile=profile,
+        variant=variant,
     )
     text, file = default_text(), "ci/matrix.toml"
     if matrix_file:
@@ -161,7 +161,7 @@ async def open_desk(
     chosen = read_sources(sources, *over)
     choose("sources profile with torch pins in the matrix", sources, matrix.torch)
     shop = Shop(matrix=matrix, profile=sources, sources=chosen, lock=read_lock(), code=read_code())
-    choose("profile", profile, matrix.profiles)
+    choose("variant", variant, matrix.variants)
     host = await mirror_service.hostname() if mirror_service else ""
     supply = await open_bundle(bundle) if bundle else None
     site = Site(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index, jobs=jobs, supply=supply)
@@ -173,7 +173,7 @@ async def open_desk(
         "archs": archs,
         "jobs": jobs,
         "ray-mode": None if ray == Options().ray else ray,
-        "profile": None if profile == Options().profile else profile,
+        "variant": None if variant == Options().variant else variant,
         "from-bundle": "PATH" if bundle else None,
     }
     words = tuple(f"--{name}={value}" for name, value in given.items() if value is not None)

@@ -3,11 +3,11 @@
 from functools import cached_property
 
 from ci.errors import UserError
-from ci.profiles import Profile
 from ci.requirements import honours
 from ci.shop import Shop
 from ci.sources import Toolkit, filled
 from ci.specs import Account, BaseSpec, ChannelSpec, RuntimeBaseSpec, Spec, Stage, ToolkitSpec
+from ci.variants import Variant
 
 
 class Line:
@@ -17,9 +17,9 @@ class Line:
         UserError: the sources have no toolkit for it.
     """
 
-    def __init__(self, cuda: str, shop: Shop, profile: Profile) -> None:
+    def __init__(self, cuda: str, shop: Shop, variant: Variant) -> None:
         self.cuda = cuda
-        self.wanted = profile
+        self.wanted = variant
         self.matrix = shop.matrix
         self.sources = shop.sources
         self.profile = shop.profile

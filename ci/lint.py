@@ -12,14 +12,14 @@ from ci.sources import Sources, read_sources
 
 
 def lint_matrix(shop: Shop) -> str:
-    """Plan every image: each cell, for each profile, from all sources; indexes are not looked at.
+    """Plan every image: each cell, for each variant, from all sources; indexes are not looked at.
 
     Raises:
         UserError: one of them cannot be planned.
     """
     matrix, count = shop.matrix, sum(1 for _ in _plans(shop))
-    profiles, sources = ", ".join(matrix.profiles), ", ".join(matrix.torch)
-    return f"{count} plans: {len(_cells(shop))} cells, profiles {profiles}, sources {sources}\n"
+    variants, sources = ", ".join(matrix.variants), ", ".join(matrix.torch)
+    return f"{count} plans: {len(_cells(shop))} cells, variants {variants}, sources {sources}\n"
 
 
 def lint_locks(shop: Shop) -> str:
@@ -63,8 +63,8 @@ def _sources(shop: Shop, name: str) -> Sources:
 def _plans(shop: Shop) -> Iterator[Plan]:
     for name in shop.matrix.torch:
         sources = _sources(shop, name)
-        for profile in shop.matrix.profiles:
-            planner = Planner(replace(shop, profile=name, sources=sources), {}, Options(profile=profile))
+        for variant in shop.matrix.variants:
+            planner = Planner(replace(shop, profile=name, sources=sources), {}, Options(variant=variant))
             yield from (planner.plan(cell) for cell in _cells(shop))
 
 

@@ -12,7 +12,6 @@ from ci.edge import Desk, open_desk, reported, selected
 from ci.errors import UserError
 from ci.generate import generated
 from ci.lint import lint_locks, lint_matrix
-from ci.profiles import told
 from ci.public import public
 from ci.publish import open_publisher
 from ci.reference import REFERENCE, reference
@@ -21,6 +20,7 @@ from ci.size import sized
 from ci.stages import runtime, strip
 from ci.stages.compose import Build
 from ci.stages.files import folder
+from ci.variants import told
 
 # Every function that plans may read index pages, and stands on base images and packages that change upstream:
 # its result is kept for a session. The layers below it have caches of their own. Each ends with `sync`, so that
@@ -38,7 +38,7 @@ class CslrImages:
     archs: args.Archs = None
     jobs: args.Jobs = None
     ray_mode: args.RayMode = "stable"
-    profile: args.ProfileName = "default"
+    variant: args.Variant = "default"
     from_bundle: args.FromBundle = None
 
     # -- what there is -----------------------------------------------------------------------------------
@@ -74,10 +74,10 @@ class CslrImages:
         return await planned(desk, cells, format, history)
 
     @public(cache="session")
-    async def profiles(self) -> str:
-        """Tell what each profile of `--profile` takes out of runtimes, promises and gives up: `profiles`."""
+    async def variants(self) -> str:
+        """Tell what each `--variant` takes out of runtimes, promises and gives up: `variants`."""
         matrix = (await self._desk()).matrix
-        return told(matrix.profiles, matrix.rules, matrix.verify.promises)
+        return told(matrix.variants, matrix.rules, matrix.verify.promises)
 
     @public(cache="session")
     async def dockerfile(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
@@ -169,7 +169,7 @@ class CslrImages:
         """
         found = (await self._build(cuda, python, "runtime")).toolkit()
         if found is None:
-            raise UserError("the cpu variant has no CUDA toolkit")
+            raise UserError("cpu images have no CUDA toolkit")
         return await found.sync()
 
     @public(cache="session")
@@ -451,7 +451,7 @@ class CslrImages:
     @public(cache="session")
     @check
     async def lint_matrix(self) -> str:
-        """Check that every image can be planned: all cells, profiles and sources. `dagger check` runs it too.
+        """Check that every image can be planned: all cells, variants and sources. `dagger check` runs it too.
 
         Example: `lint-matrix`.
         """
@@ -501,7 +501,7 @@ class CslrImages:
             archs=self.archs,
             jobs=self.jobs,
             ray=self.ray_mode,
-            profile=self.profile,
+            variant=self.variant,
             bundle=None if for_files else self.from_bundle,
         )
 

@@ -1,11 +1,11 @@
 """What can be built: the matrix of CUDA x Python x target as data, its cells, and their selection."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib import resources
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -26,8 +26,8 @@ from ci.fields import (
     Word,
 )
 from ci.gates import Gates
-from ci.profiles import Profile, Rule
 from ci.schedule import Schedule
+from ci.variants import Rule, Variant
 
 
 class Cell(Document):
@@ -184,6 +184,8 @@ class Verify(Document):
 class Matrix(Document):
     """The whole of `matrix.toml`."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"profiles": "variants"}
+
     schema_: Literal[1] = Field(alias="schema")
     image: Image
     pairs: Annotated[tuple[Pair, ...], Field(min_length=1)]
@@ -200,7 +202,7 @@ class Matrix(Document):
     verify: Verify = Verify()
     gates: Gates = Gates()
     rules: dict[Word, Rule] = Field(default_factory=dict)
-    profiles: dict[Word, Profile] = Field(default_factory=lambda: {"default": Profile()})
+    variants: dict[Word, Variant] = Field(default_factory=lambda: {"default": Variant()})
     excludes: tuple[Exclude, ...] = ()
     schedule: Schedule = Schedule()
     dockerfiles: Dockerfiles = Dockerfiles()
@@ -220,15 +222,15 @@ class Matrix(Document):
         return self
 
     @model_validator(mode="after")
-    def profiles_are_known(self) -> Self:
-        """Refuse a profile of rules that are not there, and a matrix without the profile that nobody has to name."""
-        if "default" not in self.profiles:
-            raise ValueError("profiles: one must be called default")
-        for name, profile in self.profiles.items():
-            for rule in profile.rules:
+    def variants_are_known(self) -> Self:
+        """Refuse a variant of rules that are not there, and a matrix without the variant that nobody has to name."""
+        if "default" not in self.variants:
+            raise ValueError("variants: one must be called default")
+        for name, variant in self.variants.items():
+            for rule in variant.rules:
                 if rule not in self.rules:
                     raise ValueError(
-                        f"profiles: {name} has a rule {rule}, which is not in [rules]; rules: {', '.join(self.rules)}"
+                        f"variants: {name} has a rule {rule}, which is not in [rules]; rules: {', '.join(self.rules)}"
                     )
         return self
 

@@ -288,9 +288,7 @@ class Pair:
     @cached_property
     def libraries(self) -> str | None:
         """Return the pins of CUDA's libraries in the environment, None where torch brings none."""
-        own = (
-            self.tag == "cpu" and self.sources.wheels.torch
-        )  # PyPI's torch brings them for the CPU variant too
+        own = self.tag == "cpu" and self.sources.wheels.torch  # PyPI's torch brings them into CPU images too
         return None if own else lines.cuda_libraries(self._torch_install.requirements)
 
     def _torch_build(self) -> str:
@@ -299,7 +297,7 @@ class Pair:
         return "the CPU" if self.tag == "cpu" else f"CUDA {self.tag.removeprefix('cu')[:2]}.{self.tag[-1]}"
 
     def _torch_version(self) -> str:
-        # PyPI's torch is a CUDA build, on the CPU variant too: only an index of its own has +cpu.
+        # PyPI's torch is a CUDA build, in CPU images too: only an index of its own has +cpu.
         own = self.tag != "cpu" or self.sources.wheels.torch
         return f"{self.pins.torch}+{self.tag}" if own else self.pins.torch
 

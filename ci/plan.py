@@ -25,13 +25,13 @@ class Plan:
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
     promised: tuple[PromiseName, ...]
-    profile: str = "default"
+    variant: str = "default"
     gives_up: tuple[tuple[PromiseName, str], ...] = ()
 
     @property
     def id(self) -> str:
         """Return the name of the image in records and reports: `cu12.8.1-py3.13-runtime`, `…-runtime@slim`."""
-        return named(self.cell, self.profile)
+        return named(self.cell, self.variant)
 
     @property
     def digest(self) -> str:
@@ -66,14 +66,14 @@ class Plan:
         return spec
 
 
-def profile_of(cell: Cell, matrix: Matrix, options: Options) -> str:
-    """Return the profile of a cell's image: devel images have the default one, whatever was asked for."""
-    return options.profile if matrix.targets[cell.target].kind == "runtime" else "default"
+def variant_of(cell: Cell, matrix: Matrix, options: Options) -> str:
+    """Return the variant of a cell's image: devel images have the default one, whatever was asked for."""
+    return options.variant if matrix.targets[cell.target].kind == "runtime" else "default"
 
 
-def named(cell: Cell, profile: str) -> str:
-    """Return the name of a cell's image: the cell's own for the default profile."""
-    return cell.id if profile == "default" else f"{cell.id}@{profile}"
+def named(cell: Cell, variant: str) -> str:
+    """Return the name of a cell's image: the cell's own for the default variant."""
+    return cell.id if variant == "default" else f"{cell.id}@{variant}"
 
 
 class Planner:
@@ -99,14 +99,14 @@ class Planner:
 
     def _pair(self, cell: Cell) -> Pair:
         matrix = self.shop.matrix
-        conda = matrix.profiles[profile_of(cell, matrix, self.options)].conda
+        conda = matrix.variants[variant_of(cell, matrix, self.options)].conda
         key = cell.cuda, cell.python, conda
         if key not in self._pairs:
             pins = torch_pins(cell, self.shop)
             line = self._lines.get(cell.cuda)
             if line is None:
-                profile = matrix.profiles[self.options.profile]
-                line = self._lines[cell.cuda] = Line(cell.cuda, self.shop, profile)
+                variant = matrix.variants[self.options.variant]
+                line = self._lines[cell.cuda] = Line(cell.cuda, self.shop, variant)
             self._pairs[key] = Pair(cell, pins, line, self.shop, self.pages, self.options, conda=conda)
         return self._pairs[key]
 
@@ -125,8 +125,8 @@ class _Finish:
         self.target = target
         self.options = options
         self.matrix = pair.matrix
-        self.profile_name = profile_of(cell, pair.matrix, options)
-        self.profile = pair.matrix.profiles[self.profile_name]
+        self.variant_name = variant_of(cell, pair.matrix, options)
+        self.variant = pair.matrix.variants[self.variant_name]
 
     def plan(self) -> Plan:
         pair, steps = self.pair, [self.pair.pyg]
@@ -153,22 +153,22 @@ class _Finish:
             cell=self.cell,
             stages=tuple(stages),
             notes=pair.notes(stages),
-            promised=tuple(name for name in self.matrix.verify.promises if name not in self.profile.gives_up),
-            profile=self.profile_name,
-            gives_up=tuple(self.profile.gives_up.items()),
+            promised=tuple(name for name in self.matrix.verify.promises if name not in self.variant.gives_up),
+            variant=self.variant_name,
+            gives_up=tuple(self.variant.gives_up.items()),
         )
 
     def _toolkit(self) -> Stage | None:
         # A devel image that provides the toolkit has the whole of it: only runtimes need the trimmed one.
         source = self.pair.line.toolkit_source
-        needed = self.target.kind == "runtime" and self.profile.toolkit
+        needed = self.target.kind == "runtime" and self.variant.toolkit
         if source and source.provider == "image" and not needed:
             return None
         return self.pair.line.toolkit
 
     def _pack(self, pyg: Stage, top: Stage) -> Stage:
         trims = []
-        for name in self.profile.rules:
+        for name in self.variant.rules:
             rule = self.matrix.rules[name]
             trims.append(Trim(name=name, remove=rule.remove, unless=rule.unless))
         spec = PackSpec(
@@ -177,10 +177,10 @@ class _Finish:
             site=f"lib/python{self.cell.python}/site-packages",
             libraries=self.pair.libraries,
             trims=tuple(trims),
-            strip=self.profile.strip,
+            strip=self.variant.strip,
         )
         parents = (pyg,) if top is pyg else (pyg, top)
-        less = f", for profile {self.profile_name}" if trims or spec.strip != "no" else ""
+        less = f", for variant {self.variant_name}" if trims or spec.strip != "no" else ""
         how = f"as conda-pack exports it for {PREFIX}" if spec.conda else f"as it lies at {PREFIX}"
         return self.pair.line.add("pack", spec, parents, f"the environment {how}{less}")
 
@@ -199,25 +199,25 @@ class _Finish:
             args=args,
             port=port,
         )
-        name = named(self.cell, self.profile_name)
+        name = named(self.cell, self.variant_name)
         return self.pair.line.add("image", spec, parents, f"{name}: user, environment, labels")
 
     def _env(self) -> tuple[tuple[str, str], ...]:
         (path, value), *rest = self.pair.env
         if self.target.kind == "devel":
             value += ":/opt/tools/bin"
-        elif not self.profile.toolkit:
+        elif not self.variant.toolkit:
             value = value.removesuffix(f":{CUDA_HOME}/bin")
             rest = [(name, one) for name, one in rest if name != "CUDA_HOME"]
         return ((path, f"{value}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), *rest)
 
     def _labels(self) -> tuple[tuple[str, str], ...]:
         labels = dict(self.pair.labels)
-        labels["org.opencontainers.image.title"] = named(self.cell, self.profile_name)
+        labels["org.opencontainers.image.title"] = named(self.cell, self.variant_name)
         labels[f"{LABEL}.target"] = self.cell.target
         if self.target.kind == "runtime":
-            labels[f"{LABEL}.profile"] = self.profile_name
-        if not self.profile.toolkit:
+            labels[f"{LABEL}.variant"] = self.variant_name
+        if not self.variant.toolkit:
             for name in ("toolkit", "toolkit-compiler"):
                 labels.pop(f"{LABEL}.{name}", None)
         if "ray" in self.target.layers:

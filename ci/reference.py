@@ -99,7 +99,7 @@ def accepted(matrix: Matrix) -> dict[str, str]:
         "Targets": matrix.targets,
         "Phases": matrix.phases,
         "SourcesName": profiles(),
-        "ProfileName": matrix.profiles,
+        "Variant": matrix.variants,
         "RayMode": get_args(RayMode),
         "PlanFormat": run.PLAN_FORMATS,
         "ReportFormat": run.FORMATS,

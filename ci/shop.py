@@ -17,7 +17,7 @@ class Options(Document):
 
     archs: str | None = None
     ray: RayMode = "stable"
-    profile: str = "default"
+    variant: str = "default"
 
 
 @dataclass(frozen=True, kw_only=True)

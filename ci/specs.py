@@ -133,7 +133,7 @@ class RuntimeBaseSpec(Spec):
 
 
 class Trim(Spec):
-    """A rule of a profile: patterns of paths below the environment that go, and of those that stay."""
+    """A rule of a variant: patterns of paths below the environment that go, and of those that stay."""
 
     name: str
     remove: tuple[str, ...]
@@ -141,7 +141,7 @@ class Trim(Spec):
 
 
 class PackSpec(Spec):
-    """The environment's files, without what the profile takes out, ready to be layers: as conda-pack exports them, or
+    """The environment's files, without what the variant takes out, ready to be layers: as conda-pack exports them, or
     copied where no conda made it.
 
     `site` is the folder of Python packages below the prefix. `libraries` are the pins of CUDA's libraries there, which

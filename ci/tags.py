@@ -14,7 +14,7 @@ def tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, 
     """Return the tag that stays and the one that moves on with each build.
 
     `ray-runtime-cu128-py313-torch2.8.0-ray2.54.0` and `ray-runtime-cu128-py313`: torch's local label (`+cu128`) is
-    not repeated, and only what the target is for is told. A profile stands behind the target: `runtime-slim-cu128-…`.
+    not repeated, and only what the target is for is told. A variant stands behind the target: `runtime-slim-cu128-…`.
 
     Raises:
         UserError: a version that the tag needs was not found in the image.
@@ -32,7 +32,7 @@ def tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, 
 
 def moving(plan: Plan, wheel_tag: str) -> str:
     """Return the tag that moves on with each build: `ray-runtime-cu128-py313`."""
-    less = "" if plan.profile == "default" else f"-{plan.profile}"
+    less = "" if plan.variant == "default" else f"-{plan.variant}"
     return f"{plan.cell.target}{less}-{wheel_tag}-py{plan.cell.python.replace('.', '')}"
 
 

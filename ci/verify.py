@@ -84,5 +84,5 @@ def table(plan: Plan, outcomes: list[Outcome]) -> str:
     width = max(map(len, names))
     lines = [f"{plan.id}: all {len(outcomes)} promises kept"]
     lines += [f"  {item.name:{width}}  {item.seconds:6.1f} s  {item.last_line}" for item in outcomes]
-    lines += [f"  {name:{width}}  not promised by {plan.profile}: {reason}" for name, reason in plan.gives_up]
+    lines += [f"  {name:{width}}  not promised by {plan.variant}: {reason}" for name, reason in plan.gives_up]
     return "\n".join(lines) + "\n"

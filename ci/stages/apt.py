@@ -15,9 +15,11 @@ def on(image: str, site: Site, packages: Sequence[str]) -> dagger.Container:
 
 
 def install(
-    container: dagger.Container, site: Site, packages: Sequence[str], variant: str
+    container: dagger.Container, site: Site, packages: Sequence[str], distribution: str
 ) -> dagger.Container:
-    """Install packages; `variant` names the distribution, whose package lists differ."""
-    container = with_cache(with_cache(container, Cache.APT_ARCHIVES, variant), Cache.APT_LISTS, variant)
+    """Install packages; each distribution has package lists of its own."""
+    container = with_cache(
+        with_cache(container, Cache.APT_ARCHIVES, distribution), Cache.APT_LISTS, distribution
+    )
     container = site.run_program(site.connected(container), "install_debs.sh", packages)
     return site.offline(without_cache(without_cache(container, Cache.APT_LISTS), Cache.APT_ARCHIVES))

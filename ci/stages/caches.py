@@ -8,10 +8,10 @@ from dagger import CacheSharingMode, dag
 from ci.caches import Cache
 
 
-def with_cache(container: dagger.Container, cache: Cache, variant: str = "") -> dagger.Container:
-    """Mount a cache volume; `variant` separates what cannot be shared, such as two distributions' packages."""
+def with_cache(container: dagger.Container, cache: Cache, distribution: str = "") -> dagger.Container:
+    """Mount a cache volume; distributions, whose packages differ, have one each."""
     sharing = CacheSharingMode(cache.sharing.upper())
-    return container.with_mounted_cache(cache.path, _volume(cache.named(variant)), sharing=sharing)
+    return container.with_mounted_cache(cache.path, _volume(cache.named(distribution)), sharing=sharing)
 
 
 def without_cache(container: dagger.Container, cache: Cache) -> dagger.Container:

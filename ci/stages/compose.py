@@ -209,7 +209,7 @@ class Build:
         """
         if not self._pack.conda:
             raise UserError(
-                f"conda-pack exports what conda made: the environment of profile {self.plan.profile} is not"
+                f"conda-pack exports what conda made: the environment of variant {self.plan.variant} is not"
             )
         return pack.archive(self._site("pack"), self._conda, self.environment(), self.channel())
 

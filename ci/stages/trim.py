@@ -1,4 +1,4 @@
-"""Out of a layer's files what a profile takes out, and the symbols of its libraries."""
+"""Out of a layer's files what a variant takes out, and the symbols of its libraries."""
 
 import dagger
 from dagger import dag

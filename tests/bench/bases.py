@@ -35,12 +35,12 @@ def main() -> None:
     """Measure, and write the page."""
     whole = json.loads(succeed("call", "size", *PAIR, "--target=runtime", "--format=json"))
     minimal = json.loads(
-        succeed("call", "--profile=minimal", "size", *PAIR, "--target=runtime", "--format=json")
+        succeed("call", "--variant=minimal", "size", *PAIR, "--target=runtime", "--format=json")
     )
     layers, bare = whole["layers"], minimal["layers"]["runtime-base"] / 1e6
     own = layers["runtime-base"] / 1e6
     rows = [
-        f"| Debian, tini (profile `minimal`) | {bare:,.0f} | |",
+        f"| Debian, tini (variant `minimal`) | {bare:,.0f} | |",
         f"| the same with gcc and a trimmed CUDA toolkit (the default) | {own:,.0f} | nothing |",
     ]
     twice = 0.0

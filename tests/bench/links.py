@@ -64,5 +64,5 @@ def told(found: dict[str, int]) -> list[str]:
 
 
 if __name__ == "__main__":
-    chosen = ("--profile=slim", "build", "--cuda=12.8.1", "--python=3.13", "--target=ray-runtime")
+    chosen = ("--variant=slim", "build", "--cuda=12.8.1", "--python=3.13", "--target=ray-runtime")
     print("\n".join(told(look(*chosen))))

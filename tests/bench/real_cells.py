@@ -25,7 +25,7 @@ from tests.engine.conftest import ROOT, succeed
 from tests.world.cache import CACHE
 from tests.world.servers import image_registry
 
-# CUDA, Python, target, profile.
+# CUDA, Python, target, variant.
 CELLS = (
     ("12.8.1", "3.13", "ray-runtime", "default"),
     ("12.8.1", "3.13", "devel", "default"),
@@ -92,11 +92,11 @@ def build_anew(cuda: str, python: str, folder: Path) -> None:
     call(f"--matrix-file={matrix}", "matrix", *chosen, "--no-verify", "--disk-floor=15")
 
 
-def measure(cuda: str, python: str, target: str, profile: str, registry: int) -> Measured:
+def measure(cuda: str, python: str, target: str, variant: str, registry: int) -> Measured:
     """Build one cell, then publish it."""
     pair, which = (f"--cuda={cuda}", f"--python={python}"), f"--target={target}"
-    cell = f"cu{cuda}-py{python}-{target}" + ("" if profile == "default" else f"@{profile}")
-    chosen = f"--profile={profile}"
+    cell = f"cu{cuda}-py{python}-{target}" + ("" if variant == "default" else f"@{variant}")
+    chosen = f"--variant={variant}"
     call(chosen, "matrix", *pair, which, "--disk-floor=15")
     built = newest(cell)
     print(f"{cell}: built in {built['seconds']:.0f} s", flush=True)
@@ -107,7 +107,7 @@ def measure(cuda: str, python: str, target: str, profile: str, registry: int) ->
     for stage in (stage for record in mine for stage in record.get("stages", ())):
         longest[stage["name"]] = max(longest.get(stage["name"], 0.0), stage["seconds"])
     wheels = json.loads(call(chosen, "wheels", *pair, "file", "--path=report.json", "contents"))
-    tag = f"{target}-{profile}-{cuda}"
+    tag = f"{target}-{variant}-{cuda}"
     began = time.monotonic()
     address = f"127.0.0.1:{registry}/bench:{tag}"
     call(chosen, "build", *pair, which, "publish", f"--address={address}", "--forced-compression=Zstd")

@@ -11,8 +11,8 @@ import json
 import re
 
 from ci.matrix import default_matrix
-from ci.profiles import Rule
 from ci.specs import LIBRARIES, PREFIX
+from ci.variants import Rule
 from tests.bench.page import machine, part_of_page, put
 from tests.engine.conftest import ROOT, succeed
 

@@ -72,7 +72,7 @@ def test_the_plan_tells_what_is_compiled_and_why() -> None:
             ("--archs=8.0;rm -rf /", "build", *CELL),
             "bad list of GPU architectures '8.0;rm -rf /'; accepted: numbers such as '8.0 9.0+PTX'",
         ),
-        (("toolkit", "--cuda=cpu", "--python=3.13"), "the cpu variant has no CUDA toolkit"),
+        (("toolkit", "--cuda=cpu", "--python=3.13"), "cpu images have no CUDA toolkit"),
         (
             ("--sources=registries", "--ray-mode=nightly", "build", *CELL),
             "the registries sources have no nightly Ray wheels; accepted here: stable",

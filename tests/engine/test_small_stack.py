@@ -128,7 +128,7 @@ def test_the_hybrid_toolkit_says_what_it_is(small: World) -> None:
     assert "V12.4.131" in printed
 
 
-def test_the_cpu_variant_has_no_toolkit(small: World) -> None:
+def test_cpu_images_have_no_toolkit(small: World) -> None:
     found = look(small, "build", "--cuda=cpu", "--python=3.13", "--target=runtime")
     assert found["nvcc"] == ""
     assert any(str(name).startswith("_stand_in_cpu") for name in list(found["extension"]))  # type: ignore[call-overload]

@@ -137,10 +137,10 @@ def test_without_conda_uv_asks_the_mirror_for_a_standalone_python(upstream: Upst
     text = upstream.mirrors.read_text("utf-8")
     mirrors.write_text(f'{text}\n[interpreter]\nstandalone = "{pythons}"\n', "utf-8")
     matrix = world.matrix_with(
-        tmp_path / "matrix.toml", more="[profiles.default]\n[profiles.uv]\nconda = false\n"
+        tmp_path / "matrix.toml", more="[variants.default]\n[variants.uv]\nconda = false\n"
     )
     words = upstream.world.words("upstream", mirrors, matrix)
-    answer = dagger(words[0], "--profile=uv", *words[1:], "build", *OLD, "--target=runtime")
+    answer = dagger(words[0], "--variant=uv", *words[1:], "build", *OLD, "--target=runtime")
     assert answer.status != 0, "the mirror has none"
     assert "uv cannot fetch CPython 3.13" in answer.err
     assert f"{pythons}/" in answer.err

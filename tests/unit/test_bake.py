@@ -68,7 +68,7 @@ def test_addresses_are_variables_that_are_left_out_when_unset() -> None:
         assert found["target"][COMMON]["args"][name] == f"${{{name}}}"
 
 
-def test_a_profile_stands_in_the_tags_of_runtimes() -> None:
-    targets = document(shop(), Options(profile="slim"))["target"]
+def test_a_variant_stands_in_the_tags_of_runtimes() -> None:
+    targets = document(shop(), Options(variant="slim"))["target"]
     assert targets["cpu-py3_13-runtime"]["tags"] == ["${REPOSITORY}:runtime-slim-cpu-py313"]
     assert targets["cpu-py3_13-devel"]["tags"] == ["${REPOSITORY}:devel-cpu-py313"]

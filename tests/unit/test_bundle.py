@@ -75,7 +75,7 @@ def test_cells_of_a_pair_share_what_they_need() -> None:
 
 
 def test_an_environment_without_conda_cannot_be_carried() -> None:
-    made = plan(CPU, "registries", options=Options(profile="uv"))
+    made = plan(CPU, "registries", options=Options(variant="uv"))
     with pytest.raises(UserError, match="without conda goes into no bundle"):
         plan_needs(made)
 

@@ -37,7 +37,7 @@ AROUND = {
 
 
 def test_every_stage_of_a_plan_has_code() -> None:
-    plans = [plan(ALL, "registries", options=Options(profile=profile)) for profile in ("default", "uv")]
+    plans = [plan(ALL, "registries", options=Options(variant=variant)) for variant in ("default", "uv")]
     assert {stage.name for made in plans for stage in made.stages} == set(FILES)
 
 

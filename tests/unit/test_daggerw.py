@@ -67,3 +67,43 @@ def test_without_a_terminal_debug_exports_the_state_and_says_how_to_enter_it(tmp
     assert said.startswith("call --jobs=2 debug --cuda=cpu --target=devel export --path /x/failed.tar\n")
     assert "docker load --input /x/failed.tar\n" in said
     assert "docker run --interactive --tty --rm IMAGE" in said
+
+
+@pytest.mark.parametrize("programs", [{"dagger": DAGGER, "docker": "exit 0"}, {}], ids=["own", "embedded"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("call", "--profile", "slim", "build", "--cuda=cpu"),
+        ("call", "--profile=slim", "build"),
+        ("--progress", "plain", "call", "--jobs=2", "--profile", "slim", "cells"),
+        ("--profile", "call", "--profile=slim", "cells"),
+        ("sweep", "--profile", "slim", "--", "--phase=1"),
+        ("debug", "--profile=slim", "--", "--cuda=cpu"),
+        ("bundle", "folder", "--profile", "slim", "--", "--cuda=cpu"),
+    ],
+    ids=" ".join,
+)
+def test_the_earlier_name_of_variant_is_answered_with_the_new_one(
+    tmp_path: Path, programs: dict[str, str], words: tuple[str, ...]
+) -> None:
+    environment = machine(tmp_path, **programs)
+    done = subprocess.run([DAGGERW, *words], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    said = "daggerw: --profile is called --variant now: --variant slim\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--profile", "call", "cells"),
+        ("--profile=true", "call", "cells"),
+        ("call", "cells", "--profile"),
+        ("call", "--profile", "--jobs=2", "cells"),
+        ("call", "--profile=false", "cells"),
+        ("functions", "--profile", "slim"),
+    ],
+    ids=" ".join,
+)
+def test_a_profile_that_is_daggers_own_is_passed_on(tmp_path: Path, words: tuple[str, ...]) -> None:
+    environment = machine(tmp_path, dagger=DAGGER, docker="exit 0")
+    assert ran(environment, *words) == ("".join(f"<{word}>\n" for word in words), SAYS)

@@ -107,7 +107,7 @@ def test_ray_comes_from_where_it_is_asked_for(mode: str) -> None:
 
 
 def test_stripping_is_a_step_of_each_layer() -> None:
-    text = written("registries", "13.1.1", "3.14", Options(profile="slim"))["Dockerfile"]
+    text = written("registries", "13.1.1", "3.14", Options(variant="slim"))["Dockerfile"]
     assert len(re.findall(r"strip_libs\.py /opt/(packed|added) --mode unneeded$", text, re.MULTILINE)) == 3
 
 
@@ -137,6 +137,6 @@ def test_the_file_says_what_its_reader_should_know() -> None:
     assert "# torch-scatter 2.1.2: compile (no cp314 wheel on the PyG page for torch 2.11.0+cu128)" in text
 
 
-def test_a_profile_without_conda_has_no_dockerfile() -> None:
-    said = mistake(lambda: written("upstream", "13.1.1", "3.14", Options(profile="uv")))
-    assert said == "Dockerfiles are written for profiles with conda: uv has none"
+def test_a_variant_without_conda_has_no_dockerfile() -> None:
+    said = mistake(lambda: written("upstream", "13.1.1", "3.14", Options(variant="uv")))
+    assert said == "Dockerfiles are written for variants with conda: uv has none"

@@ -1,7 +1,8 @@
 """Mistakes in TOML documents are told by file, line or key; documents are laid over each other key by key."""
 
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,8 @@ from tests.unit.mistakes import answer, mistake, texts
 
 class Wheel(Document):
     """A part with a free table and an optional one above it."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"bytes": "size"}
 
     name: str
     size: int = 0
@@ -111,6 +114,22 @@ def test_an_unknown_key_below_names_its_path_and_what_its_own_table_accepts(text
 )
 def test_a_wrong_type_or_a_missing_key_names_the_key(text: str, key: str) -> None:
     assert mistake(lambda: read(text)).startswith(f"shelf.toml: key '{key}'")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('title = "x"\n[[wheels]]\nname = "a"\nbytes = 3', "wheels.0.bytes"),
+        ('title = "x"\n[by_name.torch]\nbytes = "a"', "by_name.torch.bytes"),
+        ("[best]\nbytes = 3", "best.bytes"),
+    ],
+)
+def test_an_earlier_name_of_a_key_is_answered_with_the_one_it_has_now(text: str, key: str) -> None:
+    assert mistake(lambda: read(text)) == f"shelf.toml: key '{key}' is called 'size' now"
+
+
+def test_an_earlier_name_counts_in_its_own_table_only() -> None:
+    assert "unknown key 'bytes' (" in mistake(lambda: read('title = "x"\nbytes = 3'))
 
 
 def test_an_unknown_key_is_told_before_what_it_leaves_missing() -> None:

@@ -21,7 +21,7 @@ SHIPPED = Shop(
 
 def test_what_is_shipped_is_right() -> None:
     matrix = SHIPPED.matrix
-    images = len(matrix.cells) * len(matrix.profiles) * len(matrix.torch)
+    images = len(matrix.cells) * len(matrix.variants) * len(matrix.torch)
     assert lint_matrix(SHIPPED).startswith(f"{images} plans: ")
     toolkits = {pair.cuda for pair in matrix.pairs} - {"cpu"}
     locks = 4 * len(matrix.pairs) + len(toolkits)
@@ -30,7 +30,7 @@ def test_what_is_shipped_is_right() -> None:
 
 def test_excluded_cells_are_not_planned() -> None:
     fewer = matrix_with('[[excludes]]\nonly = "*-py3.14-*"\nreason = "for a test"\n')
-    images = len([cell for cell in fewer.cells if cell.python != "3.14"]) * len(fewer.profiles) * 2
+    images = len([cell for cell in fewer.cells if cell.python != "3.14"]) * len(fewer.variants) * 2
     assert lint_matrix(replace(SHIPPED, matrix=fewer)).startswith(f"{images} plans: ")
 
 

@@ -168,7 +168,7 @@ def test_a_pair_that_the_matrix_lacks_is_told_with_those_that_it_has() -> None:
     )
 
 
-def test_a_glob_takes_the_cpu_variant_only_when_it_names_it() -> None:
+def test_a_glob_takes_cpu_images_only_when_it_names_them() -> None:
     assert ids(only=["*"]) == CELLS
     assert ids(only=["*-py3.13-runtime"]) == ("cu12.8.1-py3.13-runtime",)
     assert ids(only=["cpu-*", "*"]) == (*CELLS, *CPU_CELLS)

@@ -95,7 +95,7 @@ def test_the_stages_of_a_target_come_in_the_order_of_their_building(pair: str, t
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_cpu_variant_has_no_toolkit(target: str) -> None:
+def test_cpu_images_have_no_toolkit(target: str) -> None:
     assert names(plan(f"cpu-py3.13-{target}")) == STAGES[target][1:]
     assert names(plan(f"cpu-py3.13-{target}", "registries")) == ("channel", *STAGES[target][1:])
 
@@ -197,7 +197,7 @@ def test_the_memory_of_a_job_reaches_the_compilation() -> None:
 
 def test_symbols_are_stripped_only_when_asked() -> None:
     assert plan("cu12.8.1-py3.13-runtime").spec("pack", PackSpec).strip == "debug"
-    stripped = plan("cu12.8.1-py3.13-runtime", options=Options(profile="slim"))
+    stripped = plan("cu12.8.1-py3.13-runtime", options=Options(variant="slim"))
     assert stripped.spec("pack", PackSpec).strip == "unneeded"
     plain = digests(plan("cu12.8.1-py3.13-runtime"))
     assert {name for name, digest in digests(stripped).items() if plain[name] != digest} == {"pack", "image"}
@@ -297,7 +297,7 @@ def test_every_option_that_changes_an_image_changes_its_digest() -> None:
     options = [
         Options(),
         Options(archs="9.0"),
-        Options(profile="slim"),
+        Options(variant="slim"),
         ray("nightly"),
         ray("source"),
     ]
@@ -750,7 +750,7 @@ def test_the_labels_say_what_is_inside(target: str, profile: str) -> None:
             "io.cslr-images.archs": "8.0+PTX",
         }
     if target.endswith("runtime"):
-        expected["io.cslr-images.profile"] = "default"
+        expected["io.cslr-images.variant"] = "default"
     if target.startswith(("ray", "marimo")):
         expected["io.cslr-images.ray"] = "2.60.0"
     if target.startswith("marimo"):
@@ -927,7 +927,7 @@ def test_the_six_images_of_a_pair_share_the_layers_of_their_environment() -> Non
     assert len({made.layer_key("pack") for made in plans.values()}) == 1
     for layer in ("ray", "marimo"):
         assert len({made.layer_key(layer) for made in plans.values() if made.has(layer)}) == 1
-    slim = plan("cu12.8.1-py3.13-runtime", "registries", options=Options(profile="slim"))
+    slim = plan("cu12.8.1-py3.13-runtime", "registries", options=Options(variant="slim"))
     assert slim.layer_key("pack") != plans["runtime"].layer_key("pack")
     assert slim.layer_key("runtime-base") == plans["runtime"].layer_key("runtime-base")
 
@@ -937,7 +937,7 @@ def test_cudas_libraries_are_a_layer_that_both_pythons_of_a_line_share() -> None
     assert one.layer_key("libraries") == two.layer_key("libraries")
     assert one.layer_key("pack") != two.layer_key("pack")
     other = plan("cu13.1.1-py3.14-ray-runtime", "registries")
-    slim = plan("cu12.8.1-py3.13-ray-runtime", "registries", options=Options(profile="slim"))
+    slim = plan("cu12.8.1-py3.13-ray-runtime", "registries", options=Options(variant="slim"))
     assert len({made.layer_key("libraries") for made in (one, other, slim)}) == 3
 
 

@@ -46,25 +46,25 @@ def test_every_runtime_can_still_compile_extensions(cell_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "gone"), [("slim", {"profiler_symbols"}), ("minimal", {*JIT, "profiler_symbols"})]
+    ("variant", "gone"), [("slim", {"profiler_symbols"}), ("minimal", {*JIT, "profiler_symbols"})]
 )
-def test_a_profile_promises_what_it_does_not_give_up(profile: str, gone: set[str]) -> None:
-    made = plan("cu12.8.1-py3.13-ray-runtime", options=Options(profile=profile))
+def test_a_variant_promises_what_it_does_not_give_up(variant: str, gone: set[str]) -> None:
+    made = plan("cu12.8.1-py3.13-ray-runtime", options=Options(variant=variant))
     lost = set(names("cu12.8.1-py3.13-ray-runtime")) - {promise.name for promise in promises(made)}
     assert gone <= lost == {name for name, _ in made.gives_up}
     assert all(reason for _, reason in made.gives_up)
     assert {"imports", "train_step", "extension_ops", "pip_install", "ray_task"}.isdisjoint(lost)
 
 
-def test_a_profile_changes_no_devel_image() -> None:
-    slim = plan("cu12.8.1-py3.13-devel", options=Options(profile="slim"))
+def test_a_variant_changes_no_devel_image() -> None:
+    slim = plan("cu12.8.1-py3.13-devel", options=Options(variant="slim"))
     assert slim.digest == plan("cu12.8.1-py3.13-devel").digest
     assert slim.id == "cu12.8.1-py3.13-devel"
 
 
-def test_the_name_of_an_image_tells_its_profile() -> None:
+def test_the_name_of_an_image_tells_its_variant() -> None:
     assert (
-        plan("cu12.8.1-py3.13-runtime", options=Options(profile="slim")).id == "cu12.8.1-py3.13-runtime@slim"
+        plan("cu12.8.1-py3.13-runtime", options=Options(variant="slim")).id == "cu12.8.1-py3.13-runtime@slim"
     )
 
 

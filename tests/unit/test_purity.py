@@ -16,7 +16,7 @@ PURE = (
     "effort",
     "documents",
     "fields",
-    "profiles",
+    "variants",
     "gates",
     "schedule",
     "ledger",

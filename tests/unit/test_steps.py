@@ -24,7 +24,7 @@ OTHERS = {"journal.py", "machine.py", "ledger.py", "pages.py", "step.py", "suppl
 @pytest.mark.parametrize(
     ("cell", "sources", "options"),
     [
-        ("cu12.8.1-py3.13-marimo-runtime", "registries", Options(profile="slim")),
+        ("cu12.8.1-py3.13-marimo-runtime", "registries", Options(variant="slim")),
         ("cu13.1.1-py3.14-ray-devel", "upstream", Options(ray="source")),
         ("cpu-py3.13-devel", "registries", Options()),
     ],
@@ -40,7 +40,7 @@ def test_every_stage_has_its_steps_in_the_order_of_the_plan(
 
 def test_steps_are_the_commands_of_the_stages() -> None:
     page = pyg_page(["torch_scatter"])
-    made = plan("cu12.8.1-py3.13-ray-runtime", page=page, options=Options(profile="slim"))
+    made = plan("cu12.8.1-py3.13-ray-runtime", page=page, options=Options(variant="slim"))
     steps = Build(made, Site(), {"wheels": Effort(jobs=3)}).steps()
     by_stage: dict[str, list[tuple[str, ...]]] = {}
     for step in steps:

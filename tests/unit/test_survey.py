@@ -38,7 +38,7 @@ def test_a_plan_reads_as_a_table_of_stages_with_reasons_and_notes() -> None:
         "  ray           …  Ray 2.60.0 from the package index\n"
         "  runtime-base  …  compilers for JIT on nvidia/cuda:13.1.1-base-ubuntu24.04;"
         " torch's wheels bring CUDA's libraries\n"
-        "  pack          …  the environment as conda-pack exports it for /opt/env, for profile default\n"
+        "  pack          …  the environment as conda-pack exports it for /opt/env, for variant default\n"
         "  image         …  cu13.1.1-py3.14-ray-runtime: user, environment, labels\n"
         "  note: PyTorch publishes no cu131 wheels: cu130 with the 13.1 toolkit"
         " (a minor difference, which torch accepts)\n"

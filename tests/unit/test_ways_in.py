@@ -11,7 +11,7 @@ CELL = Cell(cuda="cpu", python="3.13", target="devel")
 PLAIN = "./daggerw call --sources=registries debug --cuda=cpu --python=3.13 --target=devel terminal"
 
 
-async def desk(archs: str | None = None, jobs: int | None = None, profile: str = "default") -> Desk:
+async def desk(archs: str | None = None, jobs: int | None = None, variant: str = "default") -> Desk:
     return await open_desk(
         sources="registries",
         mirrors=None,
@@ -20,7 +20,7 @@ async def desk(archs: str | None = None, jobs: int | None = None, profile: str =
         archs=archs,
         jobs=jobs,
         ray="stable",
-        profile=profile,
+        variant=variant,
     )
 
 
@@ -33,9 +33,9 @@ def record(failure: Failure | None) -> BuildRecord:
 
 async def test_the_call_has_the_options_that_were_given() -> None:
     assert (await desk()).call("debug", CELL, "terminal") == PLAIN
-    given = await desk(archs="8.0 9.0+PTX", jobs=2, profile="slim")
+    given = await desk(archs="8.0 9.0+PTX", jobs=2, variant="slim")
     assert given.call("debug", CELL) == (
-        "./daggerw call --sources=registries '--archs=8.0 9.0+PTX' --jobs=2 --profile=slim "
+        "./daggerw call --sources=registries '--archs=8.0 9.0+PTX' --jobs=2 --variant=slim "
         "debug --cuda=cpu --python=3.13 --target=devel"
     )
 

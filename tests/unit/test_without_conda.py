@@ -1,4 +1,4 @@
-"""The profile without conda: what takes the place of conda in its plans, and what stays as it is."""
+"""The variant without conda: what takes the place of conda in its plans, and what stays as it is."""
 
 import json
 
@@ -12,7 +12,7 @@ from ci.specs import ImageSpec, InstallSpec, InterpreterSpec, PackSpec
 from tests.unit.mistakes import mistake
 from tests.unit.planning import CELLS, cell, digests, locks, plan, reason, shop
 
-UV = Options(profile="uv")
+UV = Options(variant="uv")
 RUNTIME = "cu13.1.1-py3.14-ray-runtime"
 
 
@@ -100,7 +100,7 @@ def test_it_keeps_all_promises_and_names_no_conda() -> None:
     assert env == {
         name: value for name, value in usual.spec("image", ImageSpec).env if name != "CONDA_PREFIX"
     }
-    assert dict(bare.spec("image", ImageSpec).labels)["io.cslr-images.profile"] == "uv"
+    assert dict(bare.spec("image", ImageSpec).labels)["io.cslr-images.variant"] == "uv"
 
 
 @pytest.mark.parametrize("sources", ["upstream", "registries"])

@@ -1,4 +1,4 @@
-"""Profiles on the small stack: what they take out is gone, what they promise is kept, and too much is noticed."""
+"""Variants on the small stack: what they take out is gone, what they promise is kept, and too much is noticed."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from tests.engine.test_layers import layers
 from tests.engine.test_small_stack import LOOK, PAIR, PYTHON, quoted
 from tests.world import world
 
-# What the stand-ins can promise, and a profile for each way to take out too much.
-PROFILES = """
+# What the stand-ins can promise, and a variant for each way to take out too much.
+VARIANTS = """
 [verify]
 promises = ["versions", "pip_check", "no_root_needed", "pip_install", "profiler_symbols", "standard_library"]
 
@@ -33,26 +33,26 @@ takes = "a library of the interpreter, which is too much"
 remove = ["lib/libz.so*", "lib/python3.*/lib-dynload/zlib*", "lib/python3.*/zipfile/**"]
 noticed_by = ["pip_install"]
 
-[profiles.default]
-[profiles.slim]
+[variants.default]
+[variants.slim]
 rules = ["sources"]
 strip = "unneeded"
 gives_up = { profiler_symbols = "stripped" }
-[profiles.minimal]
+[variants.minimal]
 strip = "unneeded"
 apt = ["ca-certificates", "tini"]
 toolkit = false
 gives_up = { profiler_symbols = "stripped" }
-[profiles.uv]
+[variants.uv]
 conda = false
 gives_up = { profiler_symbols = "the stand-in has none" }
-[profiles.no-pip]
+[variants.no-pip]
 rules = ["pip"]
 gives_up = { profiler_symbols = "the stand-in has none" }
-[profiles.no-torch]
+[variants.no-torch]
 rules = ["torch"]
 gives_up = { profiler_symbols = "the stand-in has none" }
-[profiles.no-zip]
+[variants.no-zip]
 rules = ["ssl"]
 gives_up = { profiler_symbols = "the stand-in has none" }
 """
@@ -61,14 +61,14 @@ RUNTIME = (*PAIR, "--target=runtime")
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small stack's matrix with profiles."""
-    return world.matrix_with(tmp_path_factory.mktemp("profiles") / "matrix.toml", more=PROFILES)
+    """The small stack's matrix with variants."""
+    return world.matrix_with(tmp_path_factory.mktemp("variants") / "matrix.toml", more=VARIANTS)
 
 
-def words(small: World, matrix: Path, profile: str) -> list[str]:
-    """Return the options of a call with a profile."""
+def words(small: World, matrix: Path, variant: str) -> list[str]:
+    """Return the options of a call with a variant."""
     first, *rest = small.words(matrix=matrix)
-    return [first, f"--profile={profile}", *rest]
+    return [first, f"--variant={variant}", *rest]
 
 
 def test_slim_takes_symbols_out_and_keeps_the_compiler(small: World, matrix: Path) -> None:
@@ -90,17 +90,17 @@ def test_minimal_has_no_compiler_and_says_so(small: World, matrix: Path) -> None
     )
     run = ("with-exec", f"--args={PYTHON},-c,{quoted(program)}", "stdout")
     assert succeed(*words(small, matrix, "minimal"), "build", *RUNTIME, *run).split() == ["None"] * 3
-    label = ("label", "--name=io.cslr-images.profile")
+    label = ("label", "--name=io.cslr-images.variant")
     assert succeed(*words(small, matrix, "minimal"), "build", *RUNTIME, *label).strip() == "minimal"
 
 
 @pytest.mark.parametrize(
-    ("profile", "noticed"), [("no-pip", "pip_install"), ("no-torch", "versions"), ("no-zip", "pip_install")]
+    ("variant", "noticed"), [("no-pip", "pip_install"), ("no-torch", "versions"), ("no-zip", "pip_install")]
 )
-def test_a_profile_that_takes_too_much_breaks_a_promise(
-    small: World, matrix: Path, profile: str, noticed: str
+def test_a_variant_that_takes_too_much_breaks_a_promise(
+    small: World, matrix: Path, variant: str, noticed: str
 ) -> None:
-    answer = dagger(*words(small, matrix, profile), "verify", *RUNTIME)
+    answer = dagger(*words(small, matrix, variant), "verify", *RUNTIME)
     assert answer.status != 0
     assert "promises not kept" in answer.error
     assert noticed in answer.error
@@ -141,10 +141,10 @@ def test_without_conda_the_environment_is_the_same_and_works(small: World, matri
     }
 
 
-@pytest.mark.parametrize(("profile", "conda"), [("default", True), ("uv", False)])
-def test_a_stage_is_the_one_of_the_profile(small: World, matrix: Path, profile: str, conda: bool) -> None:
+@pytest.mark.parametrize(("variant", "conda"), [("default", True), ("uv", False)])
+def test_a_stage_is_the_one_of_the_variant(small: World, matrix: Path, variant: str, conda: bool) -> None:
     run = ("with-exec", "--args=ls,/opt/env", "stdout")
-    assert ("conda-meta" in succeed(*words(small, matrix, profile), "torch", *PAIR, *run).split()) is conda
+    assert ("conda-meta" in succeed(*words(small, matrix, variant), "torch", *PAIR, *run).split()) is conda
 
 
 def test_without_conda_all_promises_are_kept(small: World, matrix: Path) -> None:
@@ -156,10 +156,10 @@ def test_without_conda_the_base_and_cudas_libraries_are_the_same_layers(
     small: World, matrix: Path, registry: int
 ) -> None:
     found = []
-    for profile in ("default", "uv"):
-        address = f"127.0.0.1:{registry}/layers:conda-{profile}"
-        succeed(*words(small, matrix, profile), "build", *RUNTIME, "publish", f"--address={address}")
-        found.append(layers(registry, f"conda-{profile}"))
+    for variant in ("default", "uv"):
+        address = f"127.0.0.1:{registry}/layers:conda-{variant}"
+        succeed(*words(small, matrix, variant), "build", *RUNTIME, "publish", f"--address={address}")
+        found.append(layers(registry, f"conda-{variant}"))
     usual, bare = found
     assert bare[:-1] == usual[:-1], "the base, and the libraries"
     assert bare[-1] != usual[-1], "the environment"
@@ -168,19 +168,19 @@ def test_without_conda_the_base_and_cudas_libraries_are_the_same_layers(
 def test_without_conda_there_is_nothing_for_conda_pack(small: World, matrix: Path) -> None:
     answer = dagger(*words(small, matrix, "uv"), "pack", *RUNTIME)
     assert answer.status != 0
-    assert "conda-pack exports what conda made: the environment of profile uv is not" in answer.error
+    assert "conda-pack exports what conda made: the environment of variant uv is not" in answer.error
     sizes = json.loads(succeed(*words(small, matrix, "uv"), "size", *RUNTIME, "--format=json"))
     assert {"pip:torch", "environment"} <= set(sizes["packages"])
     assert not [name for name in sizes["packages"] if name.startswith("conda:")]
 
 
-def test_what_profiles_take_out_is_told(small: World, matrix: Path) -> None:
-    said = succeed(*words(small, matrix, "slim"), "profiles")
+def test_what_variants_take_out_is_told(small: World, matrix: Path) -> None:
+    said = succeed(*words(small, matrix, "slim"), "variants")
     assert "takes out sources: sources" in said
     assert "does not promise profiler_symbols: stripped" in said
 
 
-def test_an_unknown_profile_is_told_in_one_line(small: World, matrix: Path) -> None:
+def test_an_unknown_variant_is_told_in_one_line(small: World, matrix: Path) -> None:
     answer = dagger(*words(small, matrix, "slimm"), "build", *RUNTIME)
     assert answer.status != 0
     assert "slimm" in answer.error

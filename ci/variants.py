@@ -15,7 +15,7 @@ Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\x85\u2028\u20
 
 
 class Rule(Document):
-    """Files that a profile may take out of the environment, and the promises that would notice if it took too much."""
+    """Files that a variant may take out of the environment, and the promises that would notice if it took too much."""
 
     takes: Line
     remove: Annotated[tuple[Pattern, ...], Field(min_length=1)]
@@ -23,7 +23,7 @@ class Rule(Document):
     noticed_by: Annotated[tuple[PromiseName, ...], Field(min_length=1)]
 
 
-class Profile(Document):
+class Variant(Document):
     """A way to make runtime images; without anything said, nothing is taken out and everything is promised.
 
     `apt` are the Debian packages of the runtime base, None for those of `[apt]`; `toolkit` tells whether it has the
@@ -40,25 +40,25 @@ class Profile(Document):
     gives_up: dict[PromiseName, Line] = Field(default_factory=dict)
 
 
-def told(profiles: Mapping[str, Profile], rules: Mapping[str, Rule], promises: Sequence[PromiseName]) -> str:
-    """Return for people what each profile takes out of runtime images, what it keeps of the promises, what it gives up.
+def told(variants: Mapping[str, Variant], rules: Mapping[str, Rule], promises: Sequence[PromiseName]) -> str:
+    """Return for people what each variant takes out of runtime images, what it keeps of the promises, what it gives up.
 
     The promises are those of the matrix; an image makes those of them that are for its target.
     """
     lines: list[str] = []
-    for name, profile in profiles.items():
-        lines.append(f"{name}: {profile.note}" if profile.note else name)
-        lines += [f"  takes out {rule}: {rules[rule].takes}" for rule in profile.rules]
-        if profile.strip != "no":
-            parts = "all but what loading needs" if profile.strip == "unneeded" else "debugging symbols"
+    for name, variant in variants.items():
+        lines.append(f"{name}: {variant.note}" if variant.note else name)
+        lines += [f"  takes out {rule}: {rules[rule].takes}" for rule in variant.rules]
+        if variant.strip != "no":
+            parts = "all but what loading needs" if variant.strip == "unneeded" else "debugging symbols"
             lines.append(f"  strips libraries of {parts}")
-        if profile.apt is not None:
-            lines.append(f"  has of Debian's packages only {', '.join(profile.apt)}")
-        if not profile.toolkit:
+        if variant.apt is not None:
+            lines.append(f"  has of Debian's packages only {', '.join(variant.apt)}")
+        if not variant.toolkit:
             lines.append("  has no CUDA toolkit")
-        if not profile.conda:
+        if not variant.conda:
             lines.append("  has no conda: uv installs the interpreter and all packages")
-        kept = [promise for promise in promises if promise not in profile.gives_up]
+        kept = [promise for promise in promises if promise not in variant.gives_up]
         lines.append(f"  promises, where they are for its target, {', '.join(kept)}")
-        lines += [f"  does not promise {promise}: {reason}" for promise, reason in profile.gives_up.items()]
+        lines += [f"  does not promise {promise}: {reason}" for promise, reason in variant.gives_up.items()]
     return "\n".join(lines) + "\n"
