@@ -76,7 +76,9 @@ def _python_files(folder: Path) -> Path:
 
 def _copy_client(target: Path) -> None:
     """Copies the source of Dagger's Python client, and of what generates it, out of the module of Dagger."""
-    source = Path(json.loads(output(["go", "mod", "download", "-json", DAGGER], cwd=MODULE))["Dir"]) / "sdk/python"
+    source = (
+        Path(json.loads(output(["go", "mod", "download", "-json", DAGGER], cwd=MODULE))["Dir"]) / "sdk/python"
+    )
     target.mkdir(parents=True)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(source / name, target / name)

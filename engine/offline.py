@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from engine.commands import Commands, output
 from engine import places
+from engine.commands import Commands, output
 from engine.places import RUNTIME, SOURCE
 
 # Both lie in the SDK images, below the root.

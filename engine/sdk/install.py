@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 WHEELS = Path("/opt/wheels")
 INSTALLERS = Path("/opt/installers")
@@ -49,7 +50,7 @@ def install_module(source: Path) -> None:
     subprocess.run([sys.executable, "-m", "compileall", "-q", "-x", client, str(source)], check=True)
 
 
-def find_difference(project: dict[str, dict[str, object]], files: dict[str, Path]) -> str:
+def find_difference(project: dict[str, Any], files: dict[str, Path]) -> str:
     """Return what Dagger's own runtime would do differently for a module; empty if nothing.
 
     The Python series is that of `.python-version`, else the lower bound of `requires-python`.
