@@ -3,7 +3,7 @@
 import dagger
 from dagger import dag, object_type
 
-from ci import args, client, collector, verify
+from ci import args, verify
 from ci.collect import collected
 from ci.debug import opened
 from ci.dialect import check
@@ -25,9 +25,6 @@ from ci.stages.files import folder
 # Every function that plans may read index pages, and stands on base images and packages that change upstream:
 # its result is kept for a session. The layers below it have caches of their own. Each ends with `sync`, so that
 # a step that fails shows as that step and not as a result that could not be read.
-
-collector.relax()
-client.lighten()
 
 
 @object_type

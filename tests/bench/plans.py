@@ -2,7 +2,6 @@
 
 import time
 
-from ci import collector
 from ci.plan import Planner
 from ci.records import History
 from ci.shop import Shop
@@ -48,7 +47,6 @@ def timed(shop: Shop, cells: int) -> tuple[float, float]:
 
 def main() -> None:
     """Measure each size, and take the best of some rounds."""
-    collector.relax()
     rows = []
     for cells in SIZES:
         shop = synthetic(cells)
