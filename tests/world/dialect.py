@@ -12,7 +12,6 @@ import dagger
 from dagger.mod._converter import to_typedef
 
 import ci
-from ci import client
 
 # What `ci` holds: a name that it calls may also be another thing's, and that of other classes is none of its business.
 KINDS = [
@@ -98,5 +97,5 @@ def _trees() -> list[ast.Module]:
 
 
 if __name__ == "__main__":
-    found = {"version": version("dagger-io"), "light": client.known(), "used": sorted(used())}
+    found = {"version": version("dagger-io"), "used": sorted(used())}
     print(json.dumps(found | {"described": described()}))
