@@ -22,6 +22,7 @@ from tests.world.proxy import webhook
 PAIR = ("--cuda=13.1.1", "--python=3.14")
 CPU = ("--cuda=cpu", "--python=3.13")
 CELL = (*CPU, "--target=runtime")
+LOGIN = ("--registry-user=me", "--registry-password=env:PASSWORD")
 ONE = ("--only=cpu-py3.13-runtime",)
 PYTHON = "/opt/env/bin/python"
 DOCKER_CONFIG = '{"auths": {"registry.example": {"auth": "bWU6c2VjcmV0"}}}'
@@ -46,7 +47,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
         r"cpu-py3.13-runtime .*ok",
     ),
     "publish": (
-        (*CELL, "--repositories=127.0.0.1:{registry}/all/image", "--docker-config=file:{logins}"),
+        (*CELL, "--repositories=127.0.0.1:{registry}/all/image", "--docker-config=file:{logins}", *LOGIN),
         r"^127.0.0.1:\d+/all/image:runtime-cpu-py313-torch0.1.0@sha256:\w{64}\n",
     ),
     "report": (
@@ -177,7 +178,7 @@ def test_a_function_returns_what_it_says(scene: Scene, function: str) -> None:
         ROOT / "daggerw",
         *stand.words(),
         *called,
-        environment={**os.environ, "HOOK": f"http://mirror:{hook}/hook"},
+        environment={**os.environ, "HOOK": f"http://mirror:{hook}/hook", "PASSWORD": "word"},
     )
     assert answer.status == 0, answer.err[-4000:]
     assert re.search(pattern, answer.out, re.DOTALL), answer.out[-2000:]
