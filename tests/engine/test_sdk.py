@@ -15,14 +15,14 @@ PROBE = ROOT / "tests/world/probe"
 
 @pytest.fixture(scope="module")
 def facts() -> dict[str, Any]:
-    """What a module sees of its SDK."""
+    """Ask the module how it is run."""
     found: dict[str, Any] = json.loads(succeed("-m", str(PROBE), "call", "facts"))
     return found
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the module, to be changed."""
+    """Copy the module, to change it."""
     return Path(shutil.copytree(PROBE, tmp_path / "probe", ignore=shutil.ignore_patterns("__pycache__")))
 
 

@@ -1,4 +1,4 @@
-"""What the embedded engine's SDK refuses, because Dagger's own would install the module in another way."""
+"""The embedded engine's SDK refuses modules that Dagger's own SDK would install in another way."""
 
 import sys
 import tomllib

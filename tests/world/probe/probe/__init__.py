@@ -15,7 +15,7 @@ from dagger.client import _core, gen
 
 @object_type
 class Probe:
-    """What a module sees of its SDK."""
+    """Report how an SDK runs a module."""
 
     @function
     def facts(self) -> str:
