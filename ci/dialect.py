@@ -17,7 +17,8 @@ both: `tests/engine/test_newest_client.py`.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Literal, ParamSpec, TypeVar, cast
+from dataclasses import Field, fields
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import dagger
 
@@ -26,7 +27,7 @@ try:
 except ImportError:  # pragma: no cover - another SDK; the message then comes with a traceback
     FunctionError = ValueError  # type: ignore[assignment,misc]
 
-__all__ = ["Cache", "FunctionError", "Method", "check", "function"]
+__all__ = ["Cache", "FunctionError", "Method", "check", "function", "own_fields"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,3 +43,8 @@ def function(method: Method[P, R], *, cache: Cache) -> Method[P, R]:
 def check(method: Method[P, R]) -> Method[P, R]:
     """Let `dagger check` run a function; it stands under the decorator that makes it one, and takes no argument."""
     return cast("Method[P, R]", dagger.check(method))
+
+
+def own_fields(module: Any) -> list[Field[Any]]:
+    """Return the fields that a main object was written with, without those that the client adds."""
+    return [field for field in fields(module) if not field.name.startswith("_")]
