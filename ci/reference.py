@@ -3,13 +3,14 @@
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING
 from typing import Any, get_args, get_origin, get_type_hints
 
 import dagger
 from dagger import Doc
 
 from ci import args, edge, publish, run, size
+from ci.dialect import own_fields
 from ci.matrix import Matrix
 from ci.shop import RayMode
 from ci.sources import profiles
@@ -42,7 +43,7 @@ def reference(module: type, matrix: Matrix) -> str:
     hints = get_type_hints(module, include_extras=True)
     options = [
         _row(field.name, hints[field.name], field.default, values)
-        for field in fields(module)
+        for field in own_fields(module)
         if field.default is not MISSING
     ]
     functions = public(module)

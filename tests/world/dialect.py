@@ -1,4 +1,7 @@
-"""What `ci` asks of a Dagger client, and what the installed one has: `python -m tests.world.dialect` prints that."""
+"""What `ci` asks of a Dagger client, and what the installed one has: `python -m tests.world.dialect` prints that.
+
+With the fields of the API's root (`root`), as `tests/unit/data/dagger_names.toml` keeps them.
+"""
 
 import ast
 import inspect
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dagger
+from dagger.client import gen
 from dagger.mod._converter import to_typedef
 
 import ci
@@ -71,10 +75,15 @@ def imported() -> set[str]:
 
 
 def described() -> dict[str, Any]:
-    """Return how the module describes itself to the engine: each function with its arguments."""
+    """Return how the module describes itself to the engine: each function with its arguments.
+
+    The function without a name makes the main object; its arguments are the options of every call.
+    """
     module: Any = ci.CslrImages
+    described = module.__dagger_module__.get_object("CslrImages")
+    described.get_constructor()  # puts it among the functions
     found = {}
-    for name, function in module.__dagger_module__.get_object("CslrImages").functions.items():
+    for name, function in described.functions.items():
         to_typedef(function.return_type)  # refuses what the engine does not know
         found[name] = {
             "doc": function.doc,
@@ -84,6 +93,26 @@ def described() -> dict[str, Any]:
             "takes": {one.name: _argument(one) for one in function.parameters.values()},
         }
     return found
+
+
+def root_fields() -> list[str]:
+    """Return the fields of the API's root that the client knows, without those that only load an object by its id."""
+    names = {kind.__name__ for kind in dagger.Client.__mro__}
+    classes = [
+        node
+        for node in ast.parse(inspect.getsource(gen)).body
+        if isinstance(node, ast.ClassDef) and node.name in names
+    ]
+    found = {
+        str(node.args[0].value)
+        for made in classes
+        for node in ast.walk(made)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "_select"
+        and isinstance(node.args[0], ast.Constant)
+    }
+    return sorted(name for name in found if not (name.startswith("load") and name.endswith("FromID")))
 
 
 def _argument(parameter: Any) -> list[str]:
@@ -97,5 +126,5 @@ def _trees() -> list[ast.Module]:
 
 
 if __name__ == "__main__":
-    found = {"version": version("dagger-io"), "used": sorted(used())}
-    print(json.dumps(found | {"described": described()}))
+    found = {"version": version("dagger-io"), "used": sorted(used()), "root": root_fields()}
+    print(json.dumps({**found, "exports": sorted(gen.__all__), "described": described()}))

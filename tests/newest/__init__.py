@@ -1,0 +1,1 @@
+"""The module under the newest client of Dagger that PyPI holds; no engine."""

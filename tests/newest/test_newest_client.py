@@ -1,0 +1,77 @@
+"""The module under the newest client of Dagger: its names, its types, and what it composes, as under the installed one.
+
+The programs run in the environment of the tests, with the newest client in the place of the installed one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagger.client import gen
+
+from tests.world import dialect
+from tests.world.cache import NEWEST, newest_client
+
+ROOT = Path(__file__).resolve().parents[2]
+# Unit tests of what the module is to a client.
+TESTS = ("composing", "dialect", "generated", "reserved_names")
+
+
+@pytest.fixture(scope="session")
+def newest() -> Path:
+    """Install the newest client, if no earlier run did."""
+    return newest_client()
+
+
+@pytest.fixture(scope="session")
+def found(newest: Path) -> dict[str, Any]:
+    """Ask the newest client what it has of all that is looked for."""
+    printed = under(newest, "tests.world.dialect")
+    found: dict[str, Any] = json.loads(printed.stdout)
+    return found
+
+
+def under(client: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of Python with a client; a failure shows with all that was printed."""
+    # Nothing of the tests that run here is meant for those that run there.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": f"{client}{os.pathsep}{ROOT}"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    return ran
+
+
+def test_the_newest_client_is_the_one_that_is_asked(found: dict[str, Any]) -> None:
+    assert f"dagger-io=={found['version']} " in NEWEST.read_text("utf-8")
+
+
+def test_all_that_is_used_is_there(found: dict[str, Any]) -> None:
+    assert sorted(dialect.used() - set(found["used"])) == []
+
+
+def test_the_module_describes_itself_in_the_same_way(found: dict[str, Any]) -> None:
+    assert found["described"] == json.loads(json.dumps(dialect.described()))
+
+
+def test_types_fit(newest: Path, found: dict[str, Any], tmp_path: Path) -> None:
+    """Check `ci` as strictly as with the installed client; what only the newest has shows whose hints are read."""
+    new = min(set(found["exports"]) - set(gen.__all__))
+    only = tmp_path / "only_in_the_newest.py"
+    only.write_text(f"from dagger import {new}\n\nprint({new})\n", "utf-8")
+    under(newest, "mypy", f"--cache-dir={tmp_path}", "ci", str(only))
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_its_unit_tests_pass(newest: Path, name: str) -> None:
+    ran = under(newest, "pytest", "-q", "-p", "no:cacheprovider", f"tests/unit/test_{name}.py")
+    assert " passed" in ran.stdout

@@ -1,0 +1,244 @@
+"""Every public function, composed to its end with the client's run-time checks: no engine, a stand-in answers.
+
+A call goes the way of the SDK: its arguments come as JSON, objects among them as ids, and so does its result leave.
+What the stand-in cannot answer as an engine would is left to tests/engine: what commands print and fail with, what
+indexes have, and what a registry says. tests/newest runs this file under the newest client too.
+"""
+
+import json
+from typing import Any
+
+import dagger
+import pytest
+from dagger import dag
+from dagger.client import _core
+from dagger.mod._converter import make_converter
+
+import ci
+from ci.answers import Ask
+from ci.bundle import image_need, plan_needs
+from ci.code import read_code
+from ci.dialect import FunctionError
+from ci.lock import read_lock
+from ci.matrix import default_matrix, default_text
+from ci.plan import make_plan
+from ci.programs.bundle import Entry, Manifest
+from ci.report.markdown import BEGIN, END
+from ci.shop import Shop
+from ci.sources import read_sources
+from tests.unit.histories import record
+from tests.unit.shelf import Shelf
+from tests.world.stand_in_engine import StandInEngine, instead_of_an_engine
+
+MODULE: Any = ci.CslrImages
+MATRIX = default_matrix()
+CELL = next(cell for cell in MATRIX.cells if cell.cuda != "cpu" and cell.target == "ray-runtime")
+PAIR = {"cuda": CELL.cuda, "python": CELL.python}
+ONE = {**PAIR, "target": CELL.target}
+SEVERAL = {
+    "cuda": [CELL.cuda],
+    "python": [CELL.python],
+    "target": [CELL.target],
+    "phase": [pair.phases.runtime for pair in MATRIX.pairs if pair.phases],
+    "only": ["*"],
+}
+LOGIN = json.dumps({"auths": {"registry.example": {"auth": "bWU6c2VjcmV0"}}})
+ENGINE = StandInEngine()
+HISTORY = ENGINE.file("history.jsonl", record(CELL.id).line())
+PUBLISHED = {
+    "repositories": ["registry.example/image"],
+    "registry_user": "me",
+    "registry_password": ENGINE.secret("secret"),
+    "docker_config": ENGINE.secret(LOGIN),
+    "compression": "gzip",
+}
+IMAGE = ENGINE.container("registry.example/image:tag")
+
+# The arguments of each function. `before` stands for what `plan` or `size` printed.
+CALLS: dict[str, dict[str, Any]] = {
+    "cells": SEVERAL,
+    "plan": {**SEVERAL, "changed_since": "before", "format": "json", "history": HISTORY},
+    "profiles": {},
+    "dockerfile": PAIR,
+    "generate": {},
+    "build": ONE,
+    **dict.fromkeys(("devel", "runtime", "ray_devel", "ray_runtime", "marimo_devel", "marimo_runtime"), PAIR),
+    **dict.fromkeys(("toolkit", "channel", "base", "conda", "torch", "wheels", "pyg", "ray", "marimo"), PAIR),
+    "runtime_base": PAIR,
+    "pack": ONE,
+    "packed": ONE,
+    "unpack": {**PAIR, "packed": ENGINE.directory({"bin/python": ""})},
+    "strip": {**PAIR, "image": IMAGE},
+    "matrix": {
+        **SEVERAL,
+        **PUBLISHED,
+        "changed_since": "before",
+        "limit": 2,
+        "disk_floor": 1.0,
+        "fail_fast": True,
+        "no_verify": False,
+        "history": HISTORY,
+        "publish": True,
+        "webhook": ENGINE.secret("none://mirror/"),
+        "webhook_service": ENGINE.service(),
+    },
+    "publish": {**ONE, **PUBLISHED},
+    "bundle": SEVERAL,
+    "debug": ONE,
+    "history": {"given": HISTORY},
+    "report": {
+        **SEVERAL,
+        "format": "markdown",
+        "history": HISTORY,
+        "into": ENGINE.file("page.md", f"{BEGIN}\n{END}\n"),
+    },
+    "size": {**ONE, "format": "json", "against": "before"},
+    "verify": {**ONE, "image": IMAGE},
+    "lint_matrix": {},
+    "lint_locks": {},
+    "latest": {"format": "json"},
+    "bump": {"to": [], "format": "text"},
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "own": {
+        "sources": "registries",
+        "mirrors": ENGINE.file("mirrors.toml", '[wheels]\nindex = "http://mirror:8080/simple"\n'),
+        "mirror_service": ENGINE.service(),
+        "matrix_file": ENGINE.file("matrix.toml", default_text()),
+        "archs": "8.0",
+        "jobs": 2,
+    },
+}
+
+
+def bundle() -> str:
+    """Return the id of a bundle that has all that a cell needs."""
+    name = "registries"
+    sources = read_sources(name)
+    shop = Shop(matrix=MATRIX, profile=name, sources=sources, lock=read_lock(), code=read_code())
+    needs = (image_need(sources.images.cpu), *plan_needs(make_plan(CELL, shop, {})))
+    folders = tuple(dict.fromkeys(need.folder for need in needs))
+    files = tuple(Entry(f"{folder}/file", "0" * 64, 1) for folder in folders)
+    return ENGINE.directory({"bundle.json": Manifest(name, (CELL.id,), folders, files).text()})
+
+
+async def called(name: str, given: dict[str, Any], options: dict[str, Any]) -> Any:
+    """Call a function as the SDK does, and return what the engine would get."""
+    module = MODULE.__dagger_module__
+    with instead_of_an_engine(ENGINE):
+        images = await module.get_result("CslrImages", {}, "", options)
+        return await module.get_result("CslrImages", images, name, given)
+
+
+async def arguments(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a function, with what was printed before: plans for other archs, or other sizes."""
+    given = dict(CALLS[name])
+    if "changed_since" in given:
+        text = await called("plan", {**SEVERAL, "format": "json"}, {**options, "archs": "9.0"})
+        given["changed_since"] = ENGINE.file("before.json", text)
+    if "against" in given:
+        given["against"] = ENGINE.file(
+            "before.json", await called("size", {**ONE, "format": "json"}, options)
+        )
+    return given
+
+
+def functions() -> dict[str, Any]:
+    """Return the functions of the module as the SDK has them, without the one that makes the main object."""
+    found = MODULE.__dagger_module__.get_object("CslrImages").functions
+    return {name: function for name, function in found.items() if name}
+
+
+def test_every_function_is_called_with_every_argument() -> None:
+    assert {name: set(given) for name, given in CALLS.items()} == {
+        name: set(function.parameters) for name, function in functions().items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    # The upstream sources make no channel, and `debug` has nothing to give where nothing fails.
+    [
+        (name, kind)
+        for name in CALLS
+        for kind in OPTIONS
+        if name != "debug" and (name, kind) != ("channel", "plain")
+    ],
+)
+async def test_a_function_comes_to_its_end(name: str, kind: str) -> None:
+    options = OPTIONS[kind]
+    given = await called(name, await arguments(name, options), options)
+    if functions()[name].return_type in (dagger.Container, dagger.Directory, dagger.File):
+        assert ENGINE.knows(given), "the id of what it gives"
+    else:
+        assert given
+
+
+@pytest.mark.parametrize("name", ["build", "channel", "conda", "toolkit", "wheels", "pack", "size", "verify"])
+async def test_a_function_comes_to_its_end_with_a_bundle(name: str) -> None:
+    options = {"sources": "registries", "from_bundle": bundle()}
+    assert await called(name, await arguments(name, options), options)
+
+
+@pytest.mark.parametrize("failing", ["make_env.py", "promises/imports.py"])
+async def test_the_container_before_a_failing_command_is_given(
+    failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ENGINE, "failing", (failing,))
+    assert ENGINE.knows(await called("debug", ONE, OPTIONS["own"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "failing"),
+    [("matrix", "promises/imports.py"), ("matrix", "make_env.py"), ("publish", "promises/imports.py")],
+)
+async def test_a_failing_cell_is_reported(name: str, failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = await arguments(name, OPTIONS["own"])
+    monkeypatch.setattr(ENGINE, "failing", (failing,))
+    with pytest.raises(FunctionError, match="imports" if "imports" in failing else "conda") as raised:
+        await called(name, given, OPTIONS["own"])
+    if name == "matrix":
+        assert "webhook: not told (the webhook is no http or https address)" in str(raised.value)
+
+
+async def test_new_versions_are_found_in_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf()
+    monkeypatch.setattr(ENGINE, "indexes", lambda ask: shelf.answer(Ask.model_validate(ask)).model_dump())
+    assert "ray" in await called("latest", {}, OPTIONS["own"])
+    assert MATRIX.ray.version in await called(
+        "bump", {"to": [f"ray={MATRIX.ray.version}"], "format": "toml"}, {}
+    )
+
+
+# -- what the client refuses ---------------------------------------------------------------------------------
+
+
+async def test_what_was_synced_has_an_id_of_its_type() -> None:
+    with instead_of_an_engine(ENGINE):
+        assert ENGINE.knows(await (await dag.container().from_("debian").sync()).id())
+
+
+async def test_what_came_as_an_argument_has_an_id_of_its_type() -> None:
+    converter: Any = make_converter
+    with instead_of_an_engine(ENGINE):
+        assert ENGINE.knows(await converter().structure(HISTORY, dagger.File).id())
+
+
+@pytest.mark.parametrize(("name", "kind"), [("dockerfile", "plain"), ("cells", "own")])
+async def test_an_id_of_another_type_is_refused(
+    name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lay over the client's way of asking what an earlier module of ours did: it gave text as the id."""
+    inside: Any = _core.Context
+    ask = inside.execute
+
+    async def execute(context: Any, return_type: Any = None) -> Any:
+        found = await ask(context, return_type)
+        if context.selections[-1].name != "id":
+            return found
+        return str(found) if type(found) is not str else found.encode()  # an id is a text in newer clients
+
+    monkeypatch.setattr(inside, "execute", execute)
+    with pytest.raises(Exception, match="violates type hint"):
+        await called(name, CALLS[name], OPTIONS[kind])
