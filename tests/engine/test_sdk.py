@@ -95,6 +95,14 @@ def test_a_module_that_dagger_would_run_on_another_python_is_refused(project: Pa
     )
 
 
+def test_this_module_runs_with_the_newest_of_everything_that_it_asks_for(tmp_path: Path) -> None:
+    # As Dagger's own SDK installs it: without requirements/runtime.txt, which that one does not know.
+    for name in ("ci", "dagger.json", "pyproject.toml", "README.md", "LICENSE"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    assert len(succeed("-m", str(tmp_path), "call", "cells").split()) == 18
+
+
 def test_a_module_that_pins_the_client_fails(project: Path) -> None:
     replace(project / "pyproject.toml", '"dagger-io"', '"dagger-io==0.19.10"')
     answer = dagger("-m", str(project), "call", "facts")
