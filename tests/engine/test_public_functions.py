@@ -69,7 +69,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
     "packed": ((*CELL, "exists", "--path=bin/python"), r"^true"),
     "bundle": ((*ONE, "entries"), r"bundle.json"),
     # files
-    "pack": ((*CELL, "size"), r"^\d{8,}"),
+    "pack": ((*CELL, "size"), r"^\d.\d+e\+07"),
     "history": (("--given={history}", "export", "--path={target}/history.jsonl"), r"history.jsonl"),
     # containers
     "build": ((*CELL, *run(f"{PYTHON} -VV")), r"^Python 3\.13"),
@@ -88,7 +88,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
     "ray": ((*CPU, "exists", "--path=/opt/env/lib/python3.13/site-packages/ray"), r"^true"),
     "marimo": ((*CPU, "exists", "--path=/opt/env/bin/marimo"), r"^true"),
     "base": ((*CPU, *run("gcc --version")), r"^gcc"),
-    "runtime_base": ((*CPU, *run("gcc --version")), r"^gcc"),
+    "runtime_base": ((*CPU, *run("id -u")), r"^0"),
     "unpack": ((*CPU, "--packed={tree}", *run(f"{PYTHON} -VV")), r"^Python 3\.13"),
     "strip": (
         (*CPU, "--image=127.0.0.1:{registry}/one/image:tag", "export", "--path={target}/image.tar"),

@@ -58,7 +58,7 @@ IMAGE = ENGINE.container("registry.example/image:tag")
 CALLS: dict[str, dict[str, Any]] = {
     "cells": SEVERAL,
     "plan": {**SEVERAL, "changed_since": "before", "format": "json", "history": HISTORY},
-    "profiles": {},
+    "variants": {},
     "dockerfile": PAIR,
     "generate": {},
     "build": ONE,
