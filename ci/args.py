@@ -90,6 +90,10 @@ Repositories = Annotated[
 ]
 RegistryUser = Annotated[str | None, Doc("Who publishes: `me`.")]
 RegistryPassword = Annotated[dagger.Secret | None, Doc("The password or token of that user: `env:TOKEN`.")]
+RegistryService = Annotated[
+    dagger.Service | None,
+    Doc("A registry that listens on your own machine, asked where its tags point: `tcp://127.0.0.1:5000`."),
+]
 DockerConfig = Annotated[
     dagger.Secret | None,
     Doc("Logins of several registries, as docker keeps them: `file:~/.docker/config.json`."),

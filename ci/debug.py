@@ -12,7 +12,7 @@ from ci.caches import Cache
 from ci.commands import PROGRAMS
 from ci.edge import Desk
 from ci.effort import USUAL
-from ci.errors import UserError, one_line, shown
+from ci.errors import UserError, error_message, one_line, shown
 from ci.matrix import Cell
 from ci.plan import Plan
 from ci.promises import promises
@@ -61,7 +61,7 @@ async def _command(build: Build) -> Failed | None:
             except dagger.ExecError as error:
                 return Failed(step, failed_step(error))
             except dagger.QueryError as error:
-                said = shown(one_line(str(error)), 300)
+                said = shown(one_line(error_message(error)), 300)
                 raise UserError(
                     f"{build.plan.id}: {step.stage} fails before there is a container to enter: {said}"
                 ) from None

@@ -8,7 +8,7 @@ import dagger
 
 from ci.bundle import Need, file_need, image_need, plan_needs, require, unique
 from ci.code import read_code
-from ci.errors import UserError, choose, one_line, shown
+from ci.errors import UserError, choose, error_message, one_line, shown
 from ci.indexes import Page, Pages, read_page
 from ci.lock import read_lock
 from ci.matrix import Cell, Matrix, default_text, read_matrix
@@ -100,7 +100,7 @@ class Desk:
             found = supply.file(need) if supply else self.site.download(address)
             return read_page(address, await found.contents())
         except dagger.QueryError as error:
-            return Page(address=address, problem=shown(one_line(str(error)), 200))
+            return Page(address=address, problem=shown(one_line(error_message(error)), 200))
 
 
 def selected(
@@ -195,4 +195,5 @@ async def open_bundle(tree: dagger.Directory) -> Supply:
     except BundleError as error:
         raise UserError(f"bundle: {error}") from None
     except dagger.QueryError as error:
-        raise UserError(f"bundle: {MANIFEST} cannot be read: {shown(one_line(str(error)), 200)}") from None
+        said = shown(one_line(error_message(error)), 200)
+        raise UserError(f"bundle: {MANIFEST} cannot be read: {said}") from None

@@ -1,7 +1,11 @@
 """A user's mistake, told in one line with what is accepted and the closest match."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# What Dagger's engine appends to its messages, for its own display.
+_TRACE = re.compile(r" *\[traceparent:[^\]\s]*\]")
 
 
 class UserError(Exception):
@@ -19,6 +23,20 @@ def one_line(text: str) -> str:
     """Fold any text to a single printable line, so that hostile input cannot forge log lines."""
     folded = " ".join(text.split())
     return folded if folded.isprintable() else "".join(c if c.isprintable() else "?" for c in folded)
+
+
+def error_message(error: Exception) -> str:
+    """Return what an error says, without the id of a trace; every error of Dagger's becomes text here."""
+    return without_traces(str(error))
+
+
+def without_traces(text: str) -> str:
+    """Leave the ids of traces out of what Dagger's engine says.
+
+    >>> without_traces("not found [traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]")
+    'not found'
+    """
+    return _TRACE.sub("", text)
 
 
 def shown(value: str, limit: int = 60) -> str:

@@ -305,6 +305,7 @@ class CslrImages:
         registry_user: args.RegistryUser = None,
         registry_password: args.RegistryPassword = None,
         docker_config: args.DockerConfig = None,
+        registry_service: args.RegistryService = None,
         compression: args.Compression = "zstd",
         webhook: args.Webhook = None,
         webhook_service: args.WebhookService = None,
@@ -324,6 +325,7 @@ class CslrImages:
             user=registry_user,
             password=registry_password,
             docker_config=docker_config,
+            service=registry_service,
             compression=compression,
         )
         hook = Webhook(webhook, webhook_service)
@@ -339,6 +341,7 @@ class CslrImages:
         registry_user: args.RegistryUser = None,
         registry_password: args.RegistryPassword = None,
         docker_config: args.DockerConfig = None,
+        registry_service: args.RegistryService = None,
         compression: args.Compression = "zstd",
     ) -> list[str]:
         """Build and verify one image, publish it under its tags, and return the references with digests.
@@ -353,6 +356,7 @@ class CslrImages:
             user=registry_user,
             password=registry_password,
             docker_config=docker_config,
+            service=registry_service,
             compression=compression,
         )
         return await publish_one(desk, cell, publisher)

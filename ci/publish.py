@@ -1,4 +1,4 @@
-"""Pushes an image under its tags, and reads back what the registry then says."""
+"""Push an image under its tags, and ask the registry whether it has the image and whether the tags point there."""
 
 import base64
 import binascii
@@ -9,37 +9,31 @@ from dataclasses import dataclass
 import dagger
 from dagger import ImageLayerCompression, dag
 
-from ci.errors import UserError, choose
-from ci.plan import Plan
+from ci.errors import UserError, choose, error_message
 from ci.records import Failure
+from ci.stages.compose import Build
+from ci.stages.registry import Asker, Login
 from ci.sweep import StepError
-from ci.tags import checked_repository, tags
+from ci.tags import checked_repository, registry_of, tags
 from ci.triage import triage
 
 COMPRESSIONS = {"zstd": ImageLayerCompression.Zstd, "gzip": ImageLayerCompression.Gzip}
-
-
-@dataclass(frozen=True)
-class Login:
-    """Who pushes to a registry; the password stays a secret."""
-
-    host: str
-    user: str
-    password: dagger.Secret
+# From 1.0 on Dagger writes down where a tag points when it first sees it, and believes that for ever.
+LOCKED = "; on Dagger 1.0 a line in dagger.lock may be the reason: with --registry-service the registry itself is asked"
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Where images go: repositories without tags, logins by registry, and the compression of layers."""
+    """Where images go: repositories without tags, who asks their registries, and the compression of layers."""
 
     repositories: tuple[str, ...]
-    logins: tuple[Login, ...]
+    asker: Asker
     compression: str
 
     async def publish(
-        self, plan: Plan, wheel_tag: str, image: dagger.Container, versions: dict[str, str]
+        self, build: Build, wheel_tag: str, versions: dict[str, str]
     ) -> tuple[tuple[str, ...], str]:
-        """Push one image, and return the references (`repository:tag@sha256:…`) and the image's digest.
+        """Push a build's image, and return the references (`repository:tag@sha256:…`) and the image's digest.
 
         The tag that stays comes first: where that fails, the moving tag still names the last good image. What a
         registry has already is not sent again.
@@ -50,29 +44,43 @@ class Publisher:
         references: list[str] = []
         digest = ""
         for repository in self.repositories:
-            for tag in tags(plan, wheel_tag, versions):
+            for tag in tags(build.plan, wheel_tag, versions):
                 address = f"{repository}:{tag}"
-                digest = await self._push(image, address)
+                digest = await self._push(build, address)
                 references.append(f"{address}@{digest}")
         return tuple(references), digest
 
-    async def _push(self, image: dagger.Container, address: str) -> str:
+    async def _push(self, build: Build, address: str) -> str:
         try:
-            pushed = await self._logged_in(image).publish(
+            pushed = await self._logged_in(build.image()).publish(
                 address, forced_compression=COMPRESSIONS[self.compression]
             )
             digest = pushed.rpartition("@")[2]
-            back = await self._logged_in(dag.container()).from_(address).image_ref()
+            await self._resolve(f"{address}@{digest}")
+            found, doubt = await self._read_tag(build.base(), address)
+        except dagger.ExecError as error:
+            said = error.stderr.strip().rpartition("\n")[2] or error_message(error)
+            raise StepError(triage("publish", "", message=f"{address}: {said}")) from None
         except dagger.QueryError as error:
-            raise StepError(triage("publish", "", message=f"{address}: {error}")) from None
-        found = back.rpartition("@")[2]
+            raise StepError(triage("publish", "", message=f"{address}: {error_message(error)}")) from None
         if found != digest:
-            said = f"{address}: pushed {digest}, the registry has {found}"
+            said = f"{address}: pushed {digest}, the registry has {found}{doubt}"
             raise StepError(Failure(kind="registry", stage="publish", message=said))
         return digest
 
+    async def _read_tag(self, tools: dagger.Container, address: str) -> tuple[str, str]:
+        """Return the digest to which a tag points, and what else it may come from."""
+        if self.asker.reaches(address):
+            return await self.asker.read_tag(tools, address), ""
+        return await self._resolve(address), LOCKED
+
+    async def _resolve(self, reference: str) -> str:
+        """Return the digest of what the engine finds under a reference."""
+        found = await self._logged_in(dag.container()).from_(reference).image_ref()
+        return found.rpartition("@")[2]
+
     def _logged_in(self, container: dagger.Container) -> dagger.Container:
-        for login in self.logins:
+        for login in self.asker.logins:
             container = container.with_registry_auth(login.host, login.user, login.password)
         return container
 
@@ -84,6 +92,7 @@ async def open_publisher(
     user: str | None,
     password: dagger.Secret | None,
     docker_config: dagger.Secret | None,
+    service: dagger.Service | None,
     compression: str,
 ) -> Publisher:
     """Check where images go and who may push them there, before anything is built.
@@ -97,9 +106,9 @@ async def open_publisher(
         raise UserError("a registry login needs both --registry-user and --registry-password")
     logins = await _logins(docker_config) if docker_config else []
     if user is not None and password is not None:
-        hosts = dict.fromkeys(repository.partition("/")[0] for repository in chosen)
+        hosts = dict.fromkeys(map(registry_of, chosen))
         logins += [Login(host, user, password) for host in hosts]
-    return Publisher(chosen, tuple(logins), compression)
+    return Publisher(chosen, Asker(tuple(logins), service), compression)
 
 
 async def _logins(docker_config: dagger.Secret) -> list[Login]:
@@ -114,11 +123,6 @@ async def _logins(docker_config: dagger.Secret) -> list[Login]:
             'the docker configuration has no logins; accepted: {"auths": {host: {"auth": …}}} as docker writes it'
         ) from None
     return [
-        # Docker Hub's entry carries the address of its old index.
-        Login(
-            "docker.io" if "index.docker.io" in host else host,
-            user,
-            dag.set_secret(f"registry-{host}", password),
-        )
-        for host, (user, _, password) in pairs.items()
+        Login(registry_of(address), user, dag.set_secret(f"registry-{address}", password))
+        for address, (user, _, password) in pairs.items()
     ]

@@ -14,7 +14,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ci.effort import USUAL, Effort, Efforts
-from ci.errors import one_line
+from ci.errors import one_line, without_traces
 from ci.plan import Plan
 from ci.records import BuildRecord, Failure, LayerSize, NamedSize, StageRun
 from ci.specs import RaySpec, Stage, WheelsSpec
@@ -341,5 +341,7 @@ def _ran(stage: Stage, seconds: float, known: _Shared, *, shared: bool = False) 
 
 
 def _bug(stage: str, error: Exception) -> Failure:
-    lines = [one_line(line) for line in "".join(format_exception(error)).splitlines() if line.strip()]
-    return Failure(kind="bug", stage=stage, message=one_line(repr(error))[:300], tail=tuple(lines[-15:]))
+    text = without_traces("".join(format_exception(error)))
+    lines = [one_line(line) for line in text.splitlines() if line.strip()]
+    message = one_line(without_traces(repr(error)))[:300]
+    return Failure(kind="bug", stage=stage, message=message, tail=tuple(lines[-15:]))

@@ -36,6 +36,16 @@ def moving(plan: Plan, wheel_tag: str) -> str:
     return f"{plan.cell.target}{less}-{wheel_tag}-py{plan.cell.python.replace('.', '')}"
 
 
+def registry_of(address: str) -> str:
+    """Return the registry of an image's address, or of a login as docker's configuration names it.
+
+    >>> registry_of("127.0.0.1:5000/team/image:tag"), registry_of("https://index.docker.io/v1/")
+    ('127.0.0.1:5000', 'docker.io')
+    """
+    host = address.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    return "docker.io" if host == "index.docker.io" else host
+
+
 def checked_repository(value: str) -> str:
     """Accept a repository as `docker push` takes it, without a tag: `registry.example:5000/team/image`.
 

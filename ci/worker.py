@@ -12,6 +12,7 @@ from opentelemetry.trace import Status, StatusCode
 from ci import verify
 from ci.edge import Desk
 from ci.effort import Efforts
+from ci.errors import error_message
 from ci.gates import passed
 from ci.plan import Plan
 from ci.publish import Publisher
@@ -61,7 +62,7 @@ class Worker:
                 await Build(plan, self._desk.site, efforts, self._made).stage(name)
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, name))
-                raise StepError(_failure(name, error)) from None
+                raise StepError(failure_of(name, error)) from None
 
     async def finish(self, plan: Plan, efforts: Efforts) -> Outcome:
         """Verify, measure and publish; nothing is published that was not verified."""
@@ -71,7 +72,7 @@ class Worker:
                 return await self._finished(build, build.image())
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, "image"))
-                raise StepError(_failure("image", error)) from None
+                raise StepError(failure_of("image", error)) from None
 
     async def free_disk(self) -> int:
         """Return the bytes that are free on the engine's disk, seen at most ten seconds ago."""
@@ -116,7 +117,7 @@ class Worker:
         digest = ""
         if self._publisher:
             tag = self._desk.matrix.cuda[plan.cell.cuda].wheel_tag
-            published, digest = await self._publisher.publish(plan, tag, image, versions)
+            published, digest = await self._publisher.publish(build, tag, versions)
         return Outcome(
             size=found.total,
             layers=tuple(
@@ -151,8 +152,9 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _failure(stage: str, error: dagger.QueryError) -> Failure:
+def failure_of(stage: str, error: dagger.QueryError) -> Failure:
+    """Return what a record says of a step that failed, or of the engine's own work for a stage."""
     if isinstance(error, dagger.ExecError):
         output = f"{error.stdout}\n{error.stderr}"
         return triage(stage, output, exit_code=error.exit_code, command=" ".join(error.command))
-    return triage(stage, "", message=str(error))
+    return triage(stage, "", message=error_message(error))

@@ -19,6 +19,8 @@ from tests.world.proxy import Proxy, proxied, webhook
 
 CELL = ("--cuda=cpu", "--python=3.13", "--target=runtime")
 STAYS, MOVES = "runtime-cpu-py313-torch0.1.0", "runtime-cpu-py313"
+# How those who ask the registry call themselves: the program of the module, and this test; the rest is the engine.
+PROGRAM, ITSELF = "cslr-images", "Python-urllib"
 LOGIN = (f"--registry-user={servers.USER}", "--registry-password=env:REGISTRY_PASSWORD")
 
 
@@ -50,10 +52,21 @@ def call(stand: World, *words: str, **environment: str) -> Answer:
     return Answer(ran.returncode, ran.stdout, ran.stderr)
 
 
-def publish(stand: World, proxy: Proxy, *words: str, phrase: str = servers.PASSWORD) -> Answer:
-    """Publish the cell to the private registry."""
-    where = f"--repositories=127.0.0.1:{proxy.port}/team/image"
-    return call(stand, "publish", *CELL, where, *LOGIN, *words, REGISTRY_PASSWORD=phrase)
+def publish(
+    stand: World, proxy: Proxy, *words: str, phrase: str = servers.PASSWORD, served: bool = True
+) -> Answer:
+    """Publish the cell to the private registry, which the module gets as a service unless a test wants it otherwise."""
+    where = [f"--repositories=127.0.0.1:{proxy.port}/team/image"]
+    where += [f"--registry-service=tcp://127.0.0.1:{proxy.port}"] if served else []
+    return call(stand, "publish", *CELL, *where, *LOGIN, *words, REGISTRY_PASSWORD=phrase)
+
+
+def readers(proxy: Proxy, tag: str) -> list[str]:
+    """Name the programs that asked where a tag points after it was written last."""
+    of_tag = [one for one in proxy.passed if one[1].endswith(f"/manifests/{tag}") and one[2] != 401]
+    written = max(place for place, one in enumerate(of_tag) if one[0] == "PUT")
+    agents = [agent for _, _, _, agent in of_tag[written + 1 :]]
+    return [agent for agent in agents if not agent.startswith(ITSELF)]
 
 
 def asked(proxy: Proxy, path: str) -> tuple[dict[str, Any], str]:
@@ -84,6 +97,7 @@ def test_an_image_is_published_under_both_tags_and_the_digest_is_read_back(
     assert tags(private) == sorted([STAYS, MOVES])
     manifest, digest = asked(private, f"manifests/{STAYS}")
     assert asked(private, f"manifests/{MOVES}")[1] == digest
+    assert readers(private, STAYS) == readers(private, MOVES) == [PROGRAM]
     repository = f"127.0.0.1:{private.port}/team/image"
     assert answer.out.split() == [f"{repository}:{tag}@{digest}" for tag in (STAYS, MOVES)]
     assert all(layer["mediaType"].endswith("+zstd") for layer in manifest["layers"])
@@ -132,10 +146,32 @@ def test_a_tag_that_still_names_another_image_is_noticed(promised: World, privat
     assert answer.status != 0
     assert "cpu-py3.13-runtime: registry at publish" in answer.err
     assert f"the registry has {before}" in answer.err
+    assert "dagger.lock" not in answer.err
+    assert readers(private, MOVES) == [PROGRAM]
     private.fault = lambda *_: 0
     again = publish(promised, private, "--compression=gzip")
     assert again.status == 0, again.err[-4000:]
     assert asked(private, f"manifests/{MOVES}")[1] == asked(private, f"manifests/{STAYS}")[1] != before
+
+
+def test_where_the_engine_believes_that_a_tag_points_does_not_decide(promised: World, private: Proxy) -> None:
+    assert publish(promised, private).status == 0
+    before = asked(private, f"manifests/{MOVES}")[1]
+    # Dagger 1.0 reads back what it once wrote to dagger.lock; here the same is done to an engine that asks.
+    private.lead = lambda method, path, agent: (
+        path.replace(MOVES, before)
+        if method in ("GET", "HEAD")
+        and path.endswith(f"/manifests/{MOVES}")
+        and not agent.startswith((PROGRAM, ITSELF))
+        else path
+    )
+    answer = publish(promised, private, "--compression=gzip")
+    assert answer.status == 0, answer.err[-4000:]
+    assert asked(private, f"manifests/{MOVES}")[1] != before
+    alone = publish(promised, private, "--compression=gzip", served=False)
+    assert alone.status != 0
+    assert f"the registry has {before}; on Dagger 1.0 a line in dagger.lock may be the reason" in alone.err
+    assert "--registry-service" in alone.err
 
 
 def test_nothing_is_tagged_that_does_not_keep_its_promises(

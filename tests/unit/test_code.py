@@ -31,6 +31,8 @@ AROUND = {
     "machine.py",
     "pages.py",
     "read_pages.py",
+    "read_tag.py",
+    "registry.py",
     "site.py",
     "step.py",
 }

@@ -232,7 +232,7 @@ async def test_fail_fast_is_asked_for() -> None:
 async def test_a_bug_of_ours_shows_as_one_and_fails_its_cell_only() -> None:
     def fault(plan: Plan, name: str, _: int) -> None:
         if (plan.cell.id, name) == (RAY, "finish"):
-            raise KeyError("oops")
+            raise KeyError("oops [traceparent:0af7-b7ad]")
 
     records = await swept(Yard(fault), cells=3)
     assert Counter(one.status for one in records.values()) == {"ok": 17, "failed": 1}

@@ -14,14 +14,16 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 @dataclass
 class Proxy:
-    """What passed (`METHOD path`, with the status), and what is broken.
+    """What passed (method, path, status, and the program that asked), and what is broken.
 
     `fault` gives by method and path the status of an answer for which the server is not asked; 0 lets it pass.
+    `lead` gives by method, path and program the path that the server is asked for instead.
     """
 
     port: int
     fault: Callable[[str, str], int] = lambda *_: 0
-    passed: list[tuple[str, str, int]] = field(default_factory=list)
+    lead: Callable[[str, str, str], str] = lambda _, path, __: path
+    passed: list[tuple[str, str, int, str]] = field(default_factory=list)
 
     def count(self, method: str, part: str) -> int:
         """Count the requests of a method to paths that hold a part and that went well."""
@@ -39,8 +41,9 @@ def proxied(target: int) -> Iterator[Proxy]:
         def serve(self) -> None:
             proxy: Proxy = known["proxy"]
             body = self.body()
+            agent = self.headers.get("User-Agent", "")
             if status := proxy.fault(self.command, self.path):
-                proxy.passed.append((self.command, self.path, status))
+                proxy.passed.append((self.command, self.path, status, agent))
                 self.send_response(status)
                 # As a registry answers what it has stored: whoever pushes looks at it.
                 self.send_header("Docker-Content-Digest", f"sha256:{hashlib.sha256(body).hexdigest()}")
@@ -49,10 +52,11 @@ def proxied(target: int) -> Iterator[Proxy]:
                 return
             server = http.client.HTTPConnection("127.0.0.1", target, timeout=60)
             kept = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
-            server.request(self.command, self.path, body=body, headers=kept)
+            path = proxy.lead(self.command, self.path, agent)
+            server.request(self.command, path, body=body, headers=kept)
             answer = server.getresponse()
             content = answer.read()
-            proxy.passed.append((self.command, self.path, answer.status))
+            proxy.passed.append((self.command, self.path, answer.status, agent))
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in HOP_BY_HOP:

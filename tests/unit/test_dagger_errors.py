@@ -1,0 +1,117 @@
+"""Where an error of Dagger's becomes text, the id of its trace is left out: no message and no record has it."""
+
+import ast
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import dagger
+import pytest
+from dagger._exceptions import QueryErrorValue
+from gql import gql
+
+import ci
+from ci.errors import error_message, without_traces
+from ci.public import failed_step
+from ci.worker import failure_of
+
+TRACE = "[traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]"
+ERRORS = ("QueryError", "ExecError", "DaggerError", "ClientError", "TransportError")
+# What may be done with such an error: these parts have no trace in them, and these functions leave it out.
+PARTS = ("command", "exit_code", "stderr", "stdout")
+READERS = ("error_message", "failed_step", "failure_of", "isinstance")
+
+
+def query_error(message: str, **extensions: object) -> dagger.QueryError:
+    """Return an error as the client makes it of the engine's answer."""
+    return dagger.QueryError([QueryErrorValue(message, extensions=dict(extensions))], gql("{ version }"))
+
+
+def exec_error(stderr: str) -> dagger.ExecError:
+    """Return the error of a command that failed."""
+    found = query_error(
+        f"exit code: 1 {TRACE}", _type="EXEC_ERROR", cmd=["x"], exitCode=1, stdout="", stderr=stderr
+    )
+    assert isinstance(found, dagger.ExecError)
+    return found
+
+
+def test_what_the_engine_says_is_told_without_its_trace() -> None:
+    error = query_error(f"failed to resolve image {TRACE}")
+    assert TRACE in str(error)
+    assert error_message(error) == "failed to resolve image"
+    assert error_message(query_error(f"a {TRACE}: b {TRACE}")) == "a: b"
+    assert error_message(exec_error("")) == "exit code: 1"
+
+
+@pytest.mark.parametrize("text", ["", "traceparent", "[traceparent", "a [trace] b", "[traceparent: x y]"])
+def test_other_words_stay(text: str) -> None:
+    assert without_traces(text) == text
+
+
+def test_a_record_of_a_failure_has_no_trace() -> None:
+    failure = failure_of("torch", query_error(f"failed to resolve image: connection refused {TRACE}"))
+    assert (failure.kind, failure.message) == ("network", "failed to resolve image: connection refused")
+    assert "traceparent" not in failure_of("torch", exec_error("error: no\n")).model_dump_json()
+    assert failed_step(exec_error("error: no\n")) == "a step ended with exit status 1: x\nerror: no"
+
+
+def scopes(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Give each name that holds an error of Dagger's, and the code in which it does."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.name and node.type and of_dagger(node.type):
+            yield node.name, node
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            yield from ((one.arg, node) for one in given if one.annotation and of_dagger(one.annotation))
+
+
+def of_dagger(kind: ast.expr) -> bool:
+    """Tell whether a type is or has one of Dagger's errors."""
+    return any(name in ast.unparse(kind) for name in ERRORS)
+
+
+def bypasses(text: str) -> list[str]:
+    """Name the lines of a module's text that make anything of an error of Dagger's in another way."""
+    found = []
+    for name, scope in scopes(ast.parse(text)):
+        parents = {child: node for node in ast.walk(scope) for child in ast.iter_child_nodes(node)}
+        for node, parent in parents.items():
+            if not (isinstance(node, ast.Name) and node.id == name):
+                continue
+            part = isinstance(parent, ast.Attribute) and parent.attr in PARTS
+            read = isinstance(parent, ast.Call) and ast.unparse(parent.func) in READERS
+            if not part and not read:
+                found.append(f"line {node.lineno}: {ast.unparse(parent)}")
+    return found
+
+
+def modules() -> list[Path]:
+    """List the modules of `ci`; the programs know no Dagger."""
+    root = Path(str(resources.files(ci)))
+    return [path for path in sorted(root.rglob("*.py")) if "programs" not in path.relative_to(root).parts]
+
+
+def test_every_error_of_dagger_becomes_text_in_one_place() -> None:
+    texts = {path.name: path.read_text("utf-8") for path in modules()}
+    holding = {name for name, text in texts.items() if list(scopes(ast.parse(text)))}
+    assert {"edge.py", "debug.py", "publish.py", "worker.py", "public.py"} <= holding
+    assert {name: lines for name, text in texts.items() if (lines := bypasses(text))} == {}
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "str(error)",
+        "f'{error}'",
+        "repr(error)",
+        "error.message",
+        "error.error",
+        "'%s' % error",
+        "print(error)",
+    ],
+)
+def test_another_way_is_noticed(use: str) -> None:
+    assert bypasses(f"try:\n    f()\nexcept dagger.QueryError as error:\n    raise UserError({use})\n")
+    assert bypasses(f"def told(error: dagger.ExecError | None) -> str:\n    return g({use})\n")
+    assert not bypasses(f"try:\n    f()\nexcept ValueError as error:\n    raise UserError({use})\n")
