@@ -58,9 +58,6 @@ class Publisher:
             digest = pushed.rpartition("@")[2]
             await self._resolve(f"{address}@{digest}")
             found, doubt = await self._read_tag(build.base(), address)
-        except dagger.ExecError as error:
-            said = error.stderr.strip().rpartition("\n")[2] or error_message(error)
-            raise StepError(triage("publish", "", message=f"{address}: {said}")) from None
         except dagger.QueryError as error:
             raise StepError(triage("publish", "", message=f"{address}: {error_message(error)}")) from None
         if found != digest:
@@ -70,9 +67,14 @@ class Publisher:
 
     async def _read_tag(self, tools: dagger.Container, address: str) -> tuple[str, str]:
         """Return the digest to which a tag points, and what else it may come from."""
+        doubt = LOCKED
         if self.asker.reaches(address):
-            return await self.asker.read_tag(tools, address), ""
-        return await self._resolve(address), LOCKED
+            try:
+                return await self.asker.read_tag(tools, address), ""
+            except dagger.ExecError as error:  # such as one in plain HTTP, which the engine is configured for
+                said = error.stderr.strip().rpartition("\n")[2]
+                doubt = f"; the registry itself could not be asked: {said}"
+        return await self._resolve(address), doubt
 
     async def _resolve(self, reference: str) -> str:
         """Return the digest of what the engine finds under a reference."""

@@ -47,7 +47,13 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
         r"cpu-py3.13-runtime .*ok",
     ),
     "publish": (
-        (*CELL, "--repositories=127.0.0.1:{registry}/all/image", "--docker-config=file:{logins}", *LOGIN),
+        (
+            *CELL,
+            "--repositories=127.0.0.1:{registry}/all/image",
+            "--registry-service=tcp://127.0.0.1:{registry}",
+            "--docker-config=file:{logins}",
+            *LOGIN,
+        ),
         r"^127.0.0.1:\d+/all/image:runtime-cpu-py313-torch0.1.0@sha256:\w{64}\n",
     ),
     "report": (

@@ -50,6 +50,7 @@ PUBLISHED = {
     "registry_user": "me",
     "registry_password": ENGINE.secret("secret"),
     "docker_config": ENGINE.secret(LOGIN),
+    "registry_service": ENGINE.service(),
     "compression": "gzip",
 }
 IMAGE = ENGINE.container("registry.example/image:tag")
@@ -200,6 +201,13 @@ async def test_a_failing_cell_is_reported(name: str, failing: str, monkeypatch: 
         await called(name, given, OPTIONS["own"])
     if name == "matrix":
         assert "webhook: not told (the webhook is no http or https address)" in str(raised.value)
+
+
+async def test_a_tag_is_read_through_the_engine_where_the_registry_cannot_be_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ENGINE, "failing", ("read_tag.py",))
+    assert await called("publish", await arguments("publish", {}), {})
 
 
 async def test_new_versions_are_found_in_indexes(monkeypatch: pytest.MonkeyPatch) -> None:

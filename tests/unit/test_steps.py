@@ -17,8 +17,8 @@ from tests.unit.planning import plan, pyg_page
 
 ROOT = Path(__file__).parents[2]
 STAGES = ROOT / "ci/stages"
-# They run commands that belong to no stage: of the history, the machine, the sizes, pages of indexes, a bundle's bytes.
-OTHERS = {"journal.py", "machine.py", "ledger.py", "pages.py", "step.py", "supply.py"}
+# They run commands that belong to no stage: of the history, the machine, the sizes, index pages, tags, bundles.
+OTHERS = {"journal.py", "machine.py", "ledger.py", "pages.py", "registry.py", "step.py", "supply.py"}
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,8 @@ class StandInEngine:
         for call in reversed(of[:-1]):
             if call.name == "withNewFile" and call.given["path"] == path:
                 return str(call.given["contents"])
+        if path == "/run/digest.txt":
+            return DIGEST
         if path == "/run/answers.json":
             return self._read(of)
         return TEXTS[path]
