@@ -53,12 +53,17 @@ def call(stand: World, *words: str, **environment: str) -> Answer:
 
 
 def publish(
-    stand: World, proxy: Proxy, *words: str, phrase: str = servers.PASSWORD, served: bool = True
+    stand: World,
+    proxy: Proxy,
+    *words: str,
+    phrase: str = servers.PASSWORD,
+    served: bool = True,
+    login: tuple[str, ...] = LOGIN,
 ) -> Answer:
     """Publish the cell to the private registry, which the module gets as a service unless a test wants it otherwise."""
     where = [f"--repositories=127.0.0.1:{proxy.port}/team/image"]
     where += [f"--registry-service=tcp://127.0.0.1:{proxy.port}"] if served else []
-    return call(stand, "publish", *CELL, *where, *LOGIN, *words, REGISTRY_PASSWORD=phrase)
+    return call(stand, "publish", *CELL, *where, *login, *words, REGISTRY_PASSWORD=phrase)
 
 
 def readers(proxy: Proxy, tag: str) -> list[str]:
@@ -154,7 +159,9 @@ def test_a_tag_that_still_names_another_image_is_noticed(promised: World, privat
     assert asked(private, f"manifests/{MOVES}")[1] == asked(private, f"manifests/{STAYS}")[1] != before
 
 
-def test_where_the_engine_believes_that_a_tag_points_does_not_decide(promised: World, private: Proxy) -> None:
+def test_where_the_engine_believes_that_a_tag_points_does_not_decide(
+    promised: World, private: Proxy, tmp_path: Path
+) -> None:
     assert publish(promised, private).status == 0
     before = asked(private, f"manifests/{MOVES}")[1]
     # Dagger 1.0 reads back what it once wrote to dagger.lock; here the same is done to an engine that asks.
@@ -165,8 +172,12 @@ def test_where_the_engine_believes_that_a_tag_points_does_not_decide(promised: W
         and not agent.startswith((PROGRAM, ITSELF))
         else path
     )
-    answer = publish(promised, private, "--compression=gzip")
+    config = tmp_path / "config.json"
+    auth = base64.b64encode(f"{servers.USER}:{servers.PASSWORD}".encode()).decode()
+    config.write_text(json.dumps({"auths": {f"http://127.0.0.1:{private.port}/v2/": {"auth": auth}}}))
+    answer = publish(promised, private, "--compression=gzip", login=(f"--docker-config=file:{config}",))
     assert answer.status == 0, answer.err[-4000:]
+    assert servers.PASSWORD not in answer.out + answer.err
     assert asked(private, f"manifests/{MOVES}")[1] != before
     alone = publish(promised, private, "--compression=gzip", served=False)
     assert alone.status != 0
