@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -47,7 +48,7 @@ async def post(address: str, text: str) -> str:
     )
     try:
         await anyio.to_thread.run_sync(_send, request, abandon_on_cancel=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         # The address itself is a secret: only the kind of trouble is told.
         return one_line(
             f"{type(error).__name__}: {getattr(error, 'reason', '') or getattr(error, 'code', '')}"

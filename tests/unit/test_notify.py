@@ -68,3 +68,10 @@ async def test_a_webhook_that_is_not_there_is_trouble_and_no_exception() -> None
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/", "", "hook"])
 async def test_only_http_is_posted_to(address: str) -> None:
     assert await post(address, "text") == "the webhook is no http or https address"
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1 secret-token/", "http://127.0.0.1:1/secret token\n"])
+async def test_an_address_that_is_none_is_trouble_and_no_exception(address: str) -> None:
+    trouble = await post(address, "text")
+    assert trouble
+    assert "secret" not in trouble
