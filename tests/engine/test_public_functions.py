@@ -102,7 +102,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "debug": (
         (*CPU, "--target=devel", "file", "--path=/run/cslr-images/failed.txt", "contents"),
-        r"train_step",
+        r"promise imports is not kept",
     ),
 }
 # The locks are of the module's own matrix.
