@@ -5,7 +5,9 @@ What it returns goes through the client's run-time checks, as an id where it is 
 
 import inspect
 import os
+import pty
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from dagger.client.base import Type
 
 from tests.engine.conftest import ROOT, World, answer_of, succeed
+from tests.engine.test_debug import until
 from tests.engine.test_matrix import PROMISES
 from tests.world import dialect, world
 from tests.world.proxy import webhook
@@ -197,3 +200,24 @@ def test_a_bundle_is_taken_as_it_was_exported(scene: Scene) -> None:
     succeed(*scene.stand.words(), "bundle", *ONE, "export", f"--path={folder}")
     printed = succeed(*scene.stand.words(), *(word.format(bundle=folder) for word in FROM_BUNDLE))
     assert '"cpu-py3.13-runtime"' in printed
+
+
+def test_an_image_opens_in_a_terminal(scene: Scene) -> None:
+    words = [str(ROOT / "daggerw"), *scene.stand.words(), "build", *CELL, "terminal", "--cmd=sh"]
+    terminal, own = pty.openpty()
+    with subprocess.Popen(
+        words, cwd=ROOT, stdin=own, stdout=own, stderr=own, start_new_session=True
+    ) as process:
+        os.close(own)
+        try:
+            until(terminal, rb"\$ ")
+            os.write(terminal, f"{PYTHON} -VV; id -un; echo ended=$?\r".encode())
+            shown = until(terminal, rb"ended=0\r")
+            assert b"Python 3.13" in shown
+            assert b"cslr" in shown
+            os.write(terminal, b"exit 0\r")
+            until(terminal, None)
+        finally:
+            os.close(terminal)
+            process.terminate()
+    assert process.returncode == 0
