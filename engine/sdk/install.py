@@ -8,7 +8,6 @@ Where REQUIREMENTS is the lock that this image was made with, everything comes f
 network. What Dagger's own runtime would do otherwise than this one is refused, in one line.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -19,7 +18,7 @@ from typing import Any
 
 WHEELS = Path("/opt/wheels")
 INSTALLERS = Path("/opt/installers")
-LOCKED = Path("/opt/locked")  # there if the dependencies came from the image's wheels
+LOCK = "requirements/runtime.txt"  # of a module, where it has one
 SERIES = ".".join(map(str, sys.version_info[:2]))
 # Dagger's runtime would install from these.
 OTHER_LOCKS = ("uv.lock", "requirements.lock")
@@ -27,10 +26,8 @@ OTHER_LOCKS = ("uv.lock", "requirements.lock")
 
 def install_locked(requirements: Path) -> None:
     """Install what a lock lists, hashes required."""
-    own = WHEELS / requirements.name
-    same = own.exists() and own.read_bytes() == requirements.read_bytes()
-    LOCKED.write_text(json.dumps(same))
-    _pip("install", "--no-deps", "--require-hashes", "--requirement", str(requirements), *_wheels(same))
+    hashed = ["--no-deps", "--require-hashes", "--requirement", str(requirements)]
+    _pip("install", *hashed, *_wheels(requirements))
 
 
 def install_module(source: Path) -> None:
@@ -42,8 +39,7 @@ def install_module(source: Path) -> None:
     project = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))
     if problem := find_difference(project, {path.name: path for path in source.iterdir()}):
         sys.exit(f"the embedded engine cannot run this module as Dagger would: {problem}")
-    same = LOCKED.exists() and json.loads(LOCKED.read_text())
-    _pip("install", "--editable", "./sdk", "--editable", ".", *_wheels(same))
+    _pip("install", "--editable", "./sdk", "--editable", ".", *_wheels(source / LOCK))
     _pip("check")
     # A mounted folder keeps what is compiled here; otherwise each call compiles it again.
     client = re.escape(f"{source}/sdk/")  # compiled already
@@ -83,7 +79,10 @@ def generate_client(sdk: Path, schema: Path) -> None:
     subprocess.run([*compiling, str(sdk / "src")], check=True)
 
 
-def _wheels(same: bool) -> list[str]:
+def _wheels(requirements: Path) -> list[str]:
+    """Return the options that keep uv to the image's wheels, where they are those of a lock."""
+    own = WHEELS / requirements.name
+    same = requirements.exists() and own.exists() and own.read_bytes() == requirements.read_bytes()
     return ["--no-index", "--find-links", str(WHEELS), "--find-links", str(INSTALLERS)] if same else []
 
 

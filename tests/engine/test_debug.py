@@ -3,13 +3,9 @@
 import io
 import json
 import os
-import pty
-import re
-import select
 import shutil
 import subprocess
 import tarfile
-import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,10 +16,10 @@ from tests.engine.conftest import ROOT, World, succeed
 from tests.engine.test_matrix import PROMISES
 from tests.engine.test_small_stack import quoted
 from tests.world import world
+from tests.world.terminal import in_terminal, until
 
 AGAIN = "sh /run/cslr-images/failed.sh"
 CPU = ("--cuda=cpu", "--python=3.13")
-PATIENCE = 1800  # seconds; on a busy machine, with nothing cached, the stages before take many minutes
 
 
 @pytest.fixture(scope="module")
@@ -99,35 +95,8 @@ def opened(layer: IO[bytes]) -> tarfile.TarFile:
 
 def test_in_a_terminal_it_says_what_to_type(small: World, wrong_pin: Path) -> None:
     words = [str(ROOT / "daggerw"), "debug", *small.words(matrix=wrong_pin)[1:], "--", *CPU, "--target=devel"]
-    terminal, own = pty.openpty()
-    with subprocess.Popen(
-        words, cwd=ROOT, stdin=own, stdout=own, stderr=own, start_new_session=True
-    ) as process:
-        os.close(own)
-        try:
-            shown = until(terminal, rb"again, type:\s+sh /run/cslr-images/failed.sh\s.*# ")
-            assert b"cpu-py3.13-devel, torch: a step ended with exit status 1: sh /run/" in shown
-            os.write(terminal, f"{AGAIN}; echo ended=$?\r".encode())
-            until(terminal, rb"torchaudio==9\.9\.9.*ended=1\r")
-            os.write(terminal, b"exit 0\r")
-            until(terminal, None)
-        finally:
-            os.close(terminal)
-            process.terminate()
-    assert process.returncode == 0
-
-
-def until(terminal: int, pattern: bytes | None) -> bytes:
-    """Read what a terminal shows until there is what the pattern says; without one, to its end."""
-    shown, deadline = b"", time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if select.select([terminal], [], [], 0.5)[0]:
-            try:
-                shown += os.read(terminal, 65_536)
-            except OSError:  # its other end is closed
-                if pattern is None:
-                    return shown
-                break
-        if pattern and re.search(pattern, shown, re.DOTALL):
-            return shown
-    raise TimeoutError(f"{pattern!r} was not shown, but {shown[-2000:]!r}")
+    with in_terminal(words, ROOT) as terminal:
+        shown = until(terminal, rb"again, type:\s+sh /run/cslr-images/failed.sh\s.*# ")
+        assert b"cpu-py3.13-devel, torch: a step ended with exit status 1: sh /run/" in shown
+        os.write(terminal, f"{AGAIN}; echo ended=$?\r".encode())
+        until(terminal, rb"torchaudio==9\.9\.9.*ended=1\r")

@@ -5,9 +5,7 @@ What it returns goes through the client's run-time checks, as an id where it is 
 
 import inspect
 import os
-import pty
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +15,10 @@ import pytest
 from dagger.client.base import Type
 
 from tests.engine.conftest import ROOT, World, answer_of, succeed
-from tests.engine.test_debug import until
 from tests.engine.test_matrix import PROMISES
 from tests.world import dialect, world
 from tests.world.proxy import webhook
+from tests.world.terminal import in_terminal, until
 
 PAIR = ("--cuda=13.1.1", "--python=3.14")
 CPU = ("--cuda=cpu", "--python=3.13")
@@ -204,20 +202,9 @@ def test_a_bundle_is_taken_as_it_was_exported(scene: Scene) -> None:
 
 def test_an_image_opens_in_a_terminal(scene: Scene) -> None:
     words = [str(ROOT / "daggerw"), *scene.stand.words(), "build", *CELL, "terminal", "--cmd=sh"]
-    terminal, own = pty.openpty()
-    with subprocess.Popen(
-        words, cwd=ROOT, stdin=own, stdout=own, stderr=own, start_new_session=True
-    ) as process:
-        os.close(own)
-        try:
-            until(terminal, rb"\$ ")
-            os.write(terminal, f"{PYTHON} -VV; id -un; echo ended=$?\r".encode())
-            shown = until(terminal, rb"ended=0\r")
-            assert b"Python 3.13" in shown
-            assert b"cslr" in shown
-            os.write(terminal, b"exit 0\r")
-            until(terminal, None)
-        finally:
-            os.close(terminal)
-            process.terminate()
-    assert process.returncode == 0
+    with in_terminal(words, ROOT) as terminal:
+        until(terminal, rb"\$ ")
+        os.write(terminal, f"{PYTHON} -VV; id -un; echo ended=$?\r".encode())
+        shown = until(terminal, rb"ended=0\r")
+        assert b"Python 3.13" in shown
+        assert b"cslr" in shown

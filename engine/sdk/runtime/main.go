@@ -90,7 +90,6 @@ func (s *PythonSdk) install(ctx context.Context, modSource *dagger.ModuleSource,
 // withClient adds the client for the engine's schema to a module's source.
 func (s *PythonSdk) withClient(context *dagger.Directory, subpath string, introspectionJson *dagger.File) *dagger.Directory {
 	client := s.base().
-		// The generator is written with a package that the client brings.
 		WithMountedDirectory("/sdk", s.Root.Directory("opt/sdk")).
 		WithMountedFile("/schema.json", introspectionJson).
 		WithExec([]string{python, installer, "client", "/sdk", "/schema.json"}).
