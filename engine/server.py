@@ -19,11 +19,17 @@ from engine.setup import Parts
 from engine.talk import TroubleError, say
 
 START_SECONDS = 120
+ANSWER_SECONDS = 30
 # The engine itself may take five minutes to write everything down.
 STOP_SECONDS = 330
 LOG_BYTES = 20_000_000
 KEPT_FREE = 15_000_000_000
 CONNECTED = "03"  # SS_CONNECTED in the kernel's linux/net.h
+EXITING = 0x4  # PF_EXITING in the kernel's linux/sched.h
+KILLED = 1 << (signal.SIGKILL - 1)
+# What a client of HTTP/2 sends first (RFC 9113, 3.4): the preface and an empty SETTINGS frame; a server answers with
+# its own. An engine that is being killed still takes connections, but answers none.
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 BASE_IMAGE = "library/debian:bookworm-slim"
 
 
@@ -41,6 +47,17 @@ class Process:
     @property
     def alive(self) -> bool:
         return self.started != "" and _start_time(self.pid) == self.started
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was killed, or has begun to exit: the first process of a PID namespace ends after all others."""
+        try:
+            flags = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[6])
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return True
+        pending = (line.split()[1] for line in status.splitlines() if line.startswith(("SigPnd:", "ShdPnd:")))
+        return bool(flags & EXITING) or any(int(signals, 16) & KILLED for signals in pending)
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,13 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        return self.init.alive and _accepts(self.socket)
+        """Whether it can be given a call; a busy engine is waited for, and never taken for a dead one."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while self.init.alive and not self.init.ending and _accepts(self.socket):
+            if _answers(self.socket) or time.monotonic() > deadline:
+                return True
+            time.sleep(0.05)
+        return False
 
 
 def running(places: Places) -> Engine | None:
@@ -247,6 +270,17 @@ def _accepts(address: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def _answers(address: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(address)
+            probe.sendall(HELLO)
+            return probe.recv(1) != b""
+        except OSError:
+            return False
 
 
 def _rotate(log: Path) -> None:

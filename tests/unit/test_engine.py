@@ -5,7 +5,9 @@ import os
 import re
 import socket
 import subprocess
+import threading
 from collections import namedtuple
+from collections.abc import Iterator
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
@@ -96,6 +98,62 @@ def test_connections_to_a_socket_are_counted(listening: tuple[socket.socket, str
             assert server.clients(table.read_text(), address) == 1
             assert server.clients(table.read_text(), address + "x") == 0
         assert server.clients(table.read_text(), address) == 0
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that stands for the engine's first one."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process
+        process.kill()
+
+
+def engine_of(process: subprocess.Popen[bytes], address: str) -> server.Engine:
+    init = server.Process.find(process.pid)
+    return server.Engine("", "", address, "", "", holder=init, init=init)
+
+
+def test_a_killed_process_is_ending_before_it_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
+    process = server.Process.find(sleeper.pid)
+    assert not process.ending
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # it stays in the table of processes
+    assert process.ending
+
+
+def test_an_engine_that_takes_connections_and_ends_without_an_answer_is_not_used(
+    listening: tuple[socket.socket, str], sleeper: subprocess.Popen[bytes]
+) -> None:
+    # Seen: an engine was killed, its socket still took connections, and dagger's client tried it for ten minutes.
+    listener, address = listening
+    killer = threading.Timer(0.3, sleeper.kill)
+    with listener:
+        killer.start()
+        assert not engine_of(sleeper, address).alive
+    killer.join()
+
+
+def test_an_engine_that_answers_is_used_and_one_without_a_listener_is_not(
+    listening: tuple[socket.socket, str], sleeper: subprocess.Popen[bytes]
+) -> None:
+    listener, address = listening
+    heard = []
+
+    def answer() -> None:
+        for _ in range(2):  # one connection to see that it listens, one to see that it answers
+            accepted, _address = listener.accept()
+            with accepted:
+                heard.append(accepted.recv(100))
+                if heard[-1]:
+                    accepted.sendall(b"\0")
+
+    answering = threading.Thread(target=answer, daemon=True)
+    answering.start()
+    with listener:
+        assert engine_of(sleeper, address).alive
+        answering.join(timeout=10)
+    assert heard == [b"", server.HELLO]
+    assert not engine_of(sleeper, address).alive
 
 
 # The fields of os.statvfs_result that are asked for.
