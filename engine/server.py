@@ -52,7 +52,7 @@ class Process:
     def ending(self) -> bool:
         """Whether it was killed, or has begun to exit: the first process of a PID namespace ends after all others."""
         try:
-            flags = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[6])
+            flags = int(_stat(self.pid)[6])
             status = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
             return True
@@ -254,11 +254,16 @@ def _end(engine: Engine) -> None:
 def _start_time(pid: int) -> str:
     """The process's start in ticks since boot, with the boot's own mark; nothing for one that has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = _stat(pid)
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
     return "" if fields[0] == "Z" else f"{boot}:{fields[19]}"
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of a process's state, from the third on: the name before them may hold anything."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _accepts(address: str) -> bool:

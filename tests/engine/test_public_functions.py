@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import dagger
 import pytest
@@ -153,20 +152,15 @@ def scene(small: World, registry: int, tmp_path_factory: pytest.TempPathFactory)
         yield Scene(stand, small, {**files, **hook})
 
 
-def described() -> dict[str, Any]:
-    """Return the functions of the module as the engine has them; the constructor has no name."""
-    return dialect.described()
-
-
 def test_every_function_is_called() -> None:
-    assert set(CALLS) == {name for name in described() if name}
+    assert set(CALLS) == {name for name in dialect.described() if name}, "the constructor has no name"
 
 
 def test_every_option_that_is_an_object_is_given(scene: Scene) -> None:
     kinds = [name for name, one in vars(dagger).items() if inspect.isclass(one) and issubclass(one, Type)]
     objects = {
         option.replace("_", "-")
-        for function in described().values()
+        for function in dialect.described().values()
         for option, (kind, _, _) in function["takes"].items()
         if any(re.search(rf"\b{name}\b", kind) for name in kinds)
     }

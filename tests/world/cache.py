@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,28 +22,34 @@ GO = {"GOFLAGS": "-mod=readonly", "GOWORK": "off", "GOTOOLCHAIN": "local", "CGO_
 
 def actionlint() -> Path:
     """Return the linter of GitHub's workflows, built once from the Go module proxy as `tests/tools` pins it."""
+
+    def build(program: Path) -> None:
+        command = ["go", "build", "-trimpath", "-buildvcs=false", f"-o={program}", ACTIONLINT]
+        subprocess.run(command, cwd=TOOLS, env={**os.environ, **GO}, check=True)
+
     texts = b"".join((TOOLS / name).read_bytes() for name in ("go.mod", "go.sum"))
-    program = CACHE / f"actionlint-{hashlib.sha256(texts).hexdigest()[:16]}"
-    if not program.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=CACHE) as name:
-            made = Path(name) / "actionlint"
-            command = ["go", "build", "-trimpath", "-buildvcs=false", f"-o={made}", ACTIONLINT]
-            subprocess.run(command, cwd=TOOLS, env={**os.environ, **GO}, check=True)
-            made.replace(program)
-    return program
+    return make_once("actionlint", texts, build)
 
 
 def newest_client() -> Path:
     """Return the folder that has the newest client of Dagger, installed once as `requirements/newest.txt` pins it."""
-    folder = CACHE / f"newest-{hashlib.sha256(NEWEST.read_bytes()).hexdigest()[:16]}"
-    if not folder.exists():
+
+    def install(folder: Path) -> None:
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+        command = [sys.executable, "-m", "pip", "install", *options]
+        subprocess.run([*command, f"--target={folder}", f"--requirement={NEWEST}"], check=True)
+
+    return make_once("newest", NEWEST.read_bytes(), install)
+
+
+def make_once(name: str, pins: bytes, make: Callable[[Path], None]) -> Path:
+    """Return the file or folder of a name that is made of what is pinned; it appears when it is whole."""
+    target = CACHE / f"{name}-{hashlib.sha256(pins).hexdigest()[:16]}"
+    if not target.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=CACHE) as name:
-            made = Path(name) / "client"
-            options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-            command = [sys.executable, "-m", "pip", "install", *options]
-            subprocess.run([*command, f"--target={made}", f"--requirement={NEWEST}"], check=True)
+        with TemporaryDirectory(dir=CACHE) as folder:
+            made = Path(folder) / "made"
+            make(made)
             with suppress(OSError):  # somebody else was quicker
-                made.rename(folder)
-    return folder
+                made.rename(target)
+    return target
