@@ -3,24 +3,25 @@
 import dagger
 from dagger import dag, object_type
 
-from ci import args, verify
-from ci.collect import collected
-from ci.debug import opened
-from ci.dialect import check
-from ci.dockerfile import dockerfile
-from ci.edge import Desk, open_desk, reported, selected
-from ci.errors import UserError
-from ci.generate import generated
-from ci.lint import lint_locks, lint_matrix
-from ci.public import public
-from ci.publish import open_publisher
-from ci.reference import REFERENCE, reference
-from ci.run import Choices, Run, Webhook, build_and_tell, planned, publish_one, report_of, written
-from ci.size import sized
+from ci import args
+from ci.bundle.collect import collected
+from ci.config.variants import told
+from ci.generate.dockerfile import dockerfile
+from ci.generate.files import generated
+from ci.generate.reference import REFERENCE, reference
+from ci.inspection import verify
+from ci.inspection.debug import opened
+from ci.inspection.size_report import sized
+from ci.plan.lint import lint_locks, lint_matrix
+from ci.sdk.compat import check
+from ci.sdk.functions import public
+from ci.session.session import Session, open_session, reported, selected
 from ci.stages import runtime, strip
-from ci.stages.compose import Build
+from ci.stages.builder import ImageBuilder
 from ci.stages.files import folder
-from ci.variants import told
+from ci.sweep.publish import open_publisher
+from ci.sweep.run import Run, SweepOptions, Webhook, build_and_tell, planned, publish_one, report_of, written
+from ci.util.errors import UserError
 
 # Every function that plans may read index pages, and stands on base images and packages that change upstream:
 # its result is kept for a session. The layers below it have caches of their own. Each ends with `sync`, so that
@@ -318,7 +319,9 @@ class CslrImages:
         """
         desk = await self._desk()
         cells = await desk.changed(selected(desk, cuda, python, target, phase, only), changed_since)
-        choices = Choices(limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verified=not no_verify)
+        choices = SweepOptions(
+            limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verified=not no_verify
+        )
         publisher = await open_publisher(
             name=desk.matrix.image.name,
             repositories=repositories or (),
@@ -480,7 +483,7 @@ class CslrImages:
 
         Example: `latest --format json`.
         """
-        from ci.versions import told_latest  # not at the top: what only these two functions load
+        from ci.updates.resolve import told_latest  # not at the top: what only these two functions load
 
         return await told_latest(await self._desk(), format)
 
@@ -492,12 +495,12 @@ class CslrImages:
 
         Example: `bump --to ray=2.60.0 --format toml -o ci/matrix.toml`.
         """
-        from ci.versions import told_bump
+        from ci.updates.resolve import told_bump
 
         return await told_bump(await self._desk(), to or (), format)
 
-    async def _desk(self, *, for_files: bool = False) -> Desk:
-        return await open_desk(
+    async def _desk(self, *, for_files: bool = False) -> Session:
+        return await open_session(
             sources=None if for_files else self.sources,
             mirrors=self.mirrors,
             mirror_service=self.mirror_service,
@@ -509,6 +512,6 @@ class CslrImages:
             bundle=None if for_files else self.from_bundle,
         )
 
-    async def _build(self, cuda: str, python: str, target: str) -> Build:
+    async def _build(self, cuda: str, python: str, target: str) -> ImageBuilder:
         desk = await self._desk()
-        return Build(await desk.plan(desk.matrix.cell(cuda, python, target)), desk.site)
+        return ImageBuilder(await desk.plan(desk.matrix.cell(cuda, python, target)), desk.site)

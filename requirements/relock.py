@@ -12,9 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ci import requirements  # noqa: E402
-from ci.matrix import Matrix, Pair, default_matrix  # noqa: E402
-from ci.sources import read_sources  # noqa: E402
+from ci.config.matrix import Matrix, Pair, default_matrix  # noqa: E402
+from ci.config.sources import read_sources  # noqa: E402
+from ci.plan import requirements  # noqa: E402
 
 LOCKS = ROOT / "ci" / "locks"
 PLATFORM = (

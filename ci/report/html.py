@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
-from ci.report import plots, series
-from ci.report.document import contents
+from ci.history.failures import POLICIES
+from ci.report import charts as series
+from ci.report import svg as plots
+from ci.report.json_report import contents
 from ci.report.markup import Markup, element, joined, raw
-from ci.report.rows import GLYPHS, MEANINGS, STATUSES, Report, Row, told
-from ci.report.units import counted, human_size, human_time, moment
-from ci.triage import POLICIES
+from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row, told
+from ci.util.units import counted, human_size, human_time, moment
 
 _HEAD = ("cell", "status", "last build", "size", "compressed", "time", "tries", "notes")
 _SORTED = {"size", "compressed", "time", "tries"}

@@ -3,8 +3,8 @@
 import re
 from xml.etree import ElementTree as ET
 
-from ci.report.rows import Report, Row, told
-from ci.triage import POLICIES
+from ci.history.failures import POLICIES
+from ci.report.model import Report, Row, told
 
 # All that XML 1.0 allows (its production 2, Char); a number entity would not make the others legal.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -2,9 +2,9 @@
 
 import re
 
-from ci.errors import UserError, one_line
-from ci.report.rows import GLYPHS, MEANINGS, STATUSES, Report, Row
-from ci.report.units import human_size, human_time, moment
+from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row
+from ci.util.errors import UserError, one_line
+from ci.util.units import human_size, human_time, moment
 
 BEGIN = "<!-- cslr-images:begin -->"
 END = "<!-- cslr-images:end -->"

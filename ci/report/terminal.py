@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ci.errors import one_line
-from ci.records import Status
-from ci.report.rows import GLYPHS, Report, Row, told
-from ci.report.units import human_size, human_time
-from ci.triage import POLICIES
+from ci.history.failures import POLICIES
+from ci.history.records import Status
+from ci.report.model import GLYPHS, Report, Row, told
+from ci.util.errors import one_line
+from ci.util.units import human_size, human_time
 
 WIDTH = 120
 _TRIES = 7  # columns that the number of tries needs

@@ -2,10 +2,10 @@
 
 import dagger
 
-from ci.specs import Account
-from ci.stages.site import Site
+from ci.plan.specs import Account
+from ci.stages.context import BuildContext
 
 
-def add(site: Site, container: dagger.Container, account: Account) -> dagger.Container:
+def add(site: BuildContext, container: dagger.Container, account: Account) -> dagger.Container:
     """Add the user and its working folder."""
     return site.run_program(container, "add_user.sh", (account.user, str(account.uid), account.workdir))

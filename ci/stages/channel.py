@@ -3,18 +3,18 @@
 import dagger
 from dagger import dag
 
-from ci.bundle import CONDA
-from ci.commands import CHANNEL, CHANNEL_DEBS, REFRESH, make_channel
-from ci.specs import ChannelSpec
-from ci.stages import apt
-from ci.stages.site import Site, with_program
-from ci.stages.supply import ROOT, Supply
+from ci.plan.commands import CHANNEL, CHANNEL_DEBS, REFRESH, make_channel
+from ci.plan.externals import CONDA
+from ci.plan.specs import ChannelSpec
+from ci.stages import system as apt
+from ci.stages.context import BuildContext, with_program
+from ci.stages.offline import ROOT, OfflineBundle
 from ci.stages.tools import with_tools
 
 _RECIPE = "/run/channel.json"
 
 
-def build(site: Site, spec: ChannelSpec) -> dagger.Directory:
+def build(site: BuildContext, spec: ChannelSpec) -> dagger.Directory:
     """Download what the recipe names, check it, and build the channel's folder."""
     container = apt.on(spec.image, site, CHANNEL_DEBS)
     container = with_program(with_tools(container, site, spec.tools), "make_channel.py")
@@ -25,7 +25,7 @@ def build(site: Site, spec: ChannelSpec) -> dagger.Directory:
     return container.directory(CHANNEL)
 
 
-def laid(site: Site, supply: Supply, image: str) -> dagger.Directory:
+def laid(site: BuildContext, supply: OfflineBundle, image: str) -> dagger.Directory:
     """Lay down the channel that a bundle has, as files of its own."""
     need = site.needs[CONDA]
     container = supply.with_part(site.image(image), need)

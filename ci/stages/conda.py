@@ -2,15 +2,15 @@
 
 import dagger
 
-from ci.caches import Cache
-from ci.commands import CHANNEL, create_env
-from ci.specs import CondaSpec
-from ci.stages.caches import with_cache, without_cache
-from ci.stages.site import Site, with_program, without_program
+from ci.plan.caches import Cache
+from ci.plan.commands import CHANNEL, create_env
+from ci.plan.specs import CondaSpec
+from ci.stages.cache_volumes import with_cache, without_cache
+from ci.stages.context import BuildContext, with_program, without_program
 
 
 def build(
-    site: Site, spec: CondaSpec, base: dagger.Container, local: dagger.Directory | None
+    site: BuildContext, spec: CondaSpec, base: dagger.Container, local: dagger.Directory | None
 ) -> dagger.Container:
     """Create the environment in the devel base."""
     container = with_channel(with_cache(site.mirrored(base), Cache.CONDA), local)

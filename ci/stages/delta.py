@@ -2,7 +2,7 @@
 
 import dagger
 
-from ci.specs import PREFIX
+from ci.plan.specs import PREFIX
 
 
 def added(below: dagger.Container, above: dagger.Container) -> dagger.Directory:

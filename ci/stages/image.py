@@ -2,7 +2,7 @@
 
 import dagger
 
-from ci.specs import ImageSpec
+from ci.plan.specs import ImageSpec
 
 
 def configure(container: dagger.Container, spec: ImageSpec) -> dagger.Container:

@@ -3,18 +3,18 @@
 import dagger
 from dagger import dag
 
-from ci.bundle import PACKAGES
-from ci.caches import Cache
-from ci.commands import install_packages
-from ci.specs import InstallSpec
-from ci.stages.caches import with_cache, without_cache
-from ci.stages.site import Site, with_program, without_program
+from ci.plan.caches import Cache
+from ci.plan.commands import install_packages
+from ci.plan.externals import PACKAGES
+from ci.plan.specs import InstallSpec
+from ci.stages.cache_volumes import with_cache, without_cache
+from ci.stages.context import BuildContext, with_program, without_program
 
 _LOCK = "/run/requirements.txt"
 _PROGRAM = "install_packages.sh"
 
 
-def install(container: dagger.Container, site: Site, spec: InstallSpec) -> dagger.Container:
+def install(container: dagger.Container, site: BuildContext, spec: InstallSpec) -> dagger.Container:
     """Install what a spec asks for."""
     if site.supply:  # it has what the other index gave, too
         spec = spec.model_copy(update={"extra_index": None})

@@ -3,11 +3,11 @@
 import dagger
 from dagger import dag
 
-from ci.commands import CHANNEL_DEBS, REFRESH, fetch_interpreter, make_interpreter
-from ci.specs import InterpreterSpec
-from ci.stages import apt
+from ci.plan.commands import CHANNEL_DEBS, REFRESH, fetch_interpreter, make_interpreter
+from ci.plan.specs import InterpreterSpec
+from ci.stages import system as apt
+from ci.stages.context import BuildContext, with_program, without_program
 from ci.stages.install import install
-from ci.stages.site import Site, with_program, without_program
 from ci.stages.tools import with_tools
 
 _OUT = "/opt/interpreter"
@@ -15,7 +15,7 @@ _RECIPE = "/run/interpreter.json"
 _PROGRAM, _BESIDE = "make_interpreter.py", "make_channel.py"
 
 
-def build(site: Site, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
+def build(site: BuildContext, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
     """Lay the interpreter down in the devel base."""
     if spec.recipe is None:
         container = _fetched(site, spec, base)
@@ -24,13 +24,13 @@ def build(site: Site, spec: InterpreterSpec, base: dagger.Container) -> dagger.C
     return install(container, site, spec.pip)
 
 
-def _fetched(site: Site, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
+def _fetched(site: BuildContext, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
     container = with_program(with_program(site.mirrored(base), _PROGRAM), _BESIDE)
     container = site.run(container, fetch_interpreter(spec))
     return site.offline(without_program(without_program(container, _PROGRAM), _BESIDE))
 
 
-def _made(site: Site, spec: InterpreterSpec, text: str) -> dagger.Directory:
+def _made(site: BuildContext, spec: InterpreterSpec, text: str) -> dagger.Directory:
     container = with_tools(apt.on(spec.image, site, CHANNEL_DEBS), site, spec.tools)
     container = with_program(with_program(container, _PROGRAM), _BESIDE)
     recipe = dag.directory().with_new_file("interpreter.json", text).file("interpreter.json")

@@ -2,39 +2,39 @@
 
 import dagger
 
-from ci.caches import Cache
-from ci.commands import copy_env, fill_cache, pack_env
-from ci.specs import PREFIX, CondaSpec
-from ci.stages.caches import with_cache
+from ci.plan.caches import Cache
+from ci.plan.commands import copy_env, fill_cache, pack_env
+from ci.plan.specs import PREFIX, CondaSpec
+from ci.stages.cache_volumes import with_cache
 from ci.stages.conda import with_channel
-from ci.stages.site import Site, with_program
+from ci.stages.context import BuildContext, with_program
 
 _TREE = "/opt/packed"
 _ARCHIVE = "/opt/environment.tar.zst"
 
 
 def tree(
-    site: Site, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
+    site: BuildContext, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
 ) -> dagger.Directory:
     """Export the environment for its own prefix: a layer as it is, with no conda-unpack to run."""
     container = _packer(site, spec, env, local)
     return site.run(container, pack_env("--dest-prefix", PREFIX, "--to-dir", _TREE)).directory(_TREE)
 
 
-def plain(site: Site, env: dagger.Container) -> dagger.Directory:
+def plain(site: BuildContext, env: dagger.Container) -> dagger.Directory:
     """Copy an environment that no conda made: it lies at its own prefix already."""
     return site.run(with_program(env, "copy_env.py"), copy_env(_TREE)).directory(_TREE)
 
 
 def archive(
-    site: Site, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
+    site: BuildContext, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
 ) -> dagger.File:
     """Export the environment as a tarball that is unpacked anywhere and ends with `conda-unpack`."""
     return site.run(_packer(site, spec, env, local), pack_env("--archive", _ARCHIVE)).file(_ARCHIVE)
 
 
 def _packer(
-    site: Site, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
+    site: BuildContext, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
 ) -> dagger.Container:
     # conda-pack takes files with a prefix in them from the package cache. The cache volume may have been emptied
     # since the environment was made, so it is filled again in the same container.

@@ -3,16 +3,16 @@
 import dagger
 from dagger import dag
 
-from ci.specs import PREFIX, PygSpec
+from ci.plan.specs import PREFIX, PygSpec
+from ci.stages.context import BuildContext
 from ci.stages.install import install
-from ci.stages.site import Site
 
 _COMPILED = "/run/wheels"
 _FETCHED = "/run/fetched"
 
 
 def build(
-    site: Site, spec: PygSpec, torch: dagger.Container, compiled: dagger.Directory | None
+    site: BuildContext, spec: PygSpec, torch: dagger.Container, compiled: dagger.Directory | None
 ) -> dagger.Container:
     """Install torch-geometric, then each extension from where the plan says."""
     container = install(torch, site, spec.install)
@@ -27,7 +27,7 @@ def build(
 
 
 def _with_wheels(
-    site: Site, container: dagger.Container, path: str, wheels: dagger.Directory
+    site: BuildContext, container: dagger.Container, path: str, wheels: dagger.Directory
 ) -> dagger.Container:
     mounted = container.with_mounted_directory(path, wheels)
     return site.run_program(mounted, "install_wheels.sh", (PREFIX, path)).without_mount(path)

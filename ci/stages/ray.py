@@ -3,20 +3,20 @@
 import dagger
 from dagger import dag
 
-from ci.caches import Cache
-from ci.commands import BAZELISK, RAY_DEBS
-from ci.specs import PREFIX, RaySpec
-from ci.stages import apt
-from ci.stages.caches import with_cache
+from ci.plan.caches import Cache
+from ci.plan.commands import BAZELISK, RAY_DEBS
+from ci.plan.specs import PREFIX, RaySpec
+from ci.stages import system as apt
+from ci.stages.cache_volumes import with_cache
+from ci.stages.context import BuildContext, with_program
 from ci.stages.install import install
-from ci.stages.site import Site, with_program
 
 _SOURCE = "/usr/src/ray"
 _WHEEL = "/run/ray"
 _OUT = "/opt/ray-wheel"
 
 
-def build(site: Site, spec: RaySpec, below: dagger.Container) -> dagger.Container:
+def build(site: BuildContext, spec: RaySpec, below: dagger.Container) -> dagger.Container:
     """Install Ray with its extras."""
     if spec.mode == "stable":
         return install(below, site, spec.install)
@@ -31,7 +31,7 @@ def build(site: Site, spec: RaySpec, below: dagger.Container) -> dagger.Containe
     return install(mounted.without_mount(_WHEEL), site, spec.install)
 
 
-def _from_source(site: Site, spec: RaySpec, below: dagger.Container) -> dagger.Directory:
+def _from_source(site: BuildContext, spec: RaySpec, below: dagger.Container) -> dagger.Directory:
     source = dag.git(spec.repository or "").tag(spec.ref or "").tree()
     container = apt.install(below, site, RAY_DEBS, "ray-source")
     container = with_cache(site.online(container), Cache.BAZEL).with_mounted_directory(_SOURCE, source)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import dagger
 
-from ci.specs import CUDA_HOME, PREFIX, RuntimeBaseSpec
-from ci.stages import account, apt
-from ci.stages.site import Site
+from ci.plan.specs import CUDA_HOME, PREFIX, RuntimeBaseSpec
+from ci.stages import account
+from ci.stages import system as apt
+from ci.stages.context import BuildContext
 
 
-def base(site: Site, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
+def base(site: BuildContext, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
     """Compose the runtime base; the CUDA libraries come with torch's wheels, so it has none of its own."""
     container = apt.on(spec.image, site, spec.apt)
     container = account.add(site, container, spec.account)

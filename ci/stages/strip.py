@@ -2,12 +2,12 @@
 
 import dagger
 
-from ci.specs import PREFIX, PackSpec
+from ci.plan.specs import PREFIX, PackSpec
 from ci.stages import trim
-from ci.stages.site import Site
+from ci.stages.context import BuildContext
 
 
-def image(site: Site, tools: dagger.Container, container: dagger.Container) -> dagger.Container:
+def image(site: BuildContext, tools: dagger.Container, container: dagger.Container) -> dagger.Container:
     """Strip the environment of an image that keeps it at the prefix; `tools` has binutils."""
     spec = PackSpec(prefix=PREFIX, conda=False, site="", libraries=None, trims=(), strip="unneeded")
     return container.with_directory(PREFIX, trim.build(site, tools, spec, container.directory(PREFIX)))

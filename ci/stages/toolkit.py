@@ -3,11 +3,11 @@
 import dagger
 from dagger import dag
 
-from ci.bundle import COMPILER, PACKAGES
-from ci.commands import REFRESH, TOOLKIT_DEBS, make_toolkit
-from ci.specs import ToolkitSpec
-from ci.stages import apt
-from ci.stages.site import Site, with_program
+from ci.plan.commands import REFRESH, TOOLKIT_DEBS, make_toolkit
+from ci.plan.externals import COMPILER, PACKAGES
+from ci.plan.specs import ToolkitSpec
+from ci.stages import system as apt
+from ci.stages.context import BuildContext, with_program
 from ci.stages.tools import with_tools
 
 _LOCK = "/run/toolkit.txt"
@@ -15,7 +15,7 @@ _OUT = "/opt/toolkit"
 _DEB = "/run/compiler.deb"
 
 
-def build(site: Site, spec: ToolkitSpec) -> dagger.Directory:
+def build(site: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
     """Make the toolkit's tree, the same for devel and runtime images."""
     container = apt.on(spec.image, site, TOOLKIT_DEBS)
     container = site.online(with_program(with_tools(container, site, spec.tools), "cuda_home.py"), PACKAGES)

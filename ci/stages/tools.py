@@ -3,12 +3,12 @@
 import dagger
 from dagger import dag
 
-from ci.bundle import TOOLS as NEED
-from ci.commands import TOOLS
-from ci.stages.site import Site
+from ci.plan.commands import TOOLS
+from ci.plan.externals import TOOLS as NEED
+from ci.stages.context import BuildContext
 
 
-def with_tools(container: dagger.Container, site: Site, requirements: str) -> dagger.Container:
+def with_tools(container: dagger.Container, site: BuildContext, requirements: str) -> dagger.Container:
     """Install py-rattler, conda-pack and uv from their lock, apart from any environment."""
     lock = dag.directory().with_new_file("tools.txt", requirements).file("tools.txt")
     container = site.online(container, NEED).with_mounted_file("/run/tools.txt", lock)

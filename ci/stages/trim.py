@@ -3,15 +3,17 @@
 import dagger
 from dagger import dag
 
-from ci.commands import strip_libs, trim_env, trim_rules
-from ci.specs import PackSpec
-from ci.stages.site import Site, with_program
+from ci.plan.commands import strip_libs, trim_env, trim_rules
+from ci.plan.specs import PackSpec
+from ci.stages.context import BuildContext, with_program
 
 _ROOT = "/opt/trimmed"
 _RULES = "/run/rules.json"
 
 
-def build(site: Site, tools: dagger.Container, spec: PackSpec, tree: dagger.Directory) -> dagger.Directory:
+def build(
+    site: BuildContext, tools: dagger.Container, spec: PackSpec, tree: dagger.Directory
+) -> dagger.Directory:
     """Trim a tree of the environment; `tools` has binutils and the Python of the tools."""
     container = tools.with_directory(_ROOT, tree)
     if spec.trims:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ci.report.html import html
-from tests.unit.histories import sample
+from tests.unit.sample_histories import sample
 
 LIGHT, DARK = 1, 0  # Chromium's preferredColorScheme
 WIDTHS = (360, 1600)  # pixels: a phone, a desk

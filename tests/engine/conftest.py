@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import servers, world
-from tests.world.cache import CACHE
+from tests.stand_ins import servers, world
+from tests.stand_ins.cache import CACHE
 
 ROOT = Path(__file__).resolve().parents[2]
 # The steps by which the SDK loads the module: shown while another client loads it too.

@@ -18,11 +18,11 @@ from ci.programs import bundle
 from tests.engine.conftest import ROOT, Answer, World, answer_of, dagger, succeed
 from tests.engine.test_matrix import PROMISES
 from tests.engine.test_small_stack import quoted
-from tests.world import world
-from tests.world.cache import CACHE
+from tests.stand_ins import world
+from tests.stand_ins.cache import CACHE
 
 CELL = ("--cuda=cpu", "--python=3.13", "--target=runtime")
-AIRGAP = ["unshare", "--net", "--mount", str(ROOT / "tests/world/airgap.sh")]
+AIRGAP = ["unshare", "--net", "--mount", str(ROOT / "tests/stand_ins/airgap.sh")]
 PYTHON = "/opt/env/bin/python"
 # The route of last resort, or any other but loopback's, would be a way out.
 LOOK = """

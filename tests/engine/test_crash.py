@@ -20,8 +20,8 @@ import pytest
 
 from tests.engine.conftest import ROOT, World
 from tests.engine.test_matrix import PROMISES
-from tests.world import world
-from tests.world.cache import CACHE
+from tests.stand_ins import world
+from tests.stand_ins.cache import CACHE
 
 CELLS = ("--cuda=cpu", "--target=runtime", "--disk-floor=1")
 CHANNEL_MADE = "linux-64/readline-"  # what make_channel.py prints of a channel that is made

@@ -15,8 +15,8 @@ import zstandard
 from tests.engine.conftest import ROOT, World, succeed
 from tests.engine.test_matrix import PROMISES
 from tests.engine.test_small_stack import quoted
-from tests.world import world
-from tests.world.terminal import in_terminal, until
+from tests.stand_ins import world
+from tests.stand_ins.terminal import in_terminal, until
 
 AGAIN = "sh /run/cslr-images/failed.sh"
 CPU = ("--cuda=cpu", "--python=3.13")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pytest
 
 from tests.engine.conftest import World, succeed
-from tests.world import images
-from tests.world.cache import CACHE
-from tests.world.dockerfile import write_context
+from tests.stand_ins import images
+from tests.stand_ins.cache import CACHE
+from tests.stand_ins.dockerfile import write_context
 
 PAIR = ("--cuda=cpu", "--python=3.13")
 TARGET = "marimo-runtime"
@@ -38,7 +38,7 @@ def both(small: World, registry: int, tmp_path_factory: pytest.TempPathFactory) 
     succeed(*small.words(), "build", *PAIR, f"--target={TARGET}", "publish", f"--address={composed}")
     context = tmp_path_factory.mktemp("context")
     file = write_context(context, "cpu-py3.13", *small.words(), "dockerfile", *PAIR)
-    program = (sys.executable, "-m", "tests.world.docker_build")
+    program = (sys.executable, "-m", "tests.stand_ins.docker_build")
     succeed("run", *program, str(context), file, TARGET, built, str(small.port))
     crane = next(CACHE.glob("parts/tools-*/crane"))
     return Both(images.read(crane, composed), images.read(crane, built))

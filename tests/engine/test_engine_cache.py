@@ -9,7 +9,7 @@ import pytest
 
 from engine import server
 from tests.engine.conftest import succeed
-from tests.world.cache import CACHE
+from tests.stand_ins.cache import CACHE
 
 COUNT = "entrySet { entryCount }"
 # What the engine does by itself after calls, at most once a minute.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ci.generate import RECORD
-from ci.records import read_history
+from ci.generate.files import RECORD
+from ci.history.records import read_history
 from tests.engine.conftest import ROOT, World, succeed
-from tests.unit.histories import DEVEL, RUNTIME, record
-from tests.world.steps import script
+from tests.stand_ins.steps import script
+from tests.unit.sample_histories import DEVEL, RUNTIME, record
 
 # What no step of CI reads.
 UNREAD = (".git", ".*_cache", "__pycache__", "tests", "dockerfiles", "docs", "records")

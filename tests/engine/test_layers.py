@@ -5,7 +5,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.engine.conftest import World, succeed
-from tests.world import world
+from tests.stand_ins import world
 
 PAIR = ("--cuda=cpu", "--python=3.13")
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.engine.conftest import ROOT, Answer, World, dagger, succeed
-from tests.world import world
+from tests.stand_ins import world
 
 # The stand-ins have no tensors, so their images promise only this.
 PROMISES = '[verify]\npromises = ["versions", "pip_check", "no_root_needed"]\n'

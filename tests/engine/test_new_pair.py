@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.engine.conftest import World, succeed
 from tests.engine.test_small_stack import look
-from tests.world import world
+from tests.stand_ins import world
 
 PAIR = ("--cuda=13.1.1", "--python=3.13")
 ROW = '[[pairs]]\ncuda = "13.1.1"\npython = "3.13"\nphases = { runtime = 2, devel = 6 }\n'

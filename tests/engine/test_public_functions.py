@@ -15,9 +15,9 @@ from dagger.client.base import Type
 
 from tests.engine.conftest import ROOT, World, answer_of, succeed
 from tests.engine.test_matrix import PROMISES
-from tests.world import dialect, world
-from tests.world.proxy import webhook
-from tests.world.terminal import in_terminal, until
+from tests.stand_ins import dialect, world
+from tests.stand_ins.proxy import webhook
+from tests.stand_ins.terminal import in_terminal, until
 
 PAIR = ("--cuda=13.1.1", "--python=3.14")
 CPU = ("--cuda=cpu", "--python=3.13")

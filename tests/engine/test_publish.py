@@ -14,8 +14,8 @@ import pytest
 
 from tests.engine.conftest import ROOT, Answer, World, dagger
 from tests.engine.test_matrix import POISONED, PROMISES
-from tests.world import servers, world
-from tests.world.proxy import Proxy, proxied, webhook
+from tests.stand_ins import servers, world
+from tests.stand_ins.proxy import Proxy, proxied, webhook
 
 CELL = ("--cuda=cpu", "--python=3.13", "--target=runtime")
 STAYS, MOVES = "runtime-cpu-py313-torch0.1.0", "runtime-cpu-py313"

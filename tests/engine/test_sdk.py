@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.conftest import ROOT, dagger, succeed
 
-PROBE = ROOT / "tests/world/probe"
+PROBE = ROOT / "tests/stand_ins/probe"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def replace(path: Path, old: str, new: str) -> None:
 def test_a_module_is_installed_editable_with_its_entry_point(facts: dict[str, Any]) -> None:
     assert facts["entry_points"] == ["probe:Probe"]
     # As Dagger does: the source is mounted at a path that no other source has.
-    assert re.fullmatch(r"/src/\w+:\w+/tests/world/probe/probe/__init__\.py", facts["module"])
+    assert re.fullmatch(r"/src/\w+:\w+/tests/stand_ins/probe/probe/__init__\.py", facts["module"])
     assert facts["command"] == ["/runtime"]
     assert facts["folder"] == "/scratch", "the engine's own choice"
     assert facts["user"] == 0

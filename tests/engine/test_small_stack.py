@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.engine.conftest import ROOT, World, dagger, succeed
-from tests.world import servers
+from tests.stand_ins import servers
 
 PAIR = ("--cuda=13.1.1", "--python=3.14")
 PYTHON = "/opt/env/bin/python"

@@ -11,7 +11,7 @@ import pytest
 
 from ci.programs.bundle import manifest_of
 from tests.engine.conftest import World, dagger, succeed
-from tests.world import world
+from tests.stand_ins import world
 
 OLD = ("--cuda=12.8.1", "--python=3.13")
 PYTHON = "/opt/env/bin/python"

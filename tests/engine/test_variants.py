@@ -9,7 +9,7 @@ import pytest
 from tests.engine.conftest import World, dagger, succeed
 from tests.engine.test_layers import layers
 from tests.engine.test_small_stack import LOOK, PAIR, PYTHON, quoted
-from tests.world import world
+from tests.stand_ins import world
 
 # What the stand-ins can promise, and a variant for each way to take out too much.
 VARIANTS = """

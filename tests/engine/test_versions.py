@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.engine.conftest import dagger, succeed
-from tests.world import world
-from tests.world.indexes import Indexes, indexes, project, repodata
+from tests.stand_ins import world
+from tests.stand_ins.indexes import Indexes, indexes, project, repodata
 
 MATRIX = world.HERE / "matrix.toml"
 

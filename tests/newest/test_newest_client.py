@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from dagger.client import gen
 
-from tests.world import dialect
-from tests.world.cache import NEWEST, newest_client
+from tests.stand_ins import dialect
+from tests.stand_ins.cache import NEWEST, newest_client
 
 ROOT = Path(__file__).resolve().parents[2]
 # Unit tests of what the module is to a client.
@@ -30,7 +30,7 @@ def newest() -> Path:
 @pytest.fixture(scope="session")
 def found(newest: Path) -> dict[str, Any]:
     """Ask the newest client what it has of all that is looked for."""
-    printed = under(newest, "tests.world.dialect")
+    printed = under(newest, "tests.stand_ins.dialect")
     found: dict[str, Any] = json.loads(printed.stdout)
     return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ci.programs import collect_packages
-from tests.world import packages, servers
+from tests.stand_ins import packages, servers
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ci.lock import read_lock
-from ci.matrix import default_matrix
+from ci.config.locks import read_lock
+from ci.config.matrix import default_matrix
 from tests.programs.conftest import PROGRAMS, Run
-from tests.world.servers import folder_over_http
+from tests.stand_ins.servers import folder_over_http
 
 PYTHON = "3.14"
 GITHUB = "https://github.com/astral-sh/python-build-standalone/releases/download"

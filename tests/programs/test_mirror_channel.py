@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ci.programs import mirror_channel
-from tests.world import servers
+from tests.stand_ins import servers
 
 CONTENT = {
     "linux-64/python-3.13.5-h1_0.conda": b"python",

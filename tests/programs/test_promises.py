@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.matrix import default_matrix
+from ci.config.matrix import default_matrix
 from tests.programs.conftest import cache_root, only_one
 
 PROMISES = Path(__file__).parents[2] / "ci/programs/promises"

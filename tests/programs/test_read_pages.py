@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.world.indexes import Indexes, indexes, project, repodata
+from tests.stand_ins.indexes import Indexes, indexes, project, repodata
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Read = Callable[..., list[dict[str, Any]]]

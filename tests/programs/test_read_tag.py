@@ -17,9 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from ci.history.failures import kind_of
 from ci.programs.read_tag import HUB, Registry, Reply, UnreadError, challenges, digest_of, is_loopback, split
-from ci.triage import kind_of
-from tests.world import servers
+from tests.stand_ins import servers
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Answer = Callable[["Ask"], bytes]

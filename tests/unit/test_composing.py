@@ -15,20 +15,20 @@ from dagger.client import _core
 from dagger.mod._converter import make_converter
 
 import ci
-from ci.answers import Ask
-from ci.bundle import image_need, plan_needs
-from ci.code import read_code
-from ci.dialect import FunctionError
-from ci.lock import read_lock
-from ci.matrix import default_matrix, default_text
-from ci.plan import make_plan
+from ci.config.locks import read_lock
+from ci.config.matrix import default_matrix, default_text
+from ci.config.sources import read_sources
+from ci.index.lookup import IndexQuery
+from ci.plan.code_digests import read_code
+from ci.plan.externals import image_need, plan_needs
+from ci.plan.inputs import PlanInputs
+from ci.plan.planner import plan_cell
 from ci.programs.bundle import Entry, Manifest
 from ci.report.markdown import BEGIN, END
-from ci.shop import Shop
-from ci.sources import read_sources
-from tests.unit.histories import record
-from tests.unit.shelf import Shelf
-from tests.world.stand_in_engine import StandInEngine, instead_of_an_engine
+from ci.sdk.compat import FunctionError
+from tests.stand_ins.stand_in_engine import StandInEngine, instead_of_an_engine
+from tests.unit.fake_indexes import Shelf
+from tests.unit.sample_histories import record
 
 MODULE: Any = ci.CslrImages
 MATRIX = default_matrix()
@@ -117,8 +117,8 @@ def bundle() -> str:
     """Return the id of a bundle that has all that a cell needs."""
     name = "registries"
     sources = read_sources(name)
-    shop = Shop(matrix=MATRIX, profile=name, sources=sources, lock=read_lock(), code=read_code())
-    needs = (image_need(sources.images.cpu), *plan_needs(make_plan(CELL, shop, {})))
+    shop = PlanInputs(matrix=MATRIX, profile=name, sources=sources, lock=read_lock(), code=read_code())
+    needs = (image_need(sources.images.cpu), *plan_needs(plan_cell(CELL, shop, {})))
     folders = tuple(dict.fromkeys(need.folder for need in needs))
     files = tuple(Entry(f"{folder}/file", "0" * 64, 1) for folder in folders)
     return ENGINE.directory({"bundle.json": Manifest(name, (CELL.id,), folders, files).text()})
@@ -212,7 +212,9 @@ async def test_a_tag_is_read_through_the_engine_where_the_registry_cannot_be_ask
 
 async def test_new_versions_are_found_in_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf()
-    monkeypatch.setattr(ENGINE, "indexes", lambda ask: shelf.answer(Ask.model_validate(ask)).model_dump())
+    monkeypatch.setattr(
+        ENGINE, "indexes", lambda ask: shelf.answer(IndexQuery.model_validate(ask)).model_dump()
+    )
     assert "ray" in await called("latest", {}, OPTIONS["own"])
     assert MATRIX.ray.version in await called(
         "bump", {"to": [f"ray={MATRIX.ray.version}"], "format": "toml"}, {}

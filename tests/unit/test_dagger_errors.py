@@ -11,9 +11,9 @@ from dagger._exceptions import QueryErrorValue
 from gql import gql
 
 import ci
-from ci.errors import error_message, without_traces
-from ci.public import failed_step
-from ci.worker import failure_of
+from ci.sdk.functions import failed_step
+from ci.sweep.executor import failure_of
+from ci.util.errors import error_message, without_traces
 
 TRACE = "[traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]"
 ERRORS = ("QueryError", "ExecError", "DaggerError", "ClientError", "TransportError")

@@ -249,7 +249,7 @@ def test_dagger_has_one_version_wherever_it_is_named() -> None:
         "dagger.json": f'"engineVersion": "{VERSION}"',
         "engine/sdk/runtime/dagger.json": f'"engineVersion": "{VERSION}"',
         "engine/tools/go.mod": f"github.com/dagger/dagger {VERSION} ",
-        "ci/workflows.toml": f'version = "{number}"',
+        "ci/generate/ci_files.toml": f'version = "{number}"',
         **{
             f"requirements/{name}": f"dagger-io=={number}"
             for name in ("runtime.in", "runtime.txt", "dev.txt")

@@ -10,7 +10,7 @@ from engine.places import PROJECT
 from engine.sdk.install import find_difference
 
 SERIES = ".".join(map(str, sys.version_info[:2]))
-PROBE = PROJECT / "tests/world/probe"
+PROBE = PROJECT / "tests/stand_ins/probe"
 
 
 def difference(folder: Path, text: str) -> str:

@@ -5,10 +5,10 @@ from functools import cache, partial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci.matrix import Matrix, read_matrix
-from ci.sources import read_sources
-from tests.unit.mistakes import answer, texts
-from tests.unit.planning import matrix_with, shipped
+from ci.config.matrix import Matrix, read_matrix
+from ci.config.sources import read_sources
+from tests.unit.plans import matrix_with, shipped
+from tests.unit.user_errors import answer, texts
 
 # What globs, shells, terminals, TOML and our own ids are made of.
 PIECES = [*"*?[]!-{}`;|>'\"\\\n\r\0=#", "$(", "&&", "[[pairs]]", "=[", chr(0x202E), "\x1b[2K"]

@@ -4,17 +4,17 @@ from importlib import resources
 
 import pytest
 
-from ci.generate import generated
-from ci.lock import read_lock
+from ci.config.locks import read_lock
+from ci.config.matrix import Matrix, default_matrix, read_matrix
+from ci.config.sources import profiles, read_sources
+from ci.generate.files import generated
+from ci.generate.reference import reference
 from ci.main import CslrImages
-from ci.matrix import Matrix, default_matrix, read_matrix
-from ci.plan import Planner
-from ci.reference import reference
-from ci.shop import Options, Shop
-from ci.sources import profiles, read_sources
-from ci.specs import CondaSpec
-from ci.survey import github
-from tests.unit.planning import TARGETS, code
+from ci.plan.inputs import Options, PlanInputs
+from ci.plan.planner import Planner
+from ci.plan.specs import CondaSpec
+from ci.sweep.preview import github
+from tests.unit.plans import TARGETS, code
 
 PAIR = """
 [[pairs]]
@@ -31,9 +31,9 @@ def matrix() -> Matrix:
     return read_matrix(resources.files("ci").joinpath("matrix.toml").read_text("utf-8") + PAIR)
 
 
-def shop(matrix: Matrix, name: str) -> Shop:
+def shop(matrix: Matrix, name: str) -> PlanInputs:
     """Return what plans of a matrix are made from."""
-    return Shop(matrix=matrix, profile=name, sources=read_sources(name), lock=read_lock(), code=code())
+    return PlanInputs(matrix=matrix, profile=name, sources=read_sources(name), lock=read_lock(), code=code())
 
 
 def test_it_has_cells(matrix: Matrix) -> None:

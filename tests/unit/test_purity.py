@@ -176,7 +176,7 @@ def test_importing_the_pure_core_loads_no_client_of_anything(tmp_path: Path) -> 
 def test_planning_opens_no_socket_and_no_file_and_starts_nothing(tmp_path: Path) -> None:
     program = (
         "import json, socket\n"
-        "from tests.unit.planning import CELLS, cell, shop\n"
+        "from tests.unit.plans import CELLS, cell, shop\n"
         "from ci.survey import survey, text\n"
         "from ci.pair import needed_pages\n"
         "from ci.plan import make_plan\n"

@@ -1,0 +1,1 @@
+"""Collect what cells are built from, for sites without a network."""

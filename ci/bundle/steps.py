@@ -1,0 +1,121 @@
+"""Collects what a bundle holds: each need in a step of its own, in the container in which a build would use it."""
+
+from collections.abc import Mapping, Sequence
+
+import dagger
+from dagger import dag
+
+from ci.plan.caches import Cache, of_image
+from ci.plan.commands import (
+    REFRESH,
+    TOOLS,
+    collect_packages,
+    fetch_compiler,
+    fetch_sources,
+    make_bundle,
+    mirror_channel,
+)
+from ci.plan.specs import PREFIX, InstallSpec, ToolkitSpec, WheelsSpec
+from ci.stages import system as apt
+from ci.stages.cache_volumes import with_cache
+from ci.stages.context import BuildContext, with_program
+from ci.stages.tools import with_tools
+
+_OUT = "/opt/collected"
+_GIVEN = "/run/collected"
+_LOCK = "/run/requirements.txt"
+_PINS = "/opt/pins.txt"
+_BUNDLE = "/opt/bundle"
+_PYTHON_DEBS = ("ca-certificates", "python3", "python3-venv")
+_COMPILER_DEBS = (*_PYTHON_DEBS, "dpkg-dev")
+
+
+def image(site: BuildContext, name: str) -> dagger.Directory:
+    """Return a base image as an archive (OCI)."""
+    return dag.directory().with_file("image.tar", site.image(name).as_tarball())
+
+
+def debs(site: BuildContext, name: str, packages: Sequence[str]) -> dagger.Directory:
+    """Return Debian packages with all that they need and the image has not."""
+    container = with_cache(site.connected(site.image(name)), Cache.APT_LISTS, of_image(name))
+    return site.run_program(container, "collect_debs.sh", (_OUT, *packages)).directory(_OUT)
+
+
+def equipped(site: BuildContext, name: str, tools: str) -> dagger.Container:
+    """Return an image with the tools, to collect in."""
+    return with_tools(apt.on(name, site, _PYTHON_DEBS), site, tools)
+
+
+def tools(site: BuildContext, container: dagger.Container, requirements: str) -> dagger.Directory:
+    """Return the wheels of the tools; `container` has them already."""
+    return _packages(site, container, f"{TOOLS}/bin/python", requirements, ("--hashed",)).directory(_OUT)
+
+
+def toolkit(site: BuildContext, container: dagger.Container, spec: ToolkitSpec) -> dagger.Directory:
+    """Return the wheels of the CUDA toolkit."""
+    lines = spec.locked or "".join(f"{wheel}\n" for wheel in spec.wheels)
+    options = ("--hashed",) if spec.locked else ()
+    return _packages(site, container, f"{TOOLS}/bin/python", lines, options).directory(_OUT)
+
+
+def compiler(site: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
+    """Return the Debian package of CUDA's compiler."""
+    container = with_tools(apt.on(spec.image, site, _COMPILER_DEBS), site, spec.tools)
+    container = site.run(with_program(site.online(container), "cuda_home.py"), REFRESH)
+    return site.run(container, fetch_compiler(spec, _OUT)).directory(_OUT)
+
+
+def installed(
+    site: BuildContext, env: dagger.Container, spec: InstallSpec, below: Mapping[str, dagger.File]
+) -> tuple[dagger.Directory, dagger.File]:
+    """Return what a stage installs, and its versions; `below` has the versions of the stages that it stands on."""
+    options = ["--hashed"] if spec.hashed else []
+    options += ["--frozen"] if spec.frozen else []
+    options += ["--index", spec.extra_index] if spec.extra_index else []
+    for name, pins in below.items():
+        env = env.with_mounted_file(f"/run/pins/{name}.txt", pins)
+        options += ["--constraint", f"/run/pins/{name}.txt"]
+    done = _packages(site, env, f"{PREFIX}/bin/python", spec.requirements, options)
+    return done.directory(_OUT), done.file(_PINS)
+
+
+def sources(site: BuildContext, torch: dagger.Container, spec: WheelsSpec) -> dagger.Directory:
+    """Return the source archives of what is compiled."""
+    lock = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
+    container = with_program(site.mirrored(torch).with_mounted_file(_LOCK, lock), "compile_wheels.py")
+    return site.run(container, fetch_sources(_LOCK, _OUT)).directory(_OUT)
+
+
+def channel(site: BuildContext, env: dagger.Container) -> dagger.Directory:
+    """Return the conda packages of an environment as a channel of their own."""
+    container = with_program(site.mirrored(env), "mirror_channel.py")
+    return site.run(container, mirror_channel(_OUT)).directory(_OUT)
+
+
+def file(site: BuildContext, name: str, address: str) -> dagger.Directory:
+    """Return one file."""
+    return dag.directory().with_file(name, site.download(address))
+
+
+def bundle(
+    site: BuildContext,
+    container: dagger.Container,
+    sets: Mapping[str, dagger.Directory],
+    sources_name: str,
+    cells: Sequence[str],
+) -> dagger.Directory:
+    """Return the bundle of what was collected, by the places of the sets in it; `container` has the tools."""
+    container = with_program(container, "bundle.py")
+    for folder, files in sets.items():
+        container = container.with_mounted_directory(f"{_GIVEN}/{folder}", files)
+    return site.run(container, make_bundle(_BUNDLE, _GIVEN, sources_name, cells)).directory(_BUNDLE)
+
+
+def _packages(
+    site: BuildContext, container: dagger.Container, python: str, requirements: str, options: Sequence[str]
+) -> dagger.Container:
+    lock = dag.directory().with_new_file("requirements.txt", requirements).file("requirements.txt")
+    container = with_cache(site.mirrored(container), Cache.PIP).with_mounted_file(_LOCK, lock)
+    container = with_program(container, "collect_packages.py")
+    command = collect_packages(_OUT, python, _LOCK, Cache.PIP.path, _PINS, options)
+    return site.run(container, command)

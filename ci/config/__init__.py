@@ -1,0 +1,1 @@
+"""Read and check what can be built, and from where: the matrix, the sources, the locks."""

@@ -1,0 +1,183 @@
+"""CI files for GitHub and GitLab: the templates beside, filled from the matrix and `ci_files.toml`."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ci.config.matrix import Matrix
+from ci.config.schedule import Schedule
+from ci.config.sources import PlainAddress, PlainImageName
+from ci.util.model import FrozenModel, load, parse_toml
+
+GITHUB, GITLAB = ".github/workflows/images.yml", ".gitlab-ci.yml"
+MADE = "Not edited by hand: change ci/matrix.toml, ci/generate/ci_files.toml or ci/generate/templates, then run\n"
+MADE += "`./daggerw call generate export --path .`"
+
+Action = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[A-Za-z0-9._-]+$")]
+Path = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$")]
+
+
+class Dagger(FrozenModel):
+    """The CLI that CI installs, and the script that does it."""
+
+    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
+    install: PlainAddress
+
+
+class Tests(FrozenModel):
+    """Where the tests run."""
+
+    image: PlainImageName
+
+
+class Github(FrozenModel):
+    """Runner, actions and limits; `unused` are folders of the runner that make room."""
+
+    runner: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
+    checkout: Action
+    upload: Action
+    download: Action
+    max_parallel: Annotated[int, Field(ge=1, le=256)]
+    timeout_minutes: Annotated[int, Field(ge=1, le=360)]
+    unused: tuple[Path, ...]
+
+
+class Gitlab(FrozenModel):
+    """The image of the jobs, and the service that is their Docker."""
+
+    image: PlainImageName
+    service: PlainImageName
+
+
+class Settings(FrozenModel):
+    """The whole of `ci_files.toml`."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    dagger: Dagger
+    tests: Tests
+    github: Github
+    gitlab: Gitlab
+
+
+def workflows(matrix: Matrix) -> dict[str, str]:
+    """Return the CI files by their paths in the repository."""
+    settings = read_settings()
+    dagger = {"address": settings.dagger.install, "version": settings.dagger.version}
+    shared = {
+        "made": MADE,
+        "runs": "\n".join(_runs(matrix)),
+        "tests-image": settings.tests.image,
+        "select": _shell("select"),
+        "before": _shell("before"),
+        "publish": _shell("publish"),
+    }
+    github = {
+        **shared,
+        "crons": "\n".join(_crons(matrix.schedule)),
+        "filters": "\n".join(_filters(matrix.schedule)),
+        "inputs": "\n".join(
+            f"{name}:\n  description: {json.dumps(text)}\n  type: string"
+            for name, text in _inputs(matrix).items()
+        ),
+        "install": filled(_shell("install"), {**dagger, "folder": '"$HOME/.local/bin"'}),
+        "earlier": _shell("earlier"),
+        "report": _shell("report"),
+        "commit": _shell("commit"),
+        "runner": settings.github.runner,
+        "checkout": settings.github.checkout,
+        "upload": settings.github.upload,
+        "download": settings.github.download,
+        "timeout": str(settings.github.timeout_minutes),
+        "max-parallel": str(settings.github.max_parallel),
+        "unused": " ".join(settings.github.unused),
+    }
+    gitlab = {
+        **shared,
+        "inputs": "\n".join(
+            f'{name.upper()}:\n  value: ""\n  description: {json.dumps(text)}'
+            for name, text in _inputs(matrix).items()
+        ),
+        "install": filled(_shell("install"), {**dagger, "folder": "/usr/local/bin"}),
+        "image": settings.gitlab.image,
+        "service": settings.gitlab.service,
+    }
+    return {GITHUB: filled(_template("github.yml"), github), GITLAB: filled(_template("gitlab.yml"), gitlab)}
+
+
+def read_settings() -> Settings:
+    """Read the settings that come with the module."""
+    return load(parse_toml(_resource("ci_files.toml"), "ci_files.toml"), Settings, "ci_files.toml")
+
+
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """Fill the places of a template; a value of several lines stands as deep as its place, behind the same `#`."""
+
+    def value(match: re.Match[str]) -> str:
+        before: str = match[1] or ""
+        return before + values[match[2]].replace("\n", f"\n{before}")
+
+    return re.sub(r"(^ *(?:# )?)?<<([a-z-]+)>>", value, template, flags=re.MULTILINE)
+
+
+def _runs(matrix: Matrix) -> Iterator[str]:
+    """Tell each run with its time in UTC, and the cells that it builds, by pair."""
+    if not matrix.schedule.runs:
+        yield "none"
+    for run in matrix.schedule.runs:
+        yield f"{matrix.schedule.told(run)}; cron {matrix.schedule.cron(run)}"
+        pairs: dict[str, list[str]] = {}
+        for cell in matrix.select(phase=run.phases):
+            pairs.setdefault(cell.pair_id, []).append(cell.target)
+        yield from (f"  {pair}: {', '.join(targets)}" for pair, targets in pairs.items())
+
+
+def _crons(schedule: Schedule) -> Iterator[str]:
+    yield "schedule:" if schedule.runs else "# Nothing is scheduled."
+    for run in schedule.runs:
+        yield f'  - cron: "{schedule.cron(run)}"  # {schedule.told(run)}'
+
+
+def _filters(schedule: Schedule) -> Iterator[str]:
+    """Give the filters of a run as variables: those of its form, or the phases of its time."""
+    yield from (f"{name.upper()}: ${{{{ inputs.{name} }}}}" for name in ("cuda", "python", "target", "only"))
+    yield "PHASE: >-"
+    yield "  ${{ inputs.phase"
+    for run in schedule.runs:
+        if run.phases:
+            phases = ",".join(map(str, run.phases))
+            yield f"  || (github.event.schedule == '{schedule.cron(run)}' && '{phases}')"
+    yield "  || '' }}"
+
+
+def _inputs(matrix: Matrix) -> dict[str, str]:
+    """Return what the form of a run by hand asks for: each filter, with its values."""
+    values: dict[str, Iterable[object]] = {
+        "cuda": (pair.cuda for pair in matrix.pairs),
+        "python": (pair.python for pair in matrix.pairs),
+        "target": matrix.targets,
+        "phase": matrix.phases,
+        "only": ["globs over cell ids"],
+    }
+    several = "several with commas; empty: no filter"
+    return {
+        name: f"{', '.join(map(str, dict.fromkeys(known)))} ({several})" for name, known in values.items()
+    }
+
+
+def _template(name: str) -> str:
+    return _resource(f"templates/{name}")
+
+
+def _shell(name: str) -> str:
+    """Return a part of a step: a shell program without its comment."""
+    return "".join(
+        line for line in _template(f"{name}.sh").splitlines(keepends=True) if not line.startswith("#")
+    ).strip()
+
+
+def _resource(name: str) -> str:
+    return resources.files("ci.generate").joinpath(name).read_text("utf-8")

@@ -1,0 +1,1 @@
+"""Read, merge and classify the records of earlier builds."""

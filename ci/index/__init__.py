@@ -1,0 +1,1 @@
+"""Read what package indexes say: their pages, wheels and releases."""

@@ -1,0 +1,1 @@
+"""Turn a cell into a plan: every stage with its inputs resolved and a reason."""

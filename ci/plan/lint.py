@@ -1,0 +1,72 @@
+"""What can be checked without building: every image can be planned, and the locks are what the matrix asks for."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ci.config.matrix import Cell
+from ci.config.sources import Sources, read_sources
+from ci.plan.inputs import Options, PlanInputs
+from ci.plan.planner import Plan, Planner
+from ci.plan.requirements import STAGES, honours, wanted
+from ci.util.errors import UserError
+
+
+def lint_matrix(shop: PlanInputs) -> str:
+    """Plan every image: each cell, for each variant, from all sources; indexes are not looked at.
+
+    Raises:
+        UserError: one of them cannot be planned.
+    """
+    matrix, count = shop.matrix, sum(1 for _ in _plans(shop))
+    variants, sources = ", ".join(matrix.variants), ", ".join(matrix.torch)
+    return f"{count} plans: {len(_cells(shop))} cells, variants {variants}, sources {sources}\n"
+
+
+def lint_locks(shop: PlanInputs) -> str:
+    """Compare the locks with the matrix, for the sources that have any.
+
+    Raises:
+        UserError: a stage of a pair, or a toolkit, has no lock, or one that is not what is asked for.
+    """
+    folders = {path.split("/")[-3] for path in shop.lock.places().values()}
+    right, wrong = 0, []
+    for name in sorted(folders & set(shop.matrix.torch)):
+        for file, found, asked in _locks(shop, name):
+            if found and honours(found, asked):
+                right += 1
+            else:
+                wrong.append(f"{name}/{file}.txt")
+    if wrong:
+        raise UserError(
+            f"not what the matrix asks for, so write them anew by requirements/relock.py: {', '.join(wrong)}"
+        )
+    return f"{right} locks are what the matrix asks for\n"
+
+
+def _locks(shop: PlanInputs, name: str) -> Iterator[tuple[str, str | None, str]]:
+    """Give the locks that some sources should have: what the file is called, what it holds, what is asked of it."""
+    pairs = {cell.pair_id: cell.cuda for cell in _cells(shop)}
+    sources = _sources(shop, name)
+    for cuda in dict.fromkeys(pairs.values()):
+        if cuda in sources.toolkit and (wheels := sources.toolkit[cuda].wheels):
+            yield f"toolkit-{cuda}", shop.lock.toolkit(name, cuda), "\n".join(wheels)
+    for pair, cuda in pairs.items():
+        for stage in STAGES:
+            asked = wanted(stage, shop.matrix, shop.matrix.torch[name][cuda])
+            yield f"{pair}/{stage}", shop.lock.requirements(name, pair, stage), asked
+
+
+def _sources(shop: PlanInputs, name: str) -> Sources:
+    return shop.sources if name == shop.profile else read_sources(name)
+
+
+def _plans(shop: PlanInputs) -> Iterator[Plan]:
+    for name in shop.matrix.torch:
+        sources = _sources(shop, name)
+        for variant in shop.matrix.variants:
+            planner = Planner(replace(shop, profile=name, sources=sources), {}, Options(variant=variant))
+            yield from (planner.plan(cell) for cell in _cells(shop))
+
+
+def _cells(shop: PlanInputs) -> list[Cell]:
+    return [cell for cell in shop.matrix.cells if not shop.matrix.excluded(cell)]

@@ -1,0 +1,98 @@
+"""Requirement lines of each stage of an environment, as pip and uv read them."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ci.config.matrix import Matrix, TorchPins
+
+STAGES = ("torch", "pyg", "ray", "marimo")
+
+
+def wanted(
+    stage: str, matrix: Matrix, pins: TorchPins, local: str | None = None, *, nightly: bool = False
+) -> str:
+    """Return what a stage asks for by version; `local` is the label of torch's own index (`cu128`).
+
+    >>> from ci.matrix import default_matrix
+    >>> matrix = default_matrix()
+    >>> wanted("marimo", matrix, matrix.torch["upstream"]["cpu"]).startswith("marimo==")
+    True
+    """
+    label = f"+{local}" if local else ""
+    ray = f"ray[{','.join(matrix.ray.extras)}]=={matrix.ray.nightly if nightly else matrix.ray.version}"
+    asked: dict[str, Sequence[str]] = {
+        "torch": [
+            f"torch=={pins.torch}{label}",
+            f"torchvision=={pins.torchvision}{label}",
+            f"torchaudio=={pins.torchaudio}{label}",
+            *matrix.environment.packages,
+        ],
+        "pyg": [f"torch-geometric=={matrix.pyg.torch_geometric}"],
+        "ray": [ray],
+        "marimo": [f"marimo=={matrix.marimo.version}"],
+    }
+    return "".join(f"{line}\n" for line in asked[stage])
+
+
+@lru_cache(maxsize=256)
+def pins(locked: str) -> Mapping[str, str]:
+    """Return the versions that a locked requirements text pins, by normalized name."""
+    found = (
+        line.split()[0].partition("==") for line in locked.splitlines() if "==" in line and line[0].isalnum()
+    )
+    return MappingProxyType({str(canonicalize_name(name)): version for name, _, version in found})
+
+
+@lru_cache(maxsize=256)
+def cuda_libraries(text: str) -> str:
+    """Return the pins that decide on CUDA's libraries in an environment: their own in a lock, else torch's.
+
+    >>> cuda_libraries("numpy==2.1\\nnvidia-nccl-cu12==2.27.5 \\\\\\n"), cuda_libraries("numpy>=2\\ntorch==2.11.0\\n")
+    ('nvidia-nccl-cu12==2.27.5', 'torch==2.11.0')
+    """
+    found = pins(text)
+    names = [name for name in found if name.startswith("nvidia-")] or ["torch"]
+    return " ".join(f"{name}=={found[name]}" for name in sorted(names))
+
+
+@lru_cache(maxsize=1024)
+def honours(locked: str, asked: str) -> bool:
+    """Tell whether a lock gives everything that is asked for, so that a changed pin is never overruled by it."""
+    have = pins(locked)
+    for line in map(Requirement, asked.splitlines()):
+        version = have.get(str(canonicalize_name(line.name)))
+        if version is None or not line.specifier.contains(version):
+            return False
+    return True
+
+
+def picked(locked: str, wanted_pins: Sequence[str]) -> str | None:
+    """Take some pins, with their hashes, out of a locked text; None when it lacks one of them."""
+    return _picked(locked, tuple(wanted_pins))
+
+
+@lru_cache(maxsize=256)
+def _picked(locked: str, wanted_pins: tuple[str, ...]) -> str | None:
+    blocks: dict[str, str] = {}
+    pin = ""
+    for line in locked.splitlines():
+        if line and not line[0].isspace() and not line.startswith("#"):
+            pin = line.split(" ")[0].rstrip("\\")
+        if pin:
+            blocks[pin] = blocks.get(pin, "") + line + "\n"
+    if not set(wanted_pins) <= set(blocks):
+        return None
+    return "".join(blocks[name] for name in wanted_pins)
+
+
+def ray_nightly_wheel(version: str, abi: str) -> str:
+    """Name Ray's nightly wheel for an interpreter; the tag comes from the cell, never from a constant.
+
+    >>> ray_nightly_wheel("3.0.0.dev0", "cp313")
+    'ray-3.0.0.dev0-cp313-cp313-manylinux2014_x86_64.whl'
+    """
+    return f"ray-{version}-{abi}-{abi}-manylinux2014_x86_64.whl"

@@ -1,0 +1,61 @@
+"""Names under which an image is published: from its cell, and from the versions that were found in it."""
+
+import re
+from collections.abc import Mapping
+
+from ci.plan.planner import Plan
+from ci.util.errors import UserError, shown
+
+# What a tag tells besides the cell: the version's name in an image's facts, and how the tag calls it.
+_TOLD = ("torch", "ray", "marimo")
+
+
+def tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, str]:
+    """Return the tag that stays and the one that moves on with each build.
+
+    `ray-runtime-cu128-py313-torch2.8.0-ray2.54.0` and `ray-runtime-cu128-py313`: torch's local label (`+cu128`) is
+    not repeated, and only what the target is for is told. A variant stands behind the target: `runtime-slim-cu128-…`.
+
+    Raises:
+        UserError: a version that the tag needs was not found in the image.
+    """
+    wanted = [name for name in _TOLD if name == "torch" or plan.has(name)]
+    missing = [name for name in wanted if name not in versions]
+    if missing:
+        raise UserError(
+            f"{plan.cell.id}: no tag without the version of {', '.join(missing)}, which was not found in the image"
+        )
+    parts = [f"{name}{versions[name].partition('+')[0]}" for name in wanted]
+    moves = moving(plan, wheel_tag)
+    return "-".join([moves, *parts]), moves
+
+
+def moving(plan: Plan, wheel_tag: str) -> str:
+    """Return the tag that moves on with each build: `ray-runtime-cu128-py313`."""
+    less = "" if plan.variant == "default" else f"-{plan.variant}"
+    return f"{plan.cell.target}{less}-{wheel_tag}-py{plan.cell.python.replace('.', '')}"
+
+
+def registry_of(address: str) -> str:
+    """Return the registry of an image's address, or of a login as docker's configuration names it.
+
+    >>> registry_of("127.0.0.1:5000/team/image:tag"), registry_of("https://index.docker.io/v1/")
+    ('127.0.0.1:5000', 'docker.io')
+    """
+    host = address.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    return "docker.io" if host == "index.docker.io" else host
+
+
+def checked_repository(value: str) -> str:
+    """Accept a repository as `docker push` takes it, without a tag: `registry.example:5000/team/image`.
+
+    Raises:
+        UserError: it is none, or has a tag or a digest.
+    """
+    part = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+    host = r"(?:[A-Za-z0-9.-]+\.[A-Za-z0-9-]+|localhost|[A-Za-z0-9.-]+(?=:))(?::[0-9]{1,5})?"
+    if not re.fullmatch(rf"{host}/{part}(?:/{part})*", value) or len(value) > 200:
+        raise UserError(
+            f"bad repository {shown(value)}; accepted: host, then a name without a tag: docker.io/team/image"
+        )
+    return value

@@ -1,0 +1,1 @@
+"""Adapt the module to the versions of Dagger's Python SDK."""

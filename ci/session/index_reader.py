@@ -1,0 +1,40 @@
+"""Pages of indexes, read in one step of a container, where those of earlier calls are kept with their validators."""
+
+import json
+from collections.abc import Sequence
+
+from dagger import dag
+
+from ci.index.lookup import IndexQuery, IndexResponse
+from ci.plan.caches import Cache
+from ci.plan.commands import PROGRAMS, TOOLS
+from ci.stages import system as apt
+from ci.stages.cache_volumes import with_cache
+from ci.stages.context import BuildContext, with_program
+from ci.stages.tools import with_tools
+
+_DEBS = ("ca-certificates", "python3", "python3-venv")
+_ASKS, _ANSWERS = "/run/asks.json", "/run/answers.json"
+
+
+class Reader:
+    """Reads what is asked for, anew for each call: `mark` tells one call from another, for answers are cached."""
+
+    def __init__(self, site: BuildContext, image: str, tools: str, mark: str) -> None:
+        self._container = with_tools(apt.on(image, site, _DEBS), site, tools)
+        self._site = site
+        self._mark = mark
+
+    async def read(self, asks: Sequence[IndexQuery]) -> dict[IndexQuery, IndexResponse]:
+        """Read; what cannot be read is an answer with a problem."""
+        listed = json.dumps([ask.model_dump() for ask in asks])
+        given = dag.directory().with_new_file("asks.json", listed).file("asks.json")
+        container = with_cache(self._site.mirrored(self._container), Cache.PAGES)
+        container = with_program(container, "read_pages.py").with_mounted_file(_ASKS, given)
+        container = container.with_env_variable("MARK", self._mark)
+        program = [f"{TOOLS}/bin/python", f"{PROGRAMS}/read_pages.py", _ASKS, _ANSWERS]
+        done = container.with_exec([*program, "--cache", Cache.PAGES.path])
+        found = json.loads(await done.file(_ANSWERS).contents())
+        return {
+            ask: IndexResponse.model_validate(one, strict=False) for ask, one in zip(asks, found, strict=True)
+        }

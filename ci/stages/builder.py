@@ -1,0 +1,323 @@
+"""Puts the stages together as a plan says; every step is lazy, and equal steps of two cells are one in the engine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import dagger
+
+from ci.inspection.measure import measured
+from ci.inspection.sizes import LayerSizes, SizeBreakdown, summed
+from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
+from ci.plan.externals import stage_needs
+from ci.plan.planner import Plan
+from ci.plan.specs import (
+    LIBRARIES,
+    PREFIX,
+    BaseSpec,
+    ChannelSpec,
+    CondaSpec,
+    ImageSpec,
+    InstallSpec,
+    InterpreterSpec,
+    PackSpec,
+    PygSpec,
+    RaySpec,
+    RuntimeBaseSpec,
+    ToolkitSpec,
+    WheelsSpec,
+)
+from ci.stages import bases as base
+from ci.stages import (
+    channel,
+    conda,
+    delta,
+    image,
+    interpreter,
+    marimo,
+    pack,
+    pyg,
+    ray,
+    runtime,
+    toolkit,
+    torch,
+    trim,
+    wheels,
+)
+from ci.stages import layers as libraries
+from ci.stages.context import BuildContext
+from ci.stages.step import Step
+from ci.util.errors import UserError
+
+Key = tuple[str, StageAttempt]
+Composed = dagger.Container | dagger.Directory | dict[str, dagger.Directory] | None  # the layers have names
+T = TypeVar("T")
+
+
+@dataclass
+class StageCache:
+    """Stages that were composed, by digest and effort: they are composed once, for all cells that stand on them.
+
+    One that was built is held by its id, so that the engine is not told again how it is made.
+    """
+
+    containers: dict[Key, dagger.Container] = field(default_factory=dict)
+    directories: dict[Key, dagger.Directory] = field(default_factory=dict)
+    layers: dict[Key, dagger.Directory] = field(default_factory=dict)
+    laid: set[Key] = field(default_factory=set)  # the layers that were built
+    parts: dict[str, LayerSizes] = field(default_factory=dict)
+
+
+class ImageBuilder:
+    """The stages of one plan, by name."""
+
+    def __init__(
+        self, plan: Plan, site: BuildContext, efforts: Attempts | None = None, made: StageCache | None = None
+    ) -> None:
+        self.plan = plan
+        self.site = site
+        self.efforts = efforts or {}
+        self.made = made or StageCache()
+
+    def channel(self) -> dagger.Directory | None:
+        """Return the conda channel that is made here or comes in a bundle, None where the sources name channels."""
+        supply = self.site.supply
+        if supply is None:
+            return self._directory(
+                "channel", lambda site: channel.build(site, self.plan.spec("channel", ChannelSpec))
+            )
+        image = self.plan.spec("base", BaseSpec).image
+        name = "channel" if self.plan.has("channel") else "conda"
+        return self._directory(name, lambda site: channel.laid(site, supply, image))
+
+    def toolkit(self) -> dagger.Directory | None:
+        """Return the CUDA toolkit, None for the CPU."""
+        return self._directory(
+            "toolkit", lambda site: toolkit.build(site, self.plan.spec("toolkit", ToolkitSpec))
+        )
+
+    def base(self) -> dagger.Container:
+        """Return the devel base."""
+        spec = self.plan.spec("base", BaseSpec)
+        return self._container(
+            "base", lambda site: base.build(site, spec, self.toolkit() if spec.adds_toolkit else None)
+        )
+
+    def conda(self) -> dagger.Container:
+        """Return the base with the conda environment."""
+        return self._container(
+            "conda", lambda site: conda.build(site, self._conda, self.base(), self.channel())
+        )
+
+    def interpreter(self) -> dagger.Container:
+        """Return the base with CPython at the environment's prefix, where no conda makes it."""
+        spec = self.plan.spec("interpreter", InterpreterSpec)
+        return self._container("interpreter", lambda site: interpreter.build(site, spec, self.base()))
+
+    def torch(self) -> dagger.Container:
+        """Return the environment with PyTorch."""
+        spec = self.plan.spec("torch", InstallSpec)
+        below = self.conda if self._pack.conda else self.interpreter
+        return self._container("torch", lambda site: torch.build(site, spec, below()))
+
+    def wheels(self) -> dagger.Directory | None:
+        """Return the compiled PyG extensions, None where wheels exist for all of them."""
+        return self._directory(
+            "wheels", lambda site: wheels.build(site, self.plan.spec("wheels", WheelsSpec), self.torch())
+        )
+
+    def pyg(self) -> dagger.Container:
+        """Return the environment with PyTorch Geometric."""
+        spec = self.plan.spec("pyg", PygSpec)
+        return self._container("pyg", lambda site: pyg.build(site, spec, self.torch(), self.wheels()))
+
+    def ray(self) -> dagger.Container:
+        """Return the environment with Ray."""
+        spec = self.plan.spec("ray", RaySpec)
+        return self._container("ray", lambda site: ray.build(site, spec, self.pyg()))
+
+    def marimo(self) -> dagger.Container:
+        """Return the environment with marimo."""
+        spec = self.plan.spec("marimo", InstallSpec)
+        below = self.ray if self.plan.has("ray") else self.pyg
+        return self._container("marimo", lambda site: marimo.build(site, spec, below()))
+
+    def environment(self) -> dagger.Container:
+        """Return the whole environment of the cell, in the devel base."""
+        if self.plan.has("marimo"):
+            return self.marimo()
+        return self.ray() if self.plan.has("ray") else self.pyg()
+
+    def runtime_base(self) -> dagger.Container:
+        """Return the runtime base."""
+        spec = self.plan.spec("runtime-base", RuntimeBaseSpec)
+        return self._container("runtime-base", lambda site: runtime.base(site, spec, self.toolkit()))
+
+    def layers(self) -> dict[str, dagger.Directory]:
+        """Return the layers that lie on a base: CUDA's libraries, the packed environment, what Ray and marimo add."""
+        return {name: self._layer(name) for name in self._layer_names()}
+
+    def image(self) -> dagger.Container:
+        """Return the finished image."""
+        return self._container("image", self._configured)
+
+    async def stage(self, name: str) -> None:
+        """Build the stage of a plan by its name, and wait for it."""
+        composed, key = self._compose(name), self._key(name)
+        if isinstance(composed, dict):
+            for layer, tree in composed.items():
+                place = self._layer_key(layer)
+                if place not in self.made.laid:
+                    self.made.layers[place] = await tree.sync()
+                    self.made.laid.add(place)
+        elif isinstance(composed, dagger.Container):
+            self.made.containers[key] = await composed.sync()
+        elif composed:
+            self.made.directories[key] = await composed.sync()
+
+    def steps(self) -> list[Step]:
+        """Return the steps of all stages in the order of the plan; nothing is built."""
+        steps: list[Step] = []
+        afresh = ImageBuilder(self.plan, replace(self.site, steps=steps), self.efforts)
+        for stage in self.plan.stages:
+            afresh._compose(stage.name)
+        return steps
+
+    async def ledger(self) -> SizeBreakdown:
+        """Build the image's layers and measure them; a layer that another image has is measured once."""
+        ground = "base" if self._image.kind == "devel" else "runtime-base"
+        layers = self.layers()
+        trees = {ground: (self._ground().rootfs(), "")}
+        trees |= {
+            name: (layer, LIBRARIES if name == "libraries" else PREFIX) for name, layer in layers.items()
+        }
+        parts: dict[str, LayerSizes] = {}
+        for name, (tree, at) in trees.items():
+            key = self.plan.layer_key(name)
+            if key not in self.made.parts:
+                # Which package a library is of is told beside the packages.
+                lists = layers["pack"] if name == "libraries" else None
+                self.made.parts[key] = await measured(self.base(), tree, at, lists)
+            parts[name] = self.made.parts[key]
+        return summed(parts)
+
+    def archive(self) -> dagger.File:
+        """Return the environment as a relocatable archive.
+
+        Raises:
+            UserError: the environment is none of conda's.
+        """
+        if not self._pack.conda:
+            raise UserError(
+                f"conda-pack exports what conda made: the environment of variant {self.plan.variant} is not"
+            )
+        return pack.archive(self._site("pack"), self._conda, self.environment(), self.channel())
+
+    def packed(self) -> dagger.Directory:
+        """Return the environment as a tree for its own prefix."""
+        return self._exported(self.environment())
+
+    def _compose(self, name: str) -> Composed:
+        stages: dict[str, Callable[[], Composed]] = {
+            "channel": self.channel,
+            "toolkit": self.toolkit,
+            "base": self.base,
+            "conda": self.conda,
+            "interpreter": self.interpreter,
+            "torch": self.torch,
+            "wheels": self.wheels,
+            "pyg": self.pyg,
+            "ray": self.ray,
+            "marimo": self.marimo,
+            "runtime-base": self.runtime_base,
+            "pack": self.layers,
+            "image": self.image,
+        }
+        return stages[name]()
+
+    def _layer_names(self) -> list[str]:
+        below = ["libraries"] if self._pack.libraries else []
+        return [*below, "pack", *(name for name in ("ray", "marimo") if self.plan.has(name))]
+
+    def _layer_key(self, name: str) -> Key:
+        # Libraries that two pairs share are taken by each from its own environment: one may fail without the other.
+        made = (
+            f"libraries of {self.plan.layer_key('pack')}"
+            if name == "libraries"
+            else self.plan.layer_key(name)
+        )
+        return made, self.efforts.get("pack", FIRST_ATTEMPT)
+
+    def _layer(self, name: str) -> dagger.Directory:
+        key = self._layer_key(name)
+        if key not in self.made.layers:
+            whole = self._trimmed(self._tree("pack" if name == "libraries" else name))
+            if self._pack.libraries and name in ("libraries", "pack"):
+                own, rest = libraries.split(whole, self._pack.site)
+                whole = own if name == "libraries" else rest
+            self.made.layers[key] = whole
+        return self.made.layers[key]
+
+    def _tree(self, name: str) -> dagger.Directory:
+        if name == "pack":
+            return self._exported(self.pyg())
+        steps = {"pack": self.pyg, "ray": self.ray, "marimo": self.marimo}
+        names = list(steps)
+        below = names[names.index(name) - 1]
+        return delta.added(steps[below](), steps[name]())
+
+    def _exported(self, env: dagger.Container) -> dagger.Directory:
+        if self._pack.conda:
+            return pack.tree(self._site("pack"), self._conda, env, self.channel())
+        return pack.plain(self._site("pack"), env)
+
+    def _trimmed(self, tree: dagger.Directory) -> dagger.Directory:
+        spec = self._pack
+        if not spec.trims and spec.strip == "no":
+            return tree
+        return trim.build(self._site("pack"), self.base(), spec, tree)
+
+    def _configured(self, site: BuildContext) -> dagger.Container:
+        layers, ground = self.layers(), self._ground()
+        if own := layers.pop("libraries", None):
+            ground = ground.with_directory("/", libraries.layer(site, self.base(), own))
+        return image.configure(runtime.unpack(ground, list(layers.values())), self._image)
+
+    def _ground(self) -> dagger.Container:
+        return self.base() if self._image.kind == "devel" else self.runtime_base()
+
+    def _container(self, name: str, make: Callable[[BuildContext], dagger.Container]) -> dagger.Container:
+        return self._composed(self.made.containers, name, make)
+
+    def _directory(
+        self, name: str, make: Callable[[BuildContext], dagger.Directory]
+    ) -> dagger.Directory | None:
+        return self._composed(self.made.directories, name, make) if self.plan.has(name) else None
+
+    def _composed(self, made: dict[Key, T], name: str, make: Callable[[BuildContext], T]) -> T:
+        key = self._key(name)
+        if key not in made:
+            made[key] = make(self._site(name))
+        return made[key]
+
+    def _key(self, name: str) -> Key:
+        digest = next(stage.digest for stage in self.plan.stages if stage.name == name)
+        return digest, self.efforts.get(name, FIRST_ATTEMPT)
+
+    def _site(self, name: str) -> BuildContext:
+        stage = next(stage for stage in self.plan.stages if stage.name == name)
+        needs = stage_needs(stage, self.plan.cell) if self.site.supply else {}
+        return self.site.of(name, self.efforts.get(name, FIRST_ATTEMPT), needs)
+
+    @property
+    def _conda(self) -> CondaSpec:
+        spec = self.plan.spec("conda", CondaSpec)
+        return spec.model_copy(update={"channels": ()}) if self.site.supply else spec
+
+    @property
+    def _pack(self) -> PackSpec:
+        return self.plan.spec("pack", PackSpec)
+
+    @property
+    def _image(self) -> ImageSpec:
+        return self.plan.spec("image", ImageSpec)

@@ -1,0 +1,24 @@
+"""The one maker of cache volumes."""
+
+from functools import cache as remembered
+
+import dagger
+from dagger import CacheSharingMode, dag
+
+from ci.plan.caches import Cache
+
+
+def with_cache(container: dagger.Container, cache: Cache, distribution: str = "") -> dagger.Container:
+    """Mount a cache volume; distributions, whose packages differ, have one each."""
+    sharing = CacheSharingMode(cache.sharing.upper())
+    return container.with_mounted_cache(cache.path, _volume(cache.named(distribution)), sharing=sharing)
+
+
+def without_cache(container: dagger.Container, cache: Cache) -> dagger.Container:
+    """Unmount a cache volume again, so that it does not show in what is built on top."""
+    return container.without_mount(cache.path)
+
+
+@remembered  # the engine is asked for the id of an object once
+def _volume(name: str) -> dagger.CacheVolume:
+    return dag.cache_volume(name)

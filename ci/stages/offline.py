@@ -1,0 +1,104 @@
+"""A bundle in place of the network: each step has mounted what it needs of it, and nothing else."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import dagger
+from dagger import ReturnType, dag
+
+from ci.plan.externals import ExternalInput, image_need
+from ci.programs.bundle import BLOBS, Entry, Manifest
+from ci.util.errors import UserError
+
+ROOT = "/run/bundle"
+_SUMS = "/run/sums.txt"
+_APT = "/run/apt"
+# What tells pip and uv to look into a folder only, and apt to read one list only.
+_PACKAGES = ("UV_OFFLINE", "UV_NO_INDEX", "UV_FIND_LINKS", "PIP_NO_INDEX", "PIP_FIND_LINKS")
+_DEBS = ("APT_CONFIG",)
+
+
+@dataclass(frozen=True)
+class OfflineBundle:
+    """A bundle: its list, and its folder."""
+
+    manifest: Manifest
+    tree: dagger.Directory
+
+    def image(self, name: str) -> dagger.Container:
+        """Return a base image out of its archive."""
+        return dag.container().import_(self.file(image_need(name)))
+
+    def file(self, need: ExternalInput) -> dagger.File:
+        """Return the only file of a need."""
+        return self.tree.file(self.manifest.below(need.folder)[0].blob)
+
+    def part(self, need: ExternalInput) -> dagger.Directory:
+        """Return the part of the bundle that a need takes: links, and the contents that they lead to."""
+        blobs = dict.fromkeys(entry.blob for entry in self.manifest.below(need.folder))
+        return dag.directory().with_directory("/", self.tree, include=[f"{need.folder}/**", *blobs])
+
+    def with_part(self, container: dagger.Container, need: ExternalInput) -> dagger.Container:
+        """Mount that part."""
+        return container.with_mounted_directory(ROOT, self.part(need))
+
+    def with_packages(self, container: dagger.Container, need: ExternalInput) -> dagger.Container:
+        """Let pip and uv find what the need has, and nothing else."""
+        folder = f"{ROOT}/{need.folder}"
+        values = ("1", "1", folder, "1", folder)
+        for name, value in zip(_PACKAGES, values, strict=True):
+            container = container.with_env_variable(name, value)
+        return self.with_part(container, need)
+
+    def with_debs(self, container: dagger.Container, need: ExternalInput) -> dagger.Container:
+        """Let apt find what the need has, and nothing else; the list vouches for it, as no signature does."""
+        source = f"deb [trusted=yes] file:{ROOT}/{need.folder} ./\n"
+        options = f'Dir::Etc::sourcelist "{_APT}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
+        given = dag.directory().with_new_file("sources.list", source).with_new_file("apt.conf", options)
+        container = container.with_mounted_directory(_APT, given)
+        return self.with_part(container.with_env_variable("APT_CONFIG", f"{_APT}/apt.conf"), need)
+
+    def without(self, container: dagger.Container) -> dagger.Container:
+        """Take back what was mounted and set."""
+        for name in (*_PACKAGES, *_DEBS):
+            container = container.without_env_variable(name)
+        for path in (ROOT, _APT):
+            container = container.without_mount(path)
+        return container
+
+    async def check(self, needs: Iterable[ExternalInput], image_name: str) -> None:
+        """Read every byte that needs take, once for the same bytes.
+
+        Raises:
+            UserError: something is missing or is not what the list says.
+        """
+        entries = {entry.blob: entry for need in needs for entry in self.manifest.below(need.folder)}
+        if not entries:
+            return
+        archive = self.manifest.below(image_need(image_name).folder)[0]
+        try:
+            ground = await self.image(image_name).sync()
+        except dagger.QueryError:
+            raise UserError(_damaged([archive])) from None
+        sums = "".join(f"{entry.sha256}  {blob}\n" for blob, entry in sorted(entries.items()))
+        given = dag.directory().with_new_file("sums.txt", sums).file("sums.txt")
+        blobs = dag.directory().with_directory("/", self.tree, include=list(entries))
+        container = ground.with_mounted_directory(ROOT, blobs).with_mounted_file(_SUMS, given)
+        # A damaged bundle is an answer: the same bytes give it again.
+        ran = container.with_workdir(ROOT).with_exec(
+            ["sha256sum", "--check", "--quiet", _SUMS], expect=ReturnType.ANY
+        )
+        if await ran.exit_code():
+            bad = [
+                line.split(": ")[0] for line in (await ran.stdout()).splitlines() if line.startswith(BLOBS)
+            ]
+            raise UserError(_damaged([entries[blob] for blob in bad if blob in entries] or [archive]))
+
+
+def _damaged(entries: list[Entry]) -> str:
+    first = entries[0]
+    more = f", and {len(entries) - 1} more" if len(entries) > 1 else ""
+    return (
+        f"the bundle is damaged: {first.path} should be {first.size} bytes with SHA-256 {first.sha256}{more}; "
+        "`daggerw bundle verify` lists all"
+    )

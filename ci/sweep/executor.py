@@ -1,0 +1,160 @@
+"""Does for a sweep what it asks: builds stages, verifies, measures and publishes images, keeps records."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import anyio
+import dagger
+from dagger.telemetry import get_tracer
+from opentelemetry.trace import Status, StatusCode
+
+from ci.config.size_limits import passed
+from ci.history.failures import triage
+from ci.history.records import BuildRecord, Failure, History, LayerSize, NamedSize
+from ci.inspection import verify
+from ci.plan.attempt import Attempts
+from ci.plan.planner import Plan
+from ci.session.history_store import HistoryStore
+from ci.session.machine import look
+from ci.session.session import Session
+from ci.stages.builder import ImageBuilder, StageCache
+from ci.sweep.publish import Publisher
+from ci.sweep.scheduler import Outcome, StageError
+from ci.util.errors import error_message
+
+# Seconds for which a look at the disk counts: cells that are there already start faster than a look takes.
+LOOK_AGAIN = 10.0
+# The largest packages that a record names; all of them are in what `size` prints.
+PACKAGES = 25
+
+
+class DaggerExecutor:
+    """The hands of one sweep, over the real engine."""
+
+    def __init__(
+        self,
+        desk: Session,
+        journal: HistoryStore,
+        run: str,
+        *,
+        before: History,
+        free_disk: int,
+        seen: float,
+        verified: bool,
+        publisher: Publisher | None,
+    ) -> None:
+        self._desk = desk
+        self._journal = journal
+        self._run = run
+        self._before = before
+        self._verified = verified
+        self._publisher = publisher
+        self._looks = 0
+        self._looking = anyio.Lock()
+        self._free, self._stale = free_disk, seen + LOOK_AGAIN
+        self._made = StageCache()
+
+    async def stage(self, plan: Plan, name: str, efforts: Attempts) -> None:
+        """Build one stage; equal stages of two plans are one in the engine."""
+        with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
+            try:
+                await ImageBuilder(plan, self._desk.site, efforts, self._made).stage(name)
+            except dagger.QueryError as error:
+                span.set_status(Status(StatusCode.ERROR, name))
+                raise StageError(failure_of(name, error)) from None
+
+    async def finish(self, plan: Plan, efforts: Attempts) -> Outcome:
+        """Verify, measure and publish; nothing is published that was not verified."""
+        build = ImageBuilder(plan, self._desk.site, efforts, self._made)
+        with get_tracer().start_as_current_span(f"{plan.id}: verify and measure") as span:
+            try:
+                return await self._finished(build, build.image())
+            except dagger.QueryError as error:
+                span.set_status(Status(StatusCode.ERROR, "image"))
+                raise StageError(failure_of("image", error)) from None
+
+    async def free_disk(self) -> int:
+        """Return the bytes that are free on the engine's disk, seen at most ten seconds ago."""
+        async with self._looking:
+            if self.seconds() >= self._stale:
+                self._looks += 1
+                self._free = (await look(self._desk.ground, f"{self._run}-{self._looks}")).free_disk
+                self._stale = self.seconds() + LOOK_AGAIN
+            return self._free
+
+    async def keep(self, records: Sequence[BuildRecord]) -> None:
+        """Append records to the history in its cache volume."""
+        await self._journal.append("".join(record.line() for record in records))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before a step is tried again."""
+        await anyio.sleep(seconds)
+
+    def now(self) -> str:
+        """Return the time, UTC in ISO 8601."""
+        return utc_now()
+
+    def seconds(self) -> float:
+        """Return a clock for durations."""
+        return time.monotonic()
+
+    async def _finished(self, build: ImageBuilder, image: dagger.Container) -> Outcome:
+        plan = build.plan
+        outcomes = await verify.check_all(plan, image) if self._verified else []
+        if broken := verify.not_kept(outcomes):
+            lines = tuple(f"{item.name}: {item.last_line}" for item in outcomes if not item.kept)
+            raise StageError(Failure(kind="verification", stage="verify", message=broken[:300], tail=lines))
+        found = await build.ledger()
+        packages = named(found.packages, most=PACKAGES)
+        before = self._before.last_good(plan.id)
+        if failure := passed(self._desk.matrix.gates, plan.id, found.total, packages, before):
+            raise StageError(failure)
+        versions = next(
+            (dict(item.facts.get("versions", {})) for item in outcomes if item.name == "versions"), {}
+        )
+        published: tuple[str, ...] = ()
+        digest = ""
+        if self._publisher:
+            tag = self._desk.matrix.cuda[plan.cell.cuda].wheel_tag
+            published, digest = await self._publisher.publish(build, tag, versions)
+        return Outcome(
+            size=found.total,
+            layers=tuple(
+                LayerSize(name=name, size=size, key=plan.layer_key(name))
+                for name, size in found.layers.items()
+            ),
+            packages=packages,
+            kinds=named(found.kinds),
+            elf=named(found.elf),
+            archs=named(found.archs),
+            digest=digest,
+            published=published,
+            versions=versions,
+            promises={item.name: item.kept for item in outcomes},
+            notes=(
+                *(() if self._verified else ("not verified",)),
+                *(f"not promised: {name}: {reason}" for name, reason in plan.gives_up),
+            ),
+            warning=not self._verified,
+        )
+
+
+def named(sizes: Mapping[str, int], most: int | None = None) -> tuple[NamedSize, ...]:
+    """Return the largest sizes as records have them; a package of pip's goes by its own name."""
+    return tuple(
+        NamedSize(name=name.removeprefix("pip:"), size=size) for name, size in list(sizes.items())[:most]
+    )
+
+
+def utc_now() -> str:
+    """Return the time, UTC in ISO 8601: `2026-11-22T02:00:00Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def failure_of(stage: str, error: dagger.QueryError) -> Failure:
+    """Return what a record says of a step that failed, or of the engine's own work for a stage."""
+    if isinstance(error, dagger.ExecError):
+        output = f"{error.stdout}\n{error.stderr}"
+        return triage(stage, output, exit_code=error.exit_code, command=" ".join(error.command))
+    return triage(stage, "", message=error_message(error))

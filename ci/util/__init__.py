@@ -1,0 +1,1 @@
+"""Errors for users, models of data, and units: what every package may use."""

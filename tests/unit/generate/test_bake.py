@@ -1,0 +1,74 @@
+"""The bake file: names that buildx takes, every cell once, groups that select what the module's filters do."""
+
+import json
+import re
+from typing import Any
+
+from ci.generate.bake import COMMON, bake
+from ci.generate.dockerfile import INDEX
+from ci.plan.inputs import Options, PlanInputs
+from ci.plan.planner import Planner
+from tests.unit.plans import shop
+
+
+def document(stand: PlanInputs, options: Options | None = None) -> dict[str, Any]:
+    """Return the bake file of a matrix."""
+    planner = Planner(stand, {}, options)
+    found: dict[str, Any] = json.loads(
+        bake([planner.plan(cell) for cell in stand.matrix.built], stand.matrix)
+    )
+    return found
+
+
+def members(found: dict[str, Any], group: str) -> list[str]:
+    """Return the targets of a group."""
+    names: list[str] = found["group"][group]["targets"]
+    return names
+
+
+def test_names_are_those_that_buildx_takes_and_no_group_hides_a_target() -> None:
+    found = document(shop())
+    names = [*found["group"], *found["target"]]
+    assert [name for name in names if not re.fullmatch(r"[A-Za-z0-9_-]+", name)] == []
+    assert len(names) == len(set(names))
+
+
+def test_every_cell_is_a_target_with_its_dockerfile_stage_and_moving_tag() -> None:
+    targets = document(shop())["target"]
+    assert len(targets) == 24 + 1
+    assert targets["cu12_8_1-py3_13-ray-runtime"] == {
+        "inherits": [COMMON],
+        "dockerfile": "dockerfiles/cu12.8.1-py3.13/Dockerfile",
+        "target": "ray-runtime",
+        "tags": ["${REPOSITORY}:ray-runtime-cu128-py313"],
+    }
+
+
+def test_groups_are_those_of_the_filters() -> None:
+    found = document(shop())
+    assert members(found, "phase-2") == [
+        f"cu13_1_1-py3_14-{name}" for name in ("runtime", "ray-runtime", "marimo-runtime")
+    ]
+    assert members(found, "devel") == [
+        f"{pair}-devel" for pair in ("cu12_8_1-py3_13", "cu12_8_1-py3_14", "cu13_1_1-py3_14")
+    ]
+    assert len(members(found, "cpu-py3_13")) == 6
+    assert len(members(found, "default")) == 18, (
+        "a pair that is built only when asked for is in no other group"
+    )
+    for name in found["group"]:
+        assert set(members(found, name)) <= set(found["target"])
+
+
+def test_addresses_are_variables_that_are_left_out_when_unset() -> None:
+    found = document(shop())
+    assert found["variable"]["REPOSITORY"] == {"default": shop().matrix.image.name}
+    for name in INDEX:
+        assert found["variable"][name] == {"default": None}
+        assert found["target"][COMMON]["args"][name] == f"${{{name}}}"
+
+
+def test_a_variant_stands_in_the_tags_of_runtimes() -> None:
+    targets = document(shop(), Options(variant="slim"))["target"]
+    assert targets["cpu-py3_13-runtime"]["tags"] == ["${REPOSITORY}:runtime-slim-cpu-py313"]
+    assert targets["cpu-py3_13-devel"]["tags"] == ["${REPOSITORY}:devel-cpu-py313"]

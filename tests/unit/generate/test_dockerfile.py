@@ -1,0 +1,142 @@
+"""A pair's Dockerfile: every stage is there before it is used, commands are those of the stages, nothing is random."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ci.generate.dockerfile import INDEX, WRITERS, dockerfile
+from ci.plan import commands
+from ci.plan.environment import extension_pages
+from ci.plan.inputs import Options
+from ci.plan.planner import Plan, Planner
+from ci.plan.specs import CondaSpec, InstallSpec, WheelsSpec
+from tests.unit.plans import TARGETS, pyg_page, shop
+from tests.unit.user_errors import mistake
+
+ROOT = Path(__file__).parents[3]
+PAIRS = (("12.8.1", "3.13"), ("12.8.1", "3.14"), ("13.1.1", "3.14"), ("cpu", "3.13"))
+ALL = [(profile, *pair) for profile in ("upstream", "registries") for pair in PAIRS]
+
+
+def plans(profile: str, cuda: str, python: str, options: Options | None = None) -> list[Plan]:
+    """Plan a pair; the sources' page of PyG wheels has some of them."""
+    stand = shop(profile)
+    cells = stand.matrix.pair(cuda, python)
+    some = pyg_page(["pyg_lib", "torch_scatter"])
+    pages = {some.address: some} if some.address in extension_pages(cells[0], stand) else {}
+    planner = Planner(stand, pages, options)
+    return [planner.plan(cell) for cell in cells]
+
+
+def written(profile: str, cuda: str, python: str, options: Options | None = None) -> dict[str, str]:
+    """Write a pair's files."""
+    made = plans(profile, cuda, python, options)
+    return dockerfile(made, f"dockerfiles/{made[0].cell.pair_id}", shop(profile).lock.places())
+
+
+@pytest.mark.parametrize(("profile", "cuda", "python"), ALL)
+def test_every_target_is_a_stage_and_every_stage_comes_before_it_is_used(
+    profile: str, cuda: str, python: str
+) -> None:
+    known: set[str] = set()
+    for line in written(profile, cuda, python)["Dockerfile"].splitlines():
+        for used in re.findall(r"--from=([a-z-]+)|from=([a-z-]+),", line):
+            assert set(used) & known, line
+        if line.startswith("FROM "):
+            _, parent, _, name = line.split()
+            assert parent in known or ":" in parent or parent == "scratch", line
+            assert name not in known, line
+            known.add(name)
+    assert set(TARGETS) <= known
+
+
+@pytest.mark.parametrize(("profile", "cuda", "python"), ALL)
+def test_every_file_that_a_step_reads_is_there(profile: str, cuda: str, python: str) -> None:
+    files = written(profile, cuda, python)
+    made = plans(profile, cuda, python)
+    beside = {f"dockerfiles/{made[0].cell.pair_id}/{name}" for name in files}
+    read = set(re.findall(r"type=bind,source=([^,]+),", files["Dockerfile"]))
+    read |= set(re.findall(r"^COPY (?:--chmod=\d+ )?(ci/\S+)", files["Dockerfile"], re.MULTILINE))
+    assert read
+    assert [path for path in sorted(read) if path not in beside and not (ROOT / path).is_file()] == []
+    assert beside - read == {f"dockerfiles/{made[0].cell.pair_id}/Dockerfile"}
+
+
+@pytest.mark.parametrize(("profile", "cuda", "python"), ALL)
+def test_the_steps_are_those_of_the_stages(profile: str, cuda: str, python: str) -> None:
+    text = written(profile, cuda, python)["Dockerfile"].replace("'", "")
+    plan = plans(profile, cuda, python)[-1]
+    wanted = [commands.create_env(plan.spec("conda", CondaSpec), "/var/cache/cslr-images/conda")]
+    if plan.has("wheels"):
+        spec = plan.spec("wheels", WheelsSpec)
+        wanted.append(commands.compile_wheels(spec, "/run/sdists.txt", "/opt/wheels", None))
+    for command in wanted:
+        assert " ".join(command) in text
+    for installed in (plan.spec("torch", InstallSpec), plan.spec("marimo", InstallSpec)):
+        assert installed.hashed or all(line in text for line in installed.requirements.splitlines())
+
+
+def test_two_plans_of_one_pair_write_the_same() -> None:
+    assert written("upstream", "12.8.1", "3.13") == written("upstream", "12.8.1", "3.13")
+
+
+def test_another_version_of_ray_changes_the_steps_of_ray_and_no_step_before() -> None:
+    stand = shop("upstream", changes='[ray]\nversion = "2.60.1"\n')
+    planner = Planner(stand, {})
+    changed = [planner.plan(cell) for cell in stand.matrix.pair("13.1.1", "3.14")]
+    after = dockerfile(changed, "dockerfiles/cu13.1.1-py3.14", stand.lock.places())["Dockerfile"]
+    before = written("upstream", "13.1.1", "3.14")["Dockerfile"]
+    steps = [text.split("\nFROM ") for text in (before, after)]
+    names = [one.split("\n", 1)[0].split()[-1] for one, other in zip(*steps, strict=True) if one != other]
+    assert names == ["ray", "ray-devel", "ray-runtime", "marimo-devel", "marimo-runtime"]
+
+
+def test_a_wheel_with_a_known_hash_is_checked() -> None:
+    text = written("upstream", "12.8.1", "3.13")["Dockerfile"]
+    assert re.search(
+        r"^ADD (--checksum=sha256:[0-9a-f]{64} )?http\S+\.whl /wheels/\S+\.whl$", text, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("mode", ["nightly", "source"])
+def test_ray_comes_from_where_it_is_asked_for(mode: str) -> None:
+    text = written("upstream", "12.8.1", "3.13", Options(ray=mode))["Dockerfile"]  # type: ignore[arg-type]
+    assert "AS ray-wheel" in text
+    assert ("build_ray.sh" in text) == (mode == "source")
+
+
+def test_stripping_is_a_step_of_each_layer() -> None:
+    text = written("registries", "13.1.1", "3.14", Options(variant="slim"))["Dockerfile"]
+    assert len(re.findall(r"strip_libs\.py /opt/(packed|added) --mode unneeded$", text, re.MULTILINE)) == 3
+
+
+def test_cudas_libraries_are_a_layer_of_their_own() -> None:
+    text = written("registries", "12.8.1", "3.14")["Dockerfile"]
+    own = "COPY --from=packed-default /opt/packed/lib/python3.14/site-packages/nvidia /opt/env/lib/nvidia\n"
+    assert text.count(own + "COPY --from=packed-default-rest /opt/packed /opt/env\n") == 2
+    assert "site-packages/nvidia" not in written("upstream", "cpu", "3.13")["Dockerfile"]
+
+
+@pytest.mark.parametrize("profile", ["upstream", "registries"])
+def test_every_stage_of_a_plan_is_written(profile: str) -> None:
+    made = {stage.name for plan in plans(profile, "12.8.1", "3.13") for stage in plan.stages}
+    assert made - set(WRITERS) == {"image"}
+
+
+def test_apts_steps_do_not_know_the_package_index() -> None:
+    for stage in written("registries", "12.8.1", "3.13")["Dockerfile"].split("\nFROM ")[1:]:
+        before = stage.split("install_debs.sh ", 1)[0]
+        assert "install_debs.sh" not in stage or not any(f"ARG {name}" in before for name in INDEX)
+
+
+def test_the_file_says_what_its_reader_should_know() -> None:
+    head, text = written("upstream", "12.8.1", "3.14")["Dockerfile"].split("\nFROM ", 1)
+    assert "for people without Dagger, from the `upstream` sources" in head
+    assert "# Note: torch 2.11.0 is the last release with cu128 wheels" in head
+    assert "# torch-scatter 2.1.2: compile (no cp314 wheel on the PyG page for torch 2.11.0+cu128)" in text
+
+
+def test_a_variant_without_conda_has_no_dockerfile() -> None:
+    said = mistake(lambda: written("upstream", "13.1.1", "3.14", Options(variant="uv")))
+    assert said == "Dockerfiles are written for variants with conda: uv has none"

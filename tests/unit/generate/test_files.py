@@ -1,0 +1,138 @@
+"""The committed files are those that the matrix gives, and index pages are remembered between machines."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ci.config.locks import Locks
+from ci.config.matrix import default_matrix
+from ci.config.sources import read_sources
+from ci.generate.files import COMMAND, RECORD, dockerfiles, generated
+from ci.generate.reference import REFERENCE, reference
+from ci.index.wheels import Pages, read_page
+from ci.main import CslrImages
+from ci.plan.code_digests import read_code
+from ci.plan.inputs import Options, PlanInputs
+from ci.plan.planner import Planner
+from tests.unit.plans import EXTENSIONS, locks, pyg_page, shop
+
+ROOT = Path(__file__).parents[3]
+
+
+def shipped() -> dict[str, str]:
+    """Return what the command would write, from the record of index pages."""
+    matrix = default_matrix()
+    name = matrix.dockerfiles.sources
+    own = PlanInputs(matrix=matrix, profile=name, sources=read_sources(name), lock=locks(), code=read_code())
+    return {**generated(own, Options(), {}), REFERENCE: reference(CslrImages, matrix)}
+
+
+FILES = shipped()
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_committed_file_is_what_the_matrix_gives(path: str) -> None:
+    there = (ROOT / path).read_text("utf-8") if (ROOT / path).is_file() else ""
+    assert there == FILES[path], f"{path} is stale: run {COMMAND}"
+
+
+def test_no_dockerfile_is_left_over() -> None:
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "dockerfiles").rglob("*") if path.is_file()}
+    assert there <= set(FILES), f"remove {sorted(there - set(FILES))}: nothing makes them any more"
+
+
+def made(read: Pages, record: str = "{}", changes: str = "") -> dict[str, str]:
+    """Make the files where some pages can be read, and a record says what was read before."""
+    stand = shop("upstream", changes=changes)
+    files = {text: path for path, text in stand.lock.places().items() if path != RECORD}
+    lock = Locks(
+        {path.removeprefix("ci/locks/"): text for path, text in files.items()} | {"pages.json": record}
+    )
+    own = PlanInputs(
+        matrix=stand.matrix, profile="upstream", sources=stand.sources, lock=lock, code=stand.code
+    )
+    return generated(own, Options(), read)
+
+
+def test_a_page_that_was_read_once_is_planned_with_everywhere() -> None:
+    page = pyg_page(EXTENSIONS)
+    first = made({page.address: page})
+    assert (
+        "ADD https://data.pyg.org/whl/torch-2.11.0%2Bcu128/"
+        in first["dockerfiles/cu12.8.1-py3.13/Dockerfile"]
+    )
+    assert made({}, first[RECORD]) == first
+    gone = page.model_copy(update={"links": (), "problem": "no route"})
+    assert made({page.address: gone}, first[RECORD]) == first, (
+        "a page that cannot be read now is not forgotten"
+    )
+
+
+def test_a_page_read_anew_takes_the_place_of_its_record() -> None:
+    page = pyg_page(EXTENSIONS)
+    before = made({page.address: page})
+    less = pyg_page(["torch_scatter"])
+    after = made({less.address: less}, before[RECORD])
+    assert len(json.loads(after[RECORD])[page.address]) == 1
+    assert "torch-sparse 0.6.18: compile" in after["dockerfiles/cu12.8.1-py3.13/Dockerfile"]
+
+
+def test_the_record_holds_only_wheels_that_the_matrix_can_take() -> None:
+    page = pyg_page(EXTENSIONS)
+    more = "".join(
+        f'<a href="{link}"></a>'
+        for link in (
+            *page.links,
+            "https://data.pyg.org/whl/other-1.0.0+pt211cu128-cp313-cp313-linux_x86_64.whl",
+        )
+    )
+    files = made({page.address: read_page(page.address, more)})
+    assert json.loads(files[RECORD]) == {page.address: list(page.links)}
+
+
+def test_without_a_page_the_file_says_what_is_compiled_and_why() -> None:
+    text = made({})["dockerfiles/cu12.8.1-py3.13/Dockerfile"]
+    assert "pyg-lib is left out" in text.split("FROM", 1)[0]
+    assert (
+        f"# torch-scatter 2.1.2: compile (the page of PyG wheels could not be read: {RECORD} has no record"
+        in text
+    )
+
+
+def test_what_several_dockerfiles_read_is_there_once() -> None:
+    files = made({})
+    texts = Counter(text for path, text in files.items() if not path.endswith("/Dockerfile"))
+    assert max(texts.values()) == 1
+    readers = [path for path, text in files.items() if "source=dockerfiles/sdists.txt," in text]
+    assert len(readers) == 4
+
+
+def test_texts_of_one_name_that_differ_stay_with_their_dockerfiles() -> None:
+    page = pyg_page(["torch_scatter"])
+    files = made({page.address: page})
+    assert {path for path in files if path.endswith("sdists.txt")} == {
+        "dockerfiles/sdists.txt",
+        "dockerfiles/cu12.8.1-py3.13/sdists.txt",
+    }
+    for path, text in files.items():
+        if path.endswith("/Dockerfile"):
+            assert set(re.findall(r"source=(dockerfiles/[^,]+),", text)) <= set(files)
+
+
+def test_an_excluded_cell_has_no_stage_and_an_excluded_pair_no_dockerfile() -> None:
+    changes = '[[excludes]]\nonly = "cpu-*"\nreason = "no"\n[[excludes]]\nonly = "*-py3.14-marimo-*"\nreason = "no"\n'
+    files = made({}, changes=changes)
+    assert "dockerfiles/cpu-py3.13/Dockerfile" not in files
+    assert "AS marimo" not in files["dockerfiles/cu12.8.1-py3.14/Dockerfile"]
+    assert "py3_14-marimo" not in files["dockerfiles/docker-bake.json"]
+
+
+def test_one_pair_alone_keeps_its_files_in_its_own_folder() -> None:
+    stand = shop("upstream")
+    plans = [Planner(stand, {}).plan(cell) for cell in stand.matrix.pair("12.8.1", "3.13")]
+    found = dockerfiles(plans, stand.lock.places())
+    assert {"Dockerfile", "sdists.txt"} <= {path.rsplit("/", 1)[1] for path in found}
+    assert {path.rsplit("/", 1)[0] for path in found} == {"dockerfiles/cu12.8.1-py3.13"}

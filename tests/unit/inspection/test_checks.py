@@ -1,0 +1,138 @@
+"""What an image promises by its target, and what the checks are told."""
+
+import json
+from importlib import resources
+
+import pytest
+
+from ci.inspection.checks import expected, promises
+from ci.plan.inputs import Options
+from tests.unit.plans import CELLS, plan, pyg_page
+
+COMPILED = ("cpp_extension_cuda", "extension_archs", "triton_compile", "cuda_libraries")
+FIRST = ("versions", "imports", "standard_library", "pip_check", "train_step", "extension_ops")
+USER = "no_root_needed"
+JIT = ("cpp_extension_cpu", "torch_compile_cpu")
+TOOLS = ("profiler_symbols", "pip_install")
+CONDA = "conda_install"
+
+
+def names(cell_id: str) -> tuple[str, ...]:
+    """Return the names of a cell's promises."""
+    return tuple(promise.name for promise in promises(plan(cell_id)))
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "expected_names"),
+    [
+        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA)),
+        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS)),
+        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, "ray_task")),
+        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, "ray_task")),
+        ("cu13.1.1-py3.14-marimo-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, "ray_task", "marimo_page")),
+        ("cu12.8.1-py3.14-marimo-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, "ray_task", "marimo_page")),
+        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA)),
+        ("cpu-py3.13-marimo-runtime", (*FIRST, USER, *JIT, *TOOLS, "ray_task", "marimo_page")),
+    ],
+)  # fmt: skip
+def test_a_target_promises_what_it_is_for(cell_id: str, expected_names: tuple[str, ...]) -> None:
+    assert names(cell_id) == expected_names
+
+
+@pytest.mark.parametrize("cell_id", CELLS)
+def test_every_runtime_can_still_compile_extensions(cell_id: str) -> None:
+    # The users' decision that stands: no runtime gives up JIT compiling.
+    assert {"cpp_extension_cpu", "torch_compile_cpu", "cpp_extension_cuda"} <= set(names(cell_id))
+
+
+@pytest.mark.parametrize(
+    ("variant", "gone"), [("slim", {"profiler_symbols"}), ("minimal", {*JIT, "profiler_symbols"})]
+)
+def test_a_variant_promises_what_it_does_not_give_up(variant: str, gone: set[str]) -> None:
+    made = plan("cu12.8.1-py3.13-ray-runtime", options=Options(variant=variant))
+    lost = set(names("cu12.8.1-py3.13-ray-runtime")) - {promise.name for promise in promises(made)}
+    assert gone <= lost == {name for name, _ in made.gives_up}
+    assert all(reason for _, reason in made.gives_up)
+    assert {"imports", "train_step", "extension_ops", "pip_install", "ray_task"}.isdisjoint(lost)
+
+
+def test_a_variant_changes_no_devel_image() -> None:
+    slim = plan("cu12.8.1-py3.13-devel", options=Options(variant="slim"))
+    assert slim.digest == plan("cu12.8.1-py3.13-devel").digest
+    assert slim.id == "cu12.8.1-py3.13-devel"
+
+
+def test_the_name_of_an_image_tells_its_variant() -> None:
+    assert (
+        plan("cu12.8.1-py3.13-runtime", options=Options(variant="slim")).id == "cu12.8.1-py3.13-runtime@slim"
+    )
+
+
+def test_every_promise_has_a_program() -> None:
+    programs = resources.files("ci").joinpath("programs/promises")
+    for name in {name for cell_id in (*CELLS, "cpu-py3.13-devel") for name in names(cell_id)}:
+        assert programs.joinpath(f"{name}.py").is_file(), name
+
+
+def test_wheels_of_others_are_not_held_to_the_list_of_architectures() -> None:
+    made = plan("cu12.8.1-py3.13-devel", page=pyg_page())
+    assert "extension_archs" not in [promise.name for promise in promises(made)]
+
+
+@pytest.mark.parametrize(
+    ("archs", "told"), [(None, "7.5 8.0 8.6 9.0 10.0 12.0+PTX"), ("8.0 9.0+PTX", "8.0 9.0+PTX")]
+)
+def test_the_architectures_are_those_of_the_plan(archs: str | None, told: str) -> None:
+    found = promises(plan("cu12.8.1-py3.13-devel", options=Options(archs=archs)))
+    arguments = {promise.name: promise.arguments for promise in found}
+    assert arguments["cpp_extension_cuda"] == ("--arch-list", told)
+    compiled = ("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv")
+    assert arguments["extension_archs"] == (*compiled, "--expect", told)
+
+
+VERSIONS = {
+    "python": "3.13",
+    "torch": "2.11.0+cu128",
+    "torchvision": "0.26.0",
+    "torchaudio": "2.11.0",
+    "torch-geometric": "2.8.1",
+    "torch-scatter": "2.1.2",
+    "torch-sparse": "0.6.18",
+    "torch-cluster": "1.6.3",
+    "torch-spline-conv": "1.2.2",
+    "toolkit": "12.8.1",
+    "nvcc": "12.8.93",
+    "ray": "2.60.0",
+    "marimo": "0.25.2",
+}
+
+
+def test_the_versions_are_told_as_json() -> None:
+    made = plan("cu12.8.1-py3.13-marimo-runtime")
+    flag, told = promises(made)[0].arguments
+    assert flag == "--expect"
+    assert json.loads(told) == VERSIONS
+
+
+def test_extensions_from_wheels_are_expected_like_those_that_are_compiled() -> None:
+    page = pyg_page(["pyg_lib", "torch_scatter"])
+    assert expected(plan("cu12.8.1-py3.13-marimo-runtime", page=page)) == {**VERSIONS, "pyg-lib": "0.8.0"}
+
+
+def test_the_compiler_of_registries_is_expected_as_what_it_is() -> None:
+    found = expected(plan("cu12.8.1-py3.13-devel", "registries"))
+    assert (found["toolkit"], found["nvcc"]) == ("12.8.1", "12.4.131")
+    assert not {"toolkit", "nvcc"} & set(expected(plan("cpu-py3.13-devel")))
+
+
+def test_versions_are_only_of_what_the_target_holds() -> None:
+    assert "ray" not in expected(plan("cu12.8.1-py3.13-runtime"))
+    assert "marimo" not in expected(plan("cu12.8.1-py3.13-ray-runtime"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "version"), [("stable", "2.60.0"), ("nightly", "3.0.0.dev0"), ("source", "2.60.0")]
+)
+def test_the_version_of_ray_is_the_one_that_ray_itself_tells(mode: str, version: str) -> None:
+    made = plan("cu12.8.1-py3.13-ray-runtime", options=Options.model_validate({"ray": mode}))
+    assert expected(made)["ray"] == version

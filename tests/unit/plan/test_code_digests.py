@@ -1,0 +1,73 @@
+"""The code of a stage is one of its inputs: who changes a program gets new digests, from that stage on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import ci
+from ci.plan.code_digests import FILES
+from ci.plan.inputs import Options
+from ci.plan.planner import plan_cell
+from tests.unit.plans import cell, code, digests, plan, shop
+
+ROOT = Path(ci.__file__).parent
+ALL = "cu12.8.1-py3.13-marimo-runtime"
+# Puts stages together, reaches out for them, or checks them; what images hold does not come from here.
+AROUND = {
+    "strip.py",
+    "added_files.py",  # in Dockerfiles only
+    "__init__.py",
+    "bundle.py",
+    "collect_debs.sh",
+    "collect_packages.py",
+    "mirror_channel.py",
+    "supply.py",
+    "caches.py",
+    "compose.py",
+    "files.py",
+    "ledger.py",
+    "journal.py",
+    "machine.py",
+    "pages.py",
+    "read_pages.py",
+    "read_tag.py",
+    "registry.py",
+    "site.py",
+    "step.py",
+}
+
+
+def test_every_stage_of_a_plan_has_code() -> None:
+    plans = [plan(ALL, "registries", options=Options(variant=variant)) for variant in ("default", "uv")]
+    assert {stage.name for made in plans for stage in made.stages} == set(FILES)
+
+
+def test_every_file_that_makes_images_belongs_to_a_stage() -> None:
+    stages = {f"stages/{path.name}" for path in (ROOT / "stages").glob("*.py") if path.name not in AROUND}
+    programs = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "programs").rglob("*.*")
+        if path.name not in AROUND and not {"promises", "__pycache__"} & {*path.parts}
+    }
+    assert {name for files in FILES.values() for name in files} == stages | programs | {"commands.py"}
+
+
+@pytest.mark.parametrize(
+    ("file", "first", "spared"),
+    [
+        ("programs/compile_wheels.py", "wheels", {"channel", "toolkit", "base", "conda", "torch"}),
+        ("programs/pack_env.py", "pack", {"base", "torch", "wheels", "pyg", "ray", "marimo", "runtime-base"}),
+        ("stages/marimo.py", "marimo", {"base", "torch", "wheels", "pyg", "ray", "runtime-base"}),
+    ],
+)
+def test_a_change_of_code_makes_the_stage_and_what_stands_on_it_new(
+    file: str, first: str, spared: set[str]
+) -> None:
+    stand = shop("registries")
+    before = digests(plan_cell(cell(ALL), stand, {}))
+    changed = replace(stand, code=code().changed(file, "another program"))
+    after = digests(plan_cell(cell(ALL), changed, {}))
+    same = {name for name in before if before[name] == after[name]}
+    assert spared <= same
+    assert not {first, "image"} & same

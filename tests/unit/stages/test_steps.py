@@ -1,0 +1,69 @@
+"""The steps of a plan: all commands of its stages, each with the stage that it belongs to."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ci.plan import commands
+from ci.plan.attempt import StageAttempt
+from ci.plan.caches import Cache
+from ci.plan.commands import shell
+from ci.plan.inputs import Options
+from ci.plan.specs import CondaSpec, WheelsSpec
+from ci.stages.builder import ImageBuilder
+from ci.stages.context import BuildContext
+from tests.unit.plans import plan, pyg_page
+
+ROOT = Path(__file__).parents[3]
+STAGES = ROOT / "ci/stages"
+# They run commands that belong to no stage: of the history, the machine, the sizes, index pages, tags, bundles.
+OTHERS = {"journal.py", "machine.py", "ledger.py", "pages.py", "registry.py", "step.py", "supply.py"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "sources", "options"),
+    [
+        ("cu12.8.1-py3.13-marimo-runtime", "registries", Options(variant="slim")),
+        ("cu13.1.1-py3.14-ray-devel", "upstream", Options(ray="source")),
+        ("cpu-py3.13-devel", "registries", Options()),
+    ],
+)
+def test_every_stage_has_its_steps_in_the_order_of_the_plan(
+    cell: str, sources: str, options: Options
+) -> None:
+    made = plan(cell, sources, options=options)
+    steps = ImageBuilder(made, BuildContext()).steps()
+    found = list(dict.fromkeys(step.stage for step in steps))
+    assert found == [stage.name for stage in made.stages]
+
+
+def test_steps_are_the_commands_of_the_stages() -> None:
+    page = pyg_page(["torch_scatter"])
+    made = plan("cu12.8.1-py3.13-ray-runtime", page=page, options=Options(variant="slim"))
+    steps = ImageBuilder(made, BuildContext(), {"wheels": StageAttempt(jobs=3)}).steps()
+    by_stage: dict[str, list[tuple[str, ...]]] = {}
+    for step in steps:
+        by_stage.setdefault(step.stage, []).append(step.command)
+    conda = made.spec("conda", CondaSpec)
+    assert by_stage["conda"] == [tuple(commands.create_env(conda, Cache.CONDA.path))]
+    wheels = commands.compile_wheels(made.spec("wheels", WheelsSpec), "/run/sdists.txt", "/opt/wheels", 3)
+    assert by_stage["wheels"] == [tuple(wheels)]
+    assert by_stage["pyg"][1:] == [
+        tuple(shell("install_wheels.sh", "/opt/env", folder)) for folder in ("/run/fetched", "/run/wheels")
+    ]
+    strips = [command for command in by_stage["pack"] if "strip_libs.py" in command[1]]
+    assert len(strips) >= 2, "for the environment's layer, and for Ray's"
+
+
+def test_a_build_that_nobody_asks_for_its_steps_keeps_none() -> None:
+    site = BuildContext()
+    ImageBuilder(plan("cpu-py3.13-devel", "registries"), site).image()
+    assert site.steps is None
+
+
+def test_no_stage_runs_a_command_that_is_no_step() -> None:
+    found = {
+        path.name for path in STAGES.glob("*.py") if re.search(r"\.with_exec\(", path.read_text("utf-8"))
+    }
+    assert found <= OTHERS

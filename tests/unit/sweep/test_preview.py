@@ -1,0 +1,161 @@
+"""Plans in words and as data, as `dagger call plan` prints them."""
+
+import re
+
+import pytest
+
+from ci.history.records import BuildRecord, History, LayerSize, StageRun
+from ci.plan.inputs import Options
+from ci.plan.planner import Plan
+from ci.sweep.preview import PlanPreview, changed, document, github, left_out, survey, text
+from ci.util.errors import UserError
+from tests.unit.plans import CELLS, explain, matrix_with, plan, pyg_page
+
+DIGEST = re.compile(r"\b[0-9a-f]{12}\b")
+
+
+def words(text: str) -> str:
+    """Return a text with its digests left out."""
+    return DIGEST.sub("…", text)
+
+
+def test_a_plan_reads_as_a_table_of_stages_with_reasons_and_notes() -> None:
+    made = plan(
+        "cu13.1.1-py3.14-ray-runtime", page=pyg_page(["torch_scatter", "pyg_lib"], "cp314", tag="cu130")
+    )
+    missing = "no cp314 wheel on the PyG page for torch 2.11.0+cu130"
+    assert words(explain(made)) == (
+        "cu13.1.1-py3.14-ray-runtime  plan …\n"
+        "  toolkit       …  compiler and headers out of nvidia/cuda:13.1.1-cudnn-devel-ubuntu24.04\n"
+        "  base          …  compilers and tools on nvidia/cuda:13.1.1-cudnn-devel-ubuntu24.04\n"
+        "  conda         …  CPython 3.14 at /opt/env\n"
+        "  torch         …  torch 2.11.0 built for CUDA 13.0\n"
+        "  wheels        …  compile torch-sparse==0.6.18, torch-cluster==1.6.3, torch-spline-conv==1.2.2"
+        " for 7.5 8.0 8.6 9.0 10.0 12.0+PTX\n"
+        "  pyg           …  pyg-lib 0.8.0: wheel; torch-scatter 2.1.2: wheel;"
+        f" torch-sparse 0.6.18: compile ({missing}); torch-cluster 1.6.3: compile ({missing});"
+        f" torch-spline-conv 1.2.2: compile ({missing})\n"
+        "  ray           …  Ray 2.60.0 from the package index\n"
+        "  runtime-base  …  compilers for JIT on nvidia/cuda:13.1.1-base-ubuntu24.04;"
+        " torch's wheels bring CUDA's libraries\n"
+        "  pack          …  the environment as conda-pack exports it for /opt/env, for variant default\n"
+        "  image         …  cu13.1.1-py3.14-ray-runtime: user, environment, labels\n"
+        "  note: PyTorch publishes no cu131 wheels: cu130 with the 13.1 toolkit"
+        " (a minor difference, which torch accepts)\n"
+    )
+
+
+def test_the_digests_are_the_stages_own() -> None:
+    made = plan("cu12.8.1-py3.13-runtime")
+    shown = DIGEST.findall(explain(made))
+    assert shown == [made.digest[:12], *(stage.digest[:12] for stage in made.stages)]
+
+
+def test_a_note_cannot_forge_a_line() -> None:
+    made = plan("cu12.8.1-py3.13-devel", changes='cuda."12.8.1".note = "a\\n  image  forged\\u001b[2J"')
+    assert "  note: a image forged?[2J\n" in explain(made)
+    assert len(explain(made).splitlines()) == 1 + len(made.stages) + len(made.notes)
+
+
+def made(*ids: str, history: History | None = None) -> PlanPreview:
+    return survey([plan(name, "registries") for name in ids], {}, history or History())
+
+
+def record(made_plan: Plan, *, seconds: float, size: int) -> BuildRecord:
+    stages = tuple(StageRun(name=s.name, digest=s.digest, seconds=seconds) for s in made_plan.stages)
+    return BuildRecord(
+        run="r",
+        cell=made_plan.cell.id,
+        plan=made_plan.digest,
+        sources="registries",
+        status="ok",
+        started="2026-11-22T02:00:00Z",
+        stages=stages,
+        size=size,
+    )  # fmt: skip
+
+
+def test_what_cells_share_is_told_once() -> None:
+    found = made(*CELLS)
+    assert found.stages == len({stage.digest for cell in found.cells for stage in cell.stages})
+    printed = text(found)
+    assert printed.count("compile torch-scatter==2.1.2") == 3
+    assert f"  shared with {CELLS[0]}: " in printed
+    assert f"18 cells: {found.stages} stages to build, {found.shared} times shared" in printed
+    assert printed.count("note: PyTorch publishes no cu131 wheels") == 1
+
+
+def test_times_and_sizes_come_from_records_and_nothing_is_guessed() -> None:
+    one = plan(CELLS[0], "registries")
+    history = History((record(one, seconds=60, size=8_000_000_000),))
+    found = survey([one, plan(CELLS[1], "registries")], {}, history)
+    assert found.seconds == 60 * len(one.stages)
+    assert found.unknown == found.stages - len(one.stages)
+    assert found.size == 8_000_000_000
+    assert (found.cells[0].built_as_planned, found.cells[1].built_as_planned) == (True, False)
+    assert "stages without a record" in text(found)
+    assert "by the records" not in text(made(CELLS[0]))
+
+
+def test_layers_that_images_share_are_summed_once() -> None:
+    plans = [plan(name, "registries") for name in CELLS[:2]]
+    shared = LayerSize(name="pack", size=7_000_000_000, key="environment")
+    history = History(
+        tuple(
+            record(one, seconds=60, size=8_000_000_000).model_copy(
+                update={"layers": (LayerSize(name="base", size=1_000_000_000, key=one.id), shared)}
+            )
+            for one in plans
+        )
+    )
+    found = survey(plans, {}, history)
+    assert (found.size, found.unique_size) == (16_000_000_000, 9_000_000_000)
+    assert "16.0 GB of images, 9.0 GB with shared layers counted once" in text(found)
+
+
+def test_a_stage_that_changed_has_no_time() -> None:
+    old = plan(CELLS[0], "registries")
+    new = plan(CELLS[0], "registries", options=Options(archs="9.0"))
+    found = survey([new], {}, History((record(old, seconds=60, size=1),)))
+    timed = {stage.name for stage in found.cells[0].stages if stage.seconds is not None}
+    assert {"base", "torch"} <= timed
+    assert not {"wheels", "pyg", "image"} & timed
+    assert found.cells[0].built_as_planned is False
+
+
+def test_excluded_cells_are_told_with_the_reason() -> None:
+    changes = '[[excludes]]\nonly = "cu12*-py3.14-*"\nreason = "no cp314 wheel"\n'
+    matrix = matrix_with(changes)
+    chosen = matrix.select(cuda=["12.8.1"])
+    assert len(chosen) == 6
+    assert left_out(matrix, chosen) == {}
+    assert len(left_out(matrix, matrix.cells)) == 6
+    found = survey([], left_out(matrix, matrix.cells), History())
+    assert "left out: cu12.8.1-py3.14-devel: no cp314 wheel" in text(found)
+
+
+def test_the_form_for_github_is_what_strategy_matrix_takes() -> None:
+    include = github([plan(CELLS[3], "registries")])["include"]
+    assert include == [{"cell": CELLS[3], "cuda": "12.8.1", "python": "3.13", "target": "ray-runtime"}]
+
+
+def test_plans_that_are_as_before_are_left_out() -> None:
+    plans = [plan(name, "upstream") for name in ("cu12.8.1-py3.13-devel", "cu12.8.1-py3.13-ray-runtime")]
+    before = document(survey(plans, {}, History()))
+    assert changed(plans, before, "before.json") == []
+    newer = [plan(made.cell.id, "upstream", changes='[ray]\nversion = "2.60.1"\n') for made in plans]
+    assert [made.id for made in changed(newer, before, "before.json")] == ["cu12.8.1-py3.13-ray-runtime"]
+    assert changed(plans, '{"cells": []}', "before.json") == plans, "what was not there before is new"
+
+
+@pytest.mark.parametrize(
+    "given", ["", "[]", "{}", '{"cells": [1]}', '{"cells": [{"cell": "x"}]}', '"x"', "[" * 10_000]
+)
+def test_what_is_no_survey_is_refused(given: str) -> None:
+    with pytest.raises(UserError, match=r"^before\.json: not plans as `plan --format json` prints them$"):
+        changed([], given, "before.json")
+
+
+def test_a_selection_in_which_nothing_changed_is_said_and_empty_for_github() -> None:
+    assert text(survey([], {}, History())) == "no cell to build\n"
+    assert github([]) == {"include": []}

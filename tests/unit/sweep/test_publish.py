@@ -1,0 +1,57 @@
+"""Where images go: registries by the names that addresses and docker's configuration give them, and who asks them."""
+
+import pytest
+
+from ci.plan.tags import registry_of
+from ci.sweep.publish import open_publisher
+from ci.sweep.registry import RegistryClient
+from ci.util.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("address", "registry"),
+    [
+        ("127.0.0.1:5000/team/image:tag", "127.0.0.1:5000"),
+        ("ghcr.io", "ghcr.io"),
+        ("https://registry.example:5000/v2/", "registry.example:5000"),
+        ("http://localhost", "localhost"),
+        # Docker Hub's entry carries the address of its old index.
+        ("https://index.docker.io/v1/", "docker.io"),
+        ("docker.io/team/image", "docker.io"),
+    ],
+)
+def test_a_registry_goes_by_its_host(address: str, registry: str) -> None:
+    assert registry_of(address) == registry
+
+
+def test_a_container_asks_any_registry_but_one_of_this_machine() -> None:
+    asker = RegistryClient((), None)
+    assert asker.reaches("registry.example:5000/team/image:tag")
+    assert asker.reaches("docker.io/team/image:tag")
+    for host in ("127.0.0.1:5000", "localhost", "localhost:5000", "127.0.0.2"):
+        assert not asker.reaches(f"{host}/team/image:tag")
+
+
+async def test_what_is_wrong_with_a_place_is_said_before_anything_is_built() -> None:
+    async def opened(
+        *repositories: str, user: str | None = None, compression: str = "zstd"
+    ) -> tuple[str, ...]:
+        publisher = await open_publisher(
+            name="me/image",
+            repositories=repositories,
+            user=user,
+            password=None,
+            docker_config=None,
+            service=None,
+            compression=compression,
+        )
+        return publisher.repositories
+
+    assert await opened() == ("docker.io/me/image",)
+    assert await opened("ghcr.io/me/image", "localhost/x") == ("ghcr.io/me/image", "localhost/x")
+    with pytest.raises(UserError, match=r"bad repository 'ghcr\.io/me:tag'"):
+        await opened("ghcr.io/me:tag")
+    with pytest.raises(UserError, match="needs both --registry-user and --registry-password"):
+        await opened(user="me")
+    with pytest.raises(UserError, match="unknown compression 'xz'; accepted: zstd, gzip"):
+        await opened(compression="xz")
