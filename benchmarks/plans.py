@@ -7,7 +7,7 @@ from ci.config.sources import read_sources
 from ci.history.records import History
 from ci.plan.inputs import PlanInputs
 from ci.plan.planner import Planner
-from ci.sweep.preview import survey
+from ci.sweep.preview import preview
 from tests.unit.plans import code, locks, matrix_with
 
 CUDAS = [f"{12 + number // 10}.{number % 10}.{patch}" for number in range(21) for patch in range(2)]
@@ -31,19 +31,19 @@ def synthetic(cells: int) -> PlanInputs:
     toolkits = "".join(f'[toolkit."{cuda}"]\nprovider = "wheels"\ncompiler = "13.1.115"\n' for cuda in CUDAS)
     sources = read_sources("registries", toolkits)
     return PlanInputs(
-        matrix=matrix_with(text), profile="registries", sources=sources, lock=locks(), code=code()
+        matrix=matrix_with(text), sources_name="registries", sources=sources, lock=locks(), code=code()
     )
 
 
-def timed(shop: PlanInputs, cells: int) -> tuple[float, float]:
+def timed(inputs: PlanInputs, cells: int) -> tuple[float, float]:
     """Plan the first cells of a matrix with all digests, then survey the plans; seconds of CPU for each."""
-    chosen = shop.matrix.cells[:cells]
+    chosen = inputs.matrix.cells[:cells]
     began = time.process_time()
-    planner = Planner(shop, {})
+    planner = Planner(inputs, {})
     plans = [planner.plan(cell) for cell in chosen]
     assert all(plan.digest for plan in plans)
     planned = time.process_time()
-    assert len(survey(plans, {}, History()).cells) == cells
+    assert len(preview(plans, {}, History()).cells) == cells
     return planned - began, time.process_time() - planned
 
 
@@ -51,8 +51,8 @@ def main() -> None:
     """Measure each size, and take the best of some rounds."""
     rows = []
     for cells in SIZES:
-        shop = synthetic(cells)
-        best = min(timed(shop, cells) for _ in range(ROUNDS))
+        inputs = synthetic(cells)
+        best = min(timed(inputs, cells) for _ in range(ROUNDS))
         rows.append(f"| {cells:,} | {best[0]:.2f} | {best[1]:.2f} | {sum(best) / cells * 1e6:.0f} |")
         print(rows[-1], flush=True)
     text = [

@@ -4,23 +4,32 @@ import dagger
 from dagger import dag, object_type
 
 from ci import args
-from ci.bundle.collect import collected
+from ci.bundle.collect import collect_bundle
 from ci.config.variants import told
 from ci.generate.dockerfile import dockerfile
-from ci.generate.files import generated
+from ci.generate.files import render_files
 from ci.generate.reference import REFERENCE, reference
 from ci.inspection import verify
-from ci.inspection.debug import opened
-from ci.inspection.size_report import sized
+from ci.inspection.debug import debug_container
+from ci.inspection.size_report import size_report
 from ci.plan.lint import lint_locks, lint_matrix
 from ci.sdk.compat import check
 from ci.sdk.functions import public
-from ci.session.session import Session, open_session, reported, selected
+from ci.session.session import Session, images_to_report, open_session, select_cells
 from ci.stages import runtime, strip
 from ci.stages.builder import ImageBuilder
 from ci.stages.files import folder
 from ci.sweep.publish import open_publisher
-from ci.sweep.run import Run, SweepOptions, Webhook, build_and_tell, planned, publish_one, report_of, written
+from ci.sweep.run import (
+    Run,
+    SweepOptions,
+    Webhook,
+    build_report,
+    preview_plans,
+    publish_cell,
+    render_report,
+    run_sweep,
+)
 from ci.util.errors import UserError
 
 # Every function that plans may read index pages, and stands on base images and packages that change upstream:
@@ -54,8 +63,8 @@ class CslrImages:
         only: args.Only = None,
     ) -> list[str]:
         """List the ids of the cells that the filters select: `cells --cuda 12.8.1 --only '*-ray-*'`."""
-        desk = await self._desk()
-        return [cell.id for cell in selected(desk, cuda, python, target, phase, only)]
+        session = await self._session()
+        return [cell.id for cell in select_cells(session, cuda, python, target, phase, only)]
 
     @public(cache="never")
     async def plan(
@@ -70,14 +79,14 @@ class CslrImages:
         history: args.HistoryFile = None,
     ) -> str:
         """Tell what would be built and why, without building: `plan --cuda 12.8.1 --python 3.13 --target devel`."""
-        desk = await self._desk()
-        cells = await desk.changed(selected(desk, cuda, python, target, phase, only), changed_since)
-        return await planned(desk, cells, format, history)
+        session = await self._session()
+        cells = await session.changed(select_cells(session, cuda, python, target, phase, only), changed_since)
+        return await preview_plans(session, cells, format, history)
 
     @public(cache="session")
     async def variants(self) -> str:
         """Tell what each `--variant` takes out of runtimes, promises and gives up: `variants`."""
-        matrix = (await self._desk()).matrix
+        matrix = (await self._session()).matrix
         return told(matrix.variants, matrix.rules, matrix.verify.promises)
 
     @public(cache="session")
@@ -86,9 +95,9 @@ class CslrImages:
 
         Example: `dockerfile --cuda 12.8.1 --python 3.13 export --path dockerfiles/cu12.8.1-py3.13`.
         """
-        desk = await self._desk()
-        plans = await desk.plans(desk.matrix.pair(cuda, python))
-        return folder(dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", desk.shop.lock.places()))
+        session = await self._session()
+        plans = await session.plans(session.matrix.pair(cuda, python))
+        return folder(dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", session.inputs.lock.places()))
 
     @public(cache="session")
     async def generate(self) -> dagger.Directory:
@@ -96,12 +105,12 @@ class CslrImages:
 
         They go over the repository, whatever sources are chosen: `generate export --path .`
         """
-        desk = await self._desk(for_files=True)
-        read = await desk.pages(desk.matrix.built)
+        session = await self._session(for_files=True)
+        read = await session.pages(session.matrix.built)
         return folder(
             {
-                **generated(desk.shop, desk.options, read),
-                REFERENCE: reference(CslrImages, desk.matrix),
+                **render_files(session.inputs, session.options, read),
+                REFERENCE: reference(CslrImages, session.matrix),
             }
         )
 
@@ -283,7 +292,7 @@ class CslrImages:
         Example: `strip --cuda 12.8.1 --python 3.13 --image registry.example/image:tag export --path image.tar`.
         """
         build = await self._build(cuda, python, "devel")
-        return await strip.image(build.site, build.base(), image).sync()
+        return await strip.image(build.context, build.base(), image).sync()
 
     # -- the whole matrix --------------------------------------------------------------------------------
 
@@ -317,13 +326,13 @@ class CslrImages:
 
         Example: `matrix --phase 1 --limit 2`.
         """
-        desk = await self._desk()
-        cells = await desk.changed(selected(desk, cuda, python, target, phase, only), changed_since)
+        session = await self._session()
+        cells = await session.changed(select_cells(session, cuda, python, target, phase, only), changed_since)
         choices = SweepOptions(
             limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verified=not no_verify
         )
         publisher = await open_publisher(
-            name=desk.matrix.image.name,
+            name=session.matrix.image.name,
             repositories=repositories or (),
             user=registry_user,
             password=registry_password,
@@ -332,7 +341,7 @@ class CslrImages:
             compression=compression,
         )
         hook = Webhook(webhook, webhook_service)
-        return await build_and_tell(desk, cells, choices, publisher if publish else None, history, hook)
+        return await run_sweep(session, cells, choices, publisher if publish else None, history, hook)
 
     @public(cache="never")
     async def publish(
@@ -351,10 +360,10 @@ class CslrImages:
 
         Example: `publish --cuda 12.8.1 --python 3.13 --target runtime --docker-config file:login.json`.
         """
-        desk = await self._desk()
-        cell = desk.matrix.cell(cuda, python, target)
+        session = await self._session()
+        cell = session.matrix.cell(cuda, python, target)
         publisher = await open_publisher(
-            name=desk.matrix.image.name,
+            name=session.matrix.image.name,
             repositories=repositories or (),
             user=registry_user,
             password=registry_password,
@@ -362,7 +371,7 @@ class CslrImages:
             service=registry_service,
             compression=compression,
         )
-        return await publish_one(desk, cell, publisher)
+        return await publish_cell(session, cell, publisher)
 
     @public(cache="session")
     async def bundle(
@@ -380,8 +389,8 @@ class CslrImages:
 
         Example: `bundle --phase 1 export --path PATH`.
         """
-        desk = await self._desk()
-        return await collected(desk, selected(desk, cuda, python, target, phase, only))
+        session = await self._session()
+        return await collect_bundle(session, select_cells(session, cuda, python, target, phase, only))
 
     @public(cache="never")
     async def debug(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
@@ -392,13 +401,13 @@ class CslrImages:
 
         Example: `debug --cuda 12.8.1 --python 3.13 --target ray-runtime`.
         """
-        desk = await self._desk()
-        return await opened(desk, desk.matrix.cell(cuda, python, target))
+        session = await self._session()
+        return await debug_container(session, session.matrix.cell(cuda, python, target))
 
     @public(cache="never")
     async def history(self, given: args.HistoryFile = None) -> dagger.File:
         """Give the records of all builds, with those of a file of your own: `history export --path history.jsonl`."""
-        found = await Run(await self._desk()).history(given)
+        found = await Run(await self._session()).history(given)
         return dag.directory().with_new_file("history.jsonl", found.text()).file("history.jsonl")
 
     @public(cache="never")
@@ -417,12 +426,14 @@ class CslrImages:
 
         Example: `report --format html -o report.html`.
         """
-        desk = await self._desk()
-        cells = selected(desk, cuda, python, target, phase, only)
-        run = Run(desk)
+        session = await self._session()
+        cells = select_cells(session, cuda, python, target, phase, only)
+        run = Run(session)
         found = await run.history(history)
-        names = reported(desk, cells, found, filtered=any((cuda, python, target, phase, only)))
-        return written(report_of(found, names, run.live), format, await into.contents() if into else None)
+        names = images_to_report(session, cells, found, filtered=any((cuda, python, target, phase, only)))
+        return render_report(
+            build_report(found, names, run.live), format, await into.contents() if into else None
+        )
 
     # -- trust -------------------------------------------------------------------------------------------
 
@@ -440,7 +451,7 @@ class CslrImages:
         Example: `size --cuda 12.8.1 --python 3.13 --target runtime --against before.json`.
         """
         build = await self._build(cuda, python, target)
-        return await sized(
+        return await size_report(
             build, format, (await against.contents(), await against.name()) if against else None
         )
 
@@ -462,7 +473,7 @@ class CslrImages:
 
         Example: `lint-matrix`.
         """
-        return lint_matrix((await self._desk()).shop)
+        return lint_matrix((await self._session()).inputs)
 
     @public(cache="session")
     @check
@@ -471,7 +482,7 @@ class CslrImages:
 
         Example: `lint-locks`.
         """
-        return lint_locks((await self._desk()).shop)
+        return lint_locks((await self._session()).inputs)
 
     # -- new versions ------------------------------------------------------------------------------------
 
@@ -483,9 +494,9 @@ class CslrImages:
 
         Example: `latest --format json`.
         """
-        from ci.updates.resolve import told_latest  # not at the top: what only these two functions load
+        from ci.updates.resolve import show_outdated  # not at the top: what only these two functions load
 
-        return await told_latest(await self._desk(), format)
+        return await show_outdated(await self._session(), format)
 
     @public(cache="never")
     async def bump(self, to: args.To = None, format: args.BumpFormat = "text") -> str:  # noqa: A002
@@ -495,11 +506,11 @@ class CslrImages:
 
         Example: `bump --to ray=2.60.0 --format toml -o ci/matrix.toml`.
         """
-        from ci.updates.resolve import told_bump
+        from ci.updates.resolve import show_bump
 
-        return await told_bump(await self._desk(), to or (), format)
+        return await show_bump(await self._session(), to or (), format)
 
-    async def _desk(self, *, for_files: bool = False) -> Session:
+    async def _session(self, *, for_files: bool = False) -> Session:
         return await open_session(
             sources=None if for_files else self.sources,
             mirrors=self.mirrors,
@@ -513,5 +524,5 @@ class CslrImages:
         )
 
     async def _build(self, cuda: str, python: str, target: str) -> ImageBuilder:
-        desk = await self._desk()
-        return ImageBuilder(await desk.plan(desk.matrix.cell(cuda, python, target)), desk.site)
+        session = await self._session()
+        return ImageBuilder(await session.plan(session.matrix.cell(cuda, python, target)), session.context)

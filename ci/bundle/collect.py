@@ -15,82 +15,86 @@ from ci.stages.builder import ImageBuilder, StageCache
 from ci.util.errors import UserError
 
 
-async def collected(desk: Session, cells: tuple[Cell, ...]) -> dagger.Directory:
+async def collect_bundle(session: Session, cells: tuple[Cell, ...]) -> dagger.Directory:
     """Collect what cells are built from; nothing is compiled for it.
 
     Raises:
         UserError: something cannot be collected, or there is nothing to collect.
     """
-    if desk.site.supply:
+    if session.context.offline_bundle:
         raise UserError("a bundle is collected from the sources: leave out --from-bundle")
     if not cells:
         raise UserError("no cell is selected: there is nothing to collect")
-    plans = await desk.plans(cells)
-    collection = Collection(desk)
+    plans = await session.plans(cells)
+    collection = Collection(session)
     for plan in plans:
-        desk.needs(plan)  # what cannot be collected is said before anything is
+        session.externals(plan)  # what cannot be collected is said before anything is
     for plan in plans:
         collection.take(plan)
-    pages = await desk.pages(cells)
-    for address in {address for cell in cells for address in extension_pages(cell, desk.shop)}:
+    pages = await session.pages(cells)
+    for address in {address for cell in cells for address in extension_pages(cell, session.inputs)}:
         if not pages[address].problem:
-            need = bundle.file_need(address)
-            collection.add(need, steps.file(desk.site, need.name, address))
+            external = bundle.file_input(address)
+            collection.add(external, steps.file(session.context, external.name, address))
     return await collection.bundle(plans).sync()
 
 
 class Collection:
     """Sets of files by their places in the bundle; each is collected once, for all plans that need it."""
 
-    def __init__(self, desk: Session) -> None:
-        self._desk = desk
-        self._site = desk.site.of("bundle", FIRST_ATTEMPT)
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._context = session.context.for_stage("bundle", FIRST_ATTEMPT)
         self._made = StageCache()
         self._sets: dict[str, dagger.Directory] = {}
 
-    def add(self, need: ExternalInput, files: dagger.Directory) -> None:
+    def add(self, external: ExternalInput, files: dagger.Directory) -> None:
         """Take a set that is at hand."""
-        self._sets.setdefault(need.folder, files)
+        self._sets.setdefault(external.bundle_path, files)
 
     def take(self, plan: Plan) -> None:
         """Take what a plan needs."""
-        ground = self._desk.shop.sources.images.cpu
-        self.add(bundle.image_need(ground), steps.image(self._site, ground))
-        build = ImageBuilder(plan, self._site, made=self._made)
+        ground = self._session.inputs.sources.images.cpu
+        self.add(bundle.image_input(ground), steps.image(self._context, ground))
+        build = ImageBuilder(plan, self._context, made=self._made)
         below: dict[str, dagger.File] = {}
         for stage in plan.stages:
-            for name, need in bundle.stage_needs(stage, plan.cell).items():
+            for name, external in bundle.list_stage_inputs(stage, plan.cell).items():
                 if name == PACKAGES and not isinstance(stage.spec, ToolkitSpec):
                     spec = stage.spec.install if isinstance(stage.spec, PygSpec | RaySpec) else stage.spec
                     assert isinstance(spec, InstallSpec)
-                    files, pins = steps.installed(self._site, build.conda(), spec, below)
+                    files, pins = steps.installed(self._context, build.conda(), spec, below)
                     below = {**below, stage.name: pins}
                 else:
-                    files = self._files(build, stage, name, need)
-                self.add(need, files)
+                    files = self._files(build, stage, name, external)
+                self.add(external, files)
 
     def bundle(self, plans: list[Plan]) -> dagger.Directory:
         """Return the bundle of all that was taken."""
-        shop = self._desk.shop
-        container = steps.equipped(self._site, shop.sources.images.cpu, shop.lock.tools())
-        return steps.bundle(self._site, container, self._sets, shop.profile, [plan.id for plan in plans])
+        inputs = self._session.inputs
+        container = steps.equipped(self._context, inputs.sources.images.cpu, inputs.lock.tools())
+        return steps.bundle(
+            self._context, container, self._sets, inputs.sources_name, [plan.id for plan in plans]
+        )
 
-    def _files(self, build: ImageBuilder, stage: Stage, name: str, need: ExternalInput) -> dagger.Directory:
-        site, spec = self._site, stage.spec
+    def _files(
+        self, build: ImageBuilder, stage: Stage, name: str, external: ExternalInput
+    ) -> dagger.Directory:
+        context, spec = self._context, stage.spec
         if name == IMAGE:
-            return steps.image(site, *need.asked)
+            return steps.image(context, *external.key)
         if name == DEBS:
-            return steps.debs(site, need.asked[0], need.asked[1:])
+            return steps.debs(context, external.key[0], external.key[1:])
         if name == TOOLS:
-            image, requirements = need.asked
-            return steps.tools(site, steps.equipped(site, image, requirements), requirements)
+            image, requirements = external.key
+            return steps.tools(context, steps.equipped(context, image, requirements), requirements)
         if name == CONDA:
             made = build.channel()
-            return made or steps.channel(site, build.conda())
+            return made or steps.channel(context, build.conda())
         if name == SOURCES and isinstance(spec, WheelsSpec):
-            return steps.sources(site, build.torch(), spec)
+            return steps.sources(context, build.torch(), spec)
         if isinstance(spec, ToolkitSpec) and name == PACKAGES:
-            return steps.toolkit(site, steps.equipped(site, spec.image, spec.tools), spec)
+            return steps.toolkit(context, steps.equipped(context, spec.image, spec.tools), spec)
         if isinstance(spec, ToolkitSpec) and name == COMPILER:
-            return steps.compiler(site, spec)
-        return steps.file(site, need.name, name)  # by its address
+            return steps.compiler(context, spec)
+        return steps.file(context, external.name, name)  # by its address

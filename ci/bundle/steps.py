@@ -30,43 +30,43 @@ _PYTHON_DEBS = ("ca-certificates", "python3", "python3-venv")
 _COMPILER_DEBS = (*_PYTHON_DEBS, "dpkg-dev")
 
 
-def image(site: BuildContext, name: str) -> dagger.Directory:
+def image(context: BuildContext, name: str) -> dagger.Directory:
     """Return a base image as an archive (OCI)."""
-    return dag.directory().with_file("image.tar", site.image(name).as_tarball())
+    return dag.directory().with_file("image.tar", context.image(name).as_tarball())
 
 
-def debs(site: BuildContext, name: str, packages: Sequence[str]) -> dagger.Directory:
+def debs(context: BuildContext, name: str, packages: Sequence[str]) -> dagger.Directory:
     """Return Debian packages with all that they need and the image has not."""
-    container = with_cache(site.connected(site.image(name)), Cache.APT_LISTS, of_image(name))
-    return site.run_program(container, "collect_debs.sh", (_OUT, *packages)).directory(_OUT)
+    container = with_cache(context.with_apt(context.image(name)), Cache.APT_LISTS, of_image(name))
+    return context.run_program(container, "collect_debs.sh", (_OUT, *packages)).directory(_OUT)
 
 
-def equipped(site: BuildContext, name: str, tools: str) -> dagger.Container:
+def equipped(context: BuildContext, name: str, tools: str) -> dagger.Container:
     """Return an image with the tools, to collect in."""
-    return with_tools(apt.on(name, site, _PYTHON_DEBS), site, tools)
+    return with_tools(apt.on(name, context, _PYTHON_DEBS), context, tools)
 
 
-def tools(site: BuildContext, container: dagger.Container, requirements: str) -> dagger.Directory:
+def tools(context: BuildContext, container: dagger.Container, requirements: str) -> dagger.Directory:
     """Return the wheels of the tools; `container` has them already."""
-    return _packages(site, container, f"{TOOLS}/bin/python", requirements, ("--hashed",)).directory(_OUT)
+    return _packages(context, container, f"{TOOLS}/bin/python", requirements, ("--hashed",)).directory(_OUT)
 
 
-def toolkit(site: BuildContext, container: dagger.Container, spec: ToolkitSpec) -> dagger.Directory:
+def toolkit(context: BuildContext, container: dagger.Container, spec: ToolkitSpec) -> dagger.Directory:
     """Return the wheels of the CUDA toolkit."""
     lines = spec.locked or "".join(f"{wheel}\n" for wheel in spec.wheels)
     options = ("--hashed",) if spec.locked else ()
-    return _packages(site, container, f"{TOOLS}/bin/python", lines, options).directory(_OUT)
+    return _packages(context, container, f"{TOOLS}/bin/python", lines, options).directory(_OUT)
 
 
-def compiler(site: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
+def compiler(context: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
     """Return the Debian package of CUDA's compiler."""
-    container = with_tools(apt.on(spec.image, site, _COMPILER_DEBS), site, spec.tools)
-    container = site.run(with_program(site.online(container), "cuda_home.py"), REFRESH)
-    return site.run(container, fetch_compiler(spec, _OUT)).directory(_OUT)
+    container = with_tools(apt.on(spec.image, context, _COMPILER_DEBS), context, spec.tools)
+    container = context.run(with_program(context.with_package_index(container), "cuda_home.py"), REFRESH)
+    return context.run(container, fetch_compiler(spec, _OUT)).directory(_OUT)
 
 
 def installed(
-    site: BuildContext, env: dagger.Container, spec: InstallSpec, below: Mapping[str, dagger.File]
+    context: BuildContext, env: dagger.Container, spec: InstallSpec, below: Mapping[str, dagger.File]
 ) -> tuple[dagger.Directory, dagger.File]:
     """Return what a stage installs, and its versions; `below` has the versions of the stages that it stands on."""
     options = ["--hashed"] if spec.hashed else []
@@ -75,30 +75,30 @@ def installed(
     for name, pins in below.items():
         env = env.with_mounted_file(f"/run/pins/{name}.txt", pins)
         options += ["--constraint", f"/run/pins/{name}.txt"]
-    done = _packages(site, env, f"{PREFIX}/bin/python", spec.requirements, options)
+    done = _packages(context, env, f"{PREFIX}/bin/python", spec.requirements, options)
     return done.directory(_OUT), done.file(_PINS)
 
 
-def sources(site: BuildContext, torch: dagger.Container, spec: WheelsSpec) -> dagger.Directory:
+def sources(context: BuildContext, torch: dagger.Container, spec: WheelsSpec) -> dagger.Directory:
     """Return the source archives of what is compiled."""
     lock = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
-    container = with_program(site.mirrored(torch).with_mounted_file(_LOCK, lock), "compile_wheels.py")
-    return site.run(container, fetch_sources(_LOCK, _OUT)).directory(_OUT)
+    container = with_program(context.with_mirror(torch).with_mounted_file(_LOCK, lock), "compile_wheels.py")
+    return context.run(container, fetch_sources(_LOCK, _OUT)).directory(_OUT)
 
 
-def channel(site: BuildContext, env: dagger.Container) -> dagger.Directory:
+def channel(context: BuildContext, env: dagger.Container) -> dagger.Directory:
     """Return the conda packages of an environment as a channel of their own."""
-    container = with_program(site.mirrored(env), "mirror_channel.py")
-    return site.run(container, mirror_channel(_OUT)).directory(_OUT)
+    container = with_program(context.with_mirror(env), "mirror_channel.py")
+    return context.run(container, mirror_channel(_OUT)).directory(_OUT)
 
 
-def file(site: BuildContext, name: str, address: str) -> dagger.Directory:
+def file(context: BuildContext, name: str, address: str) -> dagger.Directory:
     """Return one file."""
-    return dag.directory().with_file(name, site.download(address))
+    return dag.directory().with_file(name, context.download(address))
 
 
 def bundle(
-    site: BuildContext,
+    context: BuildContext,
     container: dagger.Container,
     sets: Mapping[str, dagger.Directory],
     sources_name: str,
@@ -108,14 +108,14 @@ def bundle(
     container = with_program(container, "bundle.py")
     for folder, files in sets.items():
         container = container.with_mounted_directory(f"{_GIVEN}/{folder}", files)
-    return site.run(container, make_bundle(_BUNDLE, _GIVEN, sources_name, cells)).directory(_BUNDLE)
+    return context.run(container, make_bundle(_BUNDLE, _GIVEN, sources_name, cells)).directory(_BUNDLE)
 
 
 def _packages(
-    site: BuildContext, container: dagger.Container, python: str, requirements: str, options: Sequence[str]
+    context: BuildContext, container: dagger.Container, python: str, requirements: str, options: Sequence[str]
 ) -> dagger.Container:
     lock = dag.directory().with_new_file("requirements.txt", requirements).file("requirements.txt")
-    container = with_cache(site.mirrored(container), Cache.PIP).with_mounted_file(_LOCK, lock)
+    container = with_cache(context.with_mirror(container), Cache.PIP).with_mounted_file(_LOCK, lock)
     container = with_program(container, "collect_packages.py")
     command = collect_packages(_OUT, python, _LOCK, Cache.PIP.path, _PINS, options)
-    return site.run(container, command)
+    return context.run(container, command)

@@ -39,7 +39,7 @@ CudaVersion = Annotated[str, StringConstraints(pattern=r"^(cpu|[0-9]+\.[0-9]+\.[
 PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
 Kind = Literal["devel", "runtime"]
 Layer = Literal["ray", "marimo"]
-PromiseName = Literal[
+CheckName = Literal[
     "versions",
     "imports",
     "standard_library",

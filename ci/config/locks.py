@@ -49,13 +49,13 @@ class Locks:
         """Return what index pages had (JSON) when the generated files were made: `indexes.recorded` reads it."""
         return self._files["pages.json"]
 
-    def toolkit(self, profile: str, cuda: str) -> str | None:
+    def toolkit(self, sources_name: str, cuda: str) -> str | None:
         """Return the locked requirements of a CUDA toolkit's wheels, None where there is no lock."""
-        return self._files.get(f"{profile}/toolkit-{cuda}.txt")
+        return self._files.get(f"{sources_name}/toolkit-{cuda}.txt")
 
-    def requirements(self, profile: str, pair_id: str, stage: str) -> str | None:
+    def requirements(self, sources_name: str, pair_id: str, stage: str) -> str | None:
         """Return the locked requirements of a stage, None where the pair has no lock (only pins)."""
-        return self._files.get(f"{profile}/{pair_id}/{stage}.txt")
+        return self._files.get(f"{sources_name}/{pair_id}/{stage}.txt")
 
     def places(self) -> dict[str, str]:
         """Return the path in the repository of each lock file, by its text."""

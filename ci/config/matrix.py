@@ -12,12 +12,12 @@ from pydantic import Field, StringConstraints, model_validator
 from ci.config.fields import (
     AbsolutePath,
     ArchList,
+    CheckName,
     CudaVersion,
     DebianName,
     Glob,
     Kind,
     Layer,
-    PromiseName,
     PythonVersion,
     Requirement,
     Version,
@@ -26,7 +26,7 @@ from ci.config.fields import (
 from ci.config.schedule import Schedule
 from ci.config.size_limits import SizeLimits
 from ci.config.variants import Rule, Variant
-from ci.util.errors import UserError, choose, shown
+from ci.util.errors import UserError, quote_value, require_choice
 from ci.util.model import FrozenModel, load, parse_toml
 
 
@@ -178,7 +178,7 @@ class Dockerfiles(FrozenModel):
 class Verify(FrozenModel):
     """The promises that the images of this matrix make, where they apply to a target; all, when nothing is said."""
 
-    promises: tuple[PromiseName, ...] = get_args(PromiseName)
+    promises: tuple[CheckName, ...] = get_args(CheckName)
 
 
 class Matrix(FrozenModel):
@@ -271,7 +271,7 @@ class Matrix(FrozenModel):
             UserError: a value, or the pair of two valid ones, is not in the matrix.
         """
         self.pair(cuda, python)
-        choose("target", target, self.targets)
+        require_choice("target", target, self.targets)
         cell = Cell(cuda=cuda, python=python, target=target)
         if reason := self.excluded(cell):
             raise UserError(f"{cell.id} is excluded in the matrix: {reason}")
@@ -300,8 +300,8 @@ class Matrix(FrozenModel):
         Raises:
             UserError: a value, or the pair of two valid ones, is not in the matrix.
         """
-        choose("CUDA version", cuda, dict.fromkeys(pair.cuda for pair in self.pairs))
-        choose("Python version", python, dict.fromkeys(pair.python for pair in self.pairs))
+        require_choice("CUDA version", cuda, dict.fromkeys(pair.cuda for pair in self.pairs))
+        require_choice("Python version", python, dict.fromkeys(pair.python for pair in self.pairs))
         found = [cell for cell in self.cells if (cell.cuda, cell.python) == (cuda, python)]
         if not found:
             raise UserError(self._no_pair(cuda, python))
@@ -328,13 +328,13 @@ class Matrix(FrozenModel):
             UserError: a filter holds an unknown value, or nothing is left.
         """
         for value in cuda:
-            choose("CUDA version", value, dict.fromkeys(pair.cuda for pair in self.pairs))
+            require_choice("CUDA version", value, dict.fromkeys(pair.cuda for pair in self.pairs))
         for value in python:
-            choose("Python version", value, dict.fromkeys(pair.python for pair in self.pairs))
+            require_choice("Python version", value, dict.fromkeys(pair.python for pair in self.pairs))
         for value in target:
-            choose("target", value, self.targets)
+            require_choice("target", value, self.targets)
         for number in phase:
-            choose("phase", str(number), map(str, self.phases))
+            require_choice("phase", str(number), map(str, self.phases))
         if cuda and python and not any(p.cuda in cuda and p.python in python for p in self.pairs):
             raise UserError(self._no_pair(", ".join(cuda), ", ".join(python)))
         hidden = {(pair.cuda, pair.python) for pair in self.pairs if not pair.default}
@@ -369,7 +369,7 @@ def checked_glob(pattern: str) -> str:
     """Accept a glob over cell ids; anything that can match no id is refused."""
     if not re.fullmatch(r"[A-Za-z0-9.*?\[\]!_-]{1,80}", pattern):
         raise UserError(
-            f"bad glob {shown(pattern)}; accepted: letters, digits and .-_*?[]!, at most 80 characters"
+            f"bad glob {quote_value(pattern)}; accepted: letters, digits and .-_*?[]!, at most 80 characters"
         )
     return pattern
 

@@ -22,7 +22,7 @@ class SizeLimits(FrozenModel):
     max_gb: dict[ImageGlob, Annotated[float, Field(gt=0, le=1e6)]] = Field(default_factory=dict)
 
 
-def passed(
+def check_size_limits(
     gates: SizeLimits, image: str, size: int, packages: Sequence[NamedSize], before: BuildRecord | None
 ) -> Failure | None:
     """Return why an image is too large, with the packages that grew, or the largest; None if it is not.

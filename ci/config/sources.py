@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, StringConstraints
 
 from ci.config.fields import CudaVersion, DebianName, Requirement, Version, Word
-from ci.util.errors import UserError, choose
+from ci.util.errors import UserError, require_choice
 from ci.util.model import FrozenModel, load, merged, parse_toml
 
 
@@ -118,7 +118,7 @@ def read_sources(profile: str, mirrors: str | None = None, name: str = "mirrors 
         UserError: an unknown profile, or a mistake in the file, told by line or key.
     """
     known = profiles()
-    data = known[choose("sources profile", profile, known)]
+    data = known[require_choice("sources profile", profile, known)]
     if mirrors is None:
         return load(data, Sources, f"sources.toml [{profile}]")
     return load(merged(data, parse_toml(mirrors, name)), Sources, name)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ci.config.fields import DebianName, PromiseName, Word
+from ci.config.fields import CheckName, DebianName, Word
 from ci.util.model import FrozenModel
 
 # A path below the environment: `*` and `?` are anything but `/`, `**` is any number of folders.
@@ -20,7 +20,7 @@ class Rule(FrozenModel):
     takes: Line
     remove: Annotated[tuple[Pattern, ...], Field(min_length=1)]
     unless: tuple[Pattern, ...] = ()
-    noticed_by: Annotated[tuple[PromiseName, ...], Field(min_length=1)]
+    noticed_by: Annotated[tuple[CheckName, ...], Field(min_length=1)]
 
 
 class Variant(FrozenModel):
@@ -37,10 +37,10 @@ class Variant(FrozenModel):
     apt: tuple[DebianName, ...] | None = None
     toolkit: bool = True
     conda: bool = True
-    gives_up: dict[PromiseName, Line] = Field(default_factory=dict)
+    waives: dict[CheckName, Line] = Field(default_factory=dict)
 
 
-def told(variants: Mapping[str, Variant], rules: Mapping[str, Rule], promises: Sequence[PromiseName]) -> str:
+def told(variants: Mapping[str, Variant], rules: Mapping[str, Rule], promises: Sequence[CheckName]) -> str:
     """Return for people what each variant takes out of runtime images, what it keeps of the promises, what it gives up.
 
     The promises are those of the matrix; an image makes those of them that are for its target.
@@ -58,7 +58,7 @@ def told(variants: Mapping[str, Variant], rules: Mapping[str, Rule], promises: S
             lines.append("  has no CUDA toolkit")
         if not variant.conda:
             lines.append("  has no conda: uv installs the interpreter and all packages")
-        kept = [promise for promise in promises if promise not in variant.gives_up]
+        kept = [promise for promise in promises if promise not in variant.waives]
         lines.append(f"  promises, where they are for its target, {', '.join(kept)}")
-        lines += [f"  does not promise {promise}: {reason}" for promise, reason in variant.gives_up.items()]
+        lines += [f"  does not promise {promise}: {reason}" for promise, reason in variant.waives.items()]
     return "\n".join(lines) + "\n"

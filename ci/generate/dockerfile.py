@@ -356,7 +356,7 @@ def _files(recipe: Recipe, plan: Plan, told: set[str]) -> str:
 
 
 def _nvidia(plan: Plan) -> str:
-    return f"{PACKED}/{plan.spec('pack', PackSpec).site}/nvidia"
+    return f"{PACKED}/{plan.spec('pack', PackSpec).site_packages}/nvidia"
 
 
 def _split(recipe: Recipe, plan: Plan, stage: str, told: set[str]) -> str:

@@ -7,8 +7,8 @@ from ci.config.matrix import Cell
 from ci.generate.bake import FILE, bake
 from ci.generate.ci_files import workflows
 from ci.generate.dockerfile import dockerfile
-from ci.index.wheels import Page, Pages, find_wheel, record, recorded
-from ci.plan.environment import extension_pages, local_label, torch_pins
+from ci.index.wheels import Page, Pages, dump_pages, find_wheel, load_pages
+from ci.plan.environment import extension_pages, pyg_local_version, torch_pins
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Plan, Planner
 
@@ -16,21 +16,23 @@ COMMAND = "./daggerw call generate export --path ."
 RECORD = "ci/locks/pages.json"
 
 
-def generated(shop: PlanInputs, options: Options, read: Pages) -> dict[str, str]:
+def render_files(inputs: PlanInputs, options: Options, read: Pages) -> dict[str, str]:
     """Return the files by their paths in the repository.
 
     Which PyG extensions have wheels is planned from the record of index pages, never from the network alone: `read`
     are the pages that could be read now, and renew the record that comes out with the files.
     """
-    cells = shop.matrix.built
-    pages = {page.address: page for page in _pages(cells, shop, read)}
-    planner = Planner(shop, pages, options)
+    cells = inputs.matrix.built
+    pages = {page.address: page for page in _pages(cells, inputs, read)}
+    planner = Planner(inputs, pages, options)
     plans = [planner.plan(cell) for cell in cells]
     return {
-        RECORD: record((page for page in pages.values() if not page.problem), _wheels(cells, shop, pages)),
-        **dockerfiles(plans, shop.lock.places()),
-        FILE: bake(plans, shop.matrix),
-        **workflows(shop.matrix),
+        RECORD: dump_pages(
+            (page for page in pages.values() if not page.problem), _wheels(cells, inputs, pages)
+        ),
+        **dockerfiles(plans, inputs.lock.places()),
+        FILE: bake(plans, inputs.matrix),
+        **workflows(inputs.matrix),
     }
 
 
@@ -54,11 +56,11 @@ def dockerfiles(plans: Sequence[Plan], known: Mapping[str, str]) -> dict[str, st
     return found
 
 
-def _pages(cells: Sequence[Cell], shop: PlanInputs, read: Pages) -> list[Page]:
+def _pages(cells: Sequence[Cell], inputs: PlanInputs, read: Pages) -> list[Page]:
     """Return each page that the cells need: as read, else as recorded, else with why there is nothing."""
-    known = recorded(shop.lock.pages())
+    known = load_pages(inputs.lock.pages())
     found = []
-    for address in dict.fromkeys(address for cell in cells for address in extension_pages(cell, shop)):
+    for address in dict.fromkeys(address for cell in cells for address in extension_pages(cell, inputs)):
         page = read.get(address)
         if page is None or page.problem:
             page = known.get(address, Page(address=address, problem=f"{RECORD} has no record of it"))
@@ -66,13 +68,13 @@ def _pages(cells: Sequence[Cell], shop: PlanInputs, read: Pages) -> list[Page]:
     return found
 
 
-def _wheels(cells: Sequence[Cell], shop: PlanInputs, pages: Pages) -> set[str]:
+def _wheels(cells: Sequence[Cell], inputs: PlanInputs, pages: Pages) -> set[str]:
     """Return the addresses of all wheels that a pair of the matrix can take."""
     found = set()
     for cell in cells:
-        label = local_label(torch_pins(cell, shop), shop.matrix.cuda[cell.cuda].wheel_tag)
-        for address in extension_pages(cell, shop):
-            for name, pin in shop.matrix.pyg.extensions.items():
+        label = pyg_local_version(torch_pins(cell, inputs), inputs.matrix.cuda[cell.cuda].wheel_tag)
+        for address in extension_pages(cell, inputs):
+            for name, pin in inputs.matrix.pyg.extensions.items():
                 wheel = find_wheel(pages[address], name, pin.version, label, cell.python)
                 found |= {wheel.address} if wheel else set()
     return found

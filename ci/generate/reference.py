@@ -165,5 +165,5 @@ def _gives(kind: object) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    shown = [" | ".join(cell.replace("|", r"\|") for cell in row) for row in (head, *rows)]
-    return [f"| {shown[0]} |", f"|{'---|' * len(head)}", *(f"| {row} |" for row in shown[1:])]
+    quote_value = [" | ".join(cell.replace("|", r"\|") for cell in row) for row in (head, *rows)]
+    return [f"| {quote_value[0]} |", f"|{'---|' * len(head)}", *(f"| {row} |" for row in quote_value[1:])]

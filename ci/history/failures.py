@@ -281,7 +281,7 @@ _HEAD = re.compile(
 _ERROR = re.compile(r"\b(?:error|fatal|failed|failure|exception|cannot|abort)", re.IGNORECASE)
 
 
-def triage(
+def classify_failure(
     stage: str, output: str, *, exit_code: int | None = None, command: str = "", message: str = ""
 ) -> Failure:
     """Tell what kind of failure a failed step is.
@@ -313,7 +313,7 @@ def triage(
     )
 
 
-def kind_of(text: str, exit_code: int | None = None) -> Kind:
+def failure_kind(text: str, exit_code: int | None = None) -> Kind:
     """Name the kind of a failure by all that was said about it.
 
     >>> kind_of("g++: fatal error: Killed signal terminated program cc1plus", 1)

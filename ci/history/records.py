@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from ci.plan.attempt import StageAttempt
-from ci.util.model import FrozenModel, first_mistake, tuples
+from ci.util.model import FrozenModel, format_validation_error, tuples
 
 SCHEMA: Final = 1
 
@@ -201,7 +201,7 @@ class History:
                     found[stage.digest] = max(found.get(stage.digest, 0.0), stage.seconds)
         return found
 
-    def efforts(self) -> Mapping[str, StageAttempt]:
+    def attempts(self) -> Mapping[str, StageAttempt]:
         """Return how each stage digest came out last: built so again, the engine has it already."""
         stages = (stage for record in self.records for stage in record.stages)
         return {stage.digest: StageAttempt(stage.jobs, stage.tried) for stage in stages}
@@ -334,7 +334,7 @@ def _record(data: Any) -> BuildRecord | str:
     try:
         return BuildRecord.model_validate(tuples(data))
     except ValidationError as error:
-        return f"{first_mistake(error, BuildRecord)}, passed over"
+        return f"{format_validation_error(error, BuildRecord)}, passed over"
 
 
 def _whole_records(line: str) -> Iterator[BuildRecord]:

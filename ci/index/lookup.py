@@ -7,7 +7,7 @@ from typing import Literal, TypeVar, cast
 from packaging.version import Version
 
 from ci.index.projects import File, Project, WheelMetadata, read_metadata, read_project
-from ci.index.wheels import Page, Wheel, find_wheel, offered, read_page
+from ci.index.wheels import Page, Wheel, find_wheel, wheel_versions, read_page
 from ci.util.errors import one_line
 from ci.util.model import FrozenModel
 
@@ -106,7 +106,7 @@ class IndexCache:
         page = self.page(address)
         if page.problem:
             return () if self.look(IndexQuery(kind="page", address=address)).absent else page.problem
-        return offered(page, name, local)
+        return wheel_versions(page, name, local)
 
     def needs(self, file: File) -> WheelMetadata | str:
         """Return what a wheel says of itself, or why that is not known."""

@@ -55,8 +55,8 @@ class File:
 
     def fits(self, python: str, glibc: str) -> bool:
         """Tell whether the file can be installed for a Python on Linux; a source archive can, but for its Python."""
-        return takes(self.requires_python, python) and (
-            not self.is_wheel or not accepted(python, glibc).isdisjoint(self.tags)
+        return python_allowed(self.requires_python, python) and (
+            not self.is_wheel or not installable_tags(python, glibc).isdisjoint(self.tags)
         )
 
 
@@ -69,7 +69,7 @@ class Project:
     problem: str | None = None
     absent: bool = False
 
-    def offered(self, local: str | None = None) -> tuple[Version, ...]:
+    def versions(self, local: str | None = None) -> tuple[Version, ...]:
         """Return the versions with a local label (none by default), the newest first, without pre-releases.
 
         A version all of whose files are yanked is left out, and one that no matrix can name.
@@ -153,7 +153,7 @@ def read_metadata(text: str) -> WheelMetadata:
 
 
 @lru_cache(maxsize=1024)
-def takes(requires_python: str, python: str) -> bool:
+def python_allowed(requires_python: str, python: str) -> bool:
     """Tell whether `Requires-Python` takes a Python of which only the minor version is known: its newest patch.
 
     >>> takes(">=3.10", "3.13"), takes("<3.13", "3.13"), takes(">=3.13.1", "3.13")
@@ -166,7 +166,7 @@ def takes(requires_python: str, python: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def accepted(python: str, glibc: str) -> frozenset[Tag]:
+def installable_tags(python: str, glibc: str) -> frozenset[Tag]:
     """Return the tags of wheels that can be installed for a Python on x86-64 Linux with a glibc (PEP 425, PEP 600)."""
     major, minor = (int(part) for part in python.split("."))
     abi = f"cp{major}{minor}"

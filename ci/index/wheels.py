@@ -88,7 +88,7 @@ def find_wheel(page: Page, name: str, version: str, local: str, python: str) -> 
     return None
 
 
-def offered(page: Page, name: str, local: str) -> tuple[Version, ...]:
+def wheel_versions(page: Page, name: str, local: str) -> tuple[Version, ...]:
     """List the versions of a package that a page has wheels of with a local version label, without pre-releases."""
     found = {version for _, _, version, _ in _wheels(page, name) if version.local == local}
     return tuple(sorted(Version(one.public) for one in found if not (one.is_prerelease or one.epoch)))
@@ -107,12 +107,12 @@ def _wheels(page: Page, name: str) -> Iterator[tuple[str, str, Version, frozense
             yield link, filename, version, tags
 
 
-def recorded(text: str) -> dict[str, Page]:
+def load_pages(text: str) -> dict[str, Page]:
     """Read a record of pages as `record` wrote it."""
     return {address: Page(address=address, links=tuple(links)) for address, links in json.loads(text).items()}
 
 
-def record(pages: Iterable[Page], taken: Collection[str]) -> str:
+def dump_pages(pages: Iterable[Page], taken: Collection[str]) -> str:
     """Write down which of the wheels at some addresses the pages have, so that later plans come out the same."""
     links = {page.address: [link for link in page.links if urldefrag(link)[0] in taken] for page in pages}
     return json.dumps(links, indent=2, sort_keys=True) + "\n"

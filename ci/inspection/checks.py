@@ -28,7 +28,7 @@ class Check(FrozenModel):
     arguments: tuple[str, ...] = ()
 
 
-def promises(plan: Plan) -> tuple[Check, ...]:
+def checks_for(plan: Plan) -> tuple[Check, ...]:
     """List the promises of a plan's image in the order in which they are checked."""
     labels = dict(plan.spec("image", ImageSpec).labels)
     compiled = plan.spec("wheels", WheelsSpec) if plan.has("wheels") else None
@@ -52,7 +52,7 @@ def promises(plan: Plan) -> tuple[Check, ...]:
         found.append(Check(name="ray_task"))
     if plan.has("marimo"):
         found.append(Check(name="marimo_page"))
-    return tuple(promise for promise in found if promise.name in plan.promised)
+    return tuple(promise for promise in found if promise.name in plan.checks)
 
 
 def expected(plan: Plan) -> dict[str, str]:

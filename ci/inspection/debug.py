@@ -9,7 +9,7 @@ from dagger.telemetry import get_tracer
 
 from ci.config.matrix import Cell
 from ci.inspection import verify
-from ci.inspection.checks import promises
+from ci.inspection.checks import checks_for
 from ci.plan.attempt import FIRST_ATTEMPT
 from ci.plan.caches import Cache
 from ci.plan.commands import PROGRAMS
@@ -19,12 +19,12 @@ from ci.session.session import Session
 from ci.stages.builder import ImageBuilder
 from ci.stages.step import Step
 from ci.sweep.run import Run
-from ci.util.errors import UserError, error_message, one_line, shown
+from ci.util.errors import UserError, error_message, one_line, quote_value
 
-AGAIN = f"{PROGRAMS}/failed.sh"
-TOLD = f"{PROGRAMS}/failed.txt"
+SCRIPT_FILE = f"{PROGRAMS}/failed.sh"
+MESSAGE_FILE = f"{PROGRAMS}/failed.txt"
 # What a terminal starts with, and what `docker run` does.
-ENTER = ["sh", "-c", f"cat {TOLD}; exec bash"]
+ENTER = ["sh", "-c", f"cat {MESSAGE_FILE}; exec bash"]
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Failed:
     said: str
 
 
-async def opened(desk: Session, cell: Cell) -> dagger.Container:
+async def debug_container(session: Session, cell: Cell) -> dagger.Container:
     """Build a cell up to the step that fails, and return the container as it was before, with the command in it.
 
     Raises:
         UserError: no step fails, or it was no command that did.
     """
-    plan = await desk.plan(cell)
-    run = Run(desk)
-    known = run.efforts(await run.history(None))
-    efforts = {stage.name: known.get(stage.digest, FIRST_ATTEMPT) for stage in plan.stages}
-    build = ImageBuilder(plan, desk.site, efforts)
+    plan = await session.plan(cell)
+    run = Run(session)
+    known = run.attempts(await run.history(None))
+    attempts = {stage.name: known.get(stage.digest, FIRST_ATTEMPT) for stage in plan.stages}
+    build = ImageBuilder(plan, session.context, attempts)
     failed = await _command(build) or await _promise(build)
     if failed is None:
         raise UserError(f"{plan.id}: nothing fails: each step runs, and all promises are kept")
@@ -61,7 +61,7 @@ async def _command(build: ImageBuilder) -> Failed | None:
             except dagger.ExecError as error:
                 return Failed(step, failed_step(error))
             except dagger.QueryError as error:
-                said = shown(one_line(error_message(error)), 300)
+                said = quote_value(one_line(error_message(error)), 300)
                 raise UserError(
                     f"{build.plan.id}: {step.stage} fails before there is a container to enter: {said}"
                 ) from None
@@ -71,7 +71,7 @@ async def _command(build: ImageBuilder) -> Failed | None:
 async def _promise(build: ImageBuilder) -> Failed | None:
     """Check the promises of the image one after the other."""
     image = await build.image().sync()
-    for promise in promises(build.plan):
+    for promise in checks_for(build.plan):
         outcome = await verify.check(image, promise)
         if not outcome.kept:
             return Failed(
@@ -85,10 +85,12 @@ async def _entrance(plan: Plan, failed: Failed) -> dagger.Container:
     again = await _script(plan, step)
     told = (
         f"{plan.id}, {step.stage}: {failed.said}\n\n"
-        f"This is the container as it was before that command. To run it again, type:\n\n    sh {AGAIN}\n\n"
+        f"This is the container as it was before that command. To run it again, type:\n\n    sh {SCRIPT_FILE}\n\n"
     )
     container = await _with_inputs(step.before)
-    container = container.with_new_file(AGAIN, again, permissions=0o755).with_new_file(TOLD, told)
+    container = container.with_new_file(SCRIPT_FILE, again, permissions=0o755).with_new_file(
+        MESSAGE_FILE, told
+    )
     for port in await step.before.exposed_ports():  # a terminal would wait for somebody to listen there
         container = container.without_exposed_port(await port.port())
     container = container.without_entrypoint().with_default_args(ENTER).with_default_terminal_cmd(ENTER)

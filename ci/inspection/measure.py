@@ -12,7 +12,7 @@ _ROOT = "/run/measured"
 _LISTS = "/run/lists"
 
 
-async def measured(
+async def measure_layer(
     tools: dagger.Container, tree: dagger.Directory, at: str, lists: dagger.Directory | None = None
 ) -> LayerSizes:
     """Count the bytes of a tree, which lies at / in images, or at `at`; `tools` has Python.

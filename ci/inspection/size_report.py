@@ -1,20 +1,20 @@
 """Where an image's bytes are, told in one of two forms, alone or against another image."""
 
-from ci.inspection.sizes import difference, document, read_ledger, text
+from ci.inspection.sizes import difference, document, read_sizes, text
 from ci.stages.builder import ImageBuilder
-from ci.util.errors import choose
+from ci.util.errors import require_choice
 
 FORMATS = ("text", "json")
 
 
-async def sized(build: ImageBuilder, form: str, against: tuple[str, str] | None) -> str:
+async def size_report(build: ImageBuilder, form: str, against: tuple[str, str] | None) -> str:
     """Build and measure an image; `against` is the text and the name of the file with another one's sizes.
 
     Raises:
         UserError: there is no such form, or the file holds something else.
     """
-    choose("form of sizes", form, FORMATS)
-    before = read_ledger(*against) if against else None
+    require_choice("form of sizes", form, FORMATS)
+    before = read_sizes(*against) if against else None
     found = await build.ledger()
     if before:
         return difference(before, found)

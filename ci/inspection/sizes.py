@@ -37,7 +37,7 @@ class SizeBreakdown(FrozenModel):
     rows: tuple[tuple[str, str, str, int], ...] = ()
 
 
-def summed(parts: Mapping[str, LayerSizes]) -> SizeBreakdown:
+def combine_layers(parts: Mapping[str, LayerSizes]) -> SizeBreakdown:
     """Add up the layers of an image, by their names from the lowest up."""
     rows = [(name, *row) for name, part in parts.items() for row in part.rows]
     return SizeBreakdown(
@@ -58,7 +58,7 @@ def _added(tables: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def read_ledger(text: str, name: str) -> SizeBreakdown:
+def read_sizes(text: str, name: str) -> SizeBreakdown:
     """Read what `size --format json` printed.
 
     Raises:
@@ -90,16 +90,18 @@ def text(found: SizeBreakdown, *, top: int = 20) -> str:
     for title, table in tables:
         if not table:
             continue
-        shown = list(table.items())[:top]
-        width = max(len(title), *(len(name) for name, _ in shown))
+        quote_value = list(table.items())[:top]
+        width = max(len(title), *(len(name) for name, _ in quote_value))
         lines += ["", f"{title:{width}}  {'MB':>9}"]
-        lines += [f"{name:{width}}  {size / 1e6:9,.1f}" for name, size in shown]
-        if rest := sum(table.values()) - sum(size for _, size in shown):
-            lines.append(f"{f'{len(table) - len(shown)} others':{width}}  {rest / 1e6:9,.1f}")
+        lines += [f"{name:{width}}  {size / 1e6:9,.1f}" for name, size in quote_value]
+        if rest := sum(table.values()) - sum(size for _, size in quote_value):
+            lines.append(f"{f'{len(table) - len(quote_value)} others':{width}}  {rest / 1e6:9,.1f}")
     return "\n".join(lines) + "\n"
 
 
-def grown(before: SizeBreakdown, after: SizeBreakdown, *, least: int = 100_000) -> list[tuple[str, int]]:
+def package_changes(
+    before: SizeBreakdown, after: SizeBreakdown, *, least: int = 100_000
+) -> list[tuple[str, int]]:
     """Return by how many bytes each package changed, the largest change first, without those below `least`."""
     names = dict.fromkeys([*after.packages, *before.packages])
     changes = [(name, after.packages.get(name, 0) - before.packages.get(name, 0)) for name in names]
@@ -112,7 +114,7 @@ def difference(before: SizeBreakdown, after: SizeBreakdown) -> str:
     lines = [
         f"{before.total / 1e6:,.1f} MB before, {after.total / 1e6:,.1f} MB after: {change / 1e6:+,.1f} MB"
     ]
-    rows = [(f"package {name}", size) for name, size in grown(before, after)]
+    rows = [(f"package {name}", size) for name, size in package_changes(before, after)]
     for title, old, new in (("kind", before.kinds, after.kinds), ("ELF", before.elf, after.elf)):
         names = dict.fromkeys([*new, *old])
         rows += [(f"{title}: {name}", new.get(name, 0) - old.get(name, 0)) for name in names]

@@ -10,7 +10,7 @@ from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
 from pydantic import Field
 
-from ci.inspection.checks import Check, promises
+from ci.inspection.checks import Check, checks_for
 from ci.plan.commands import PROGRAMS
 from ci.plan.planner import Plan
 from ci.plan.specs import PREFIX
@@ -37,7 +37,7 @@ async def verify(plan: Plan, image: dagger.Container) -> str:
         UserError: promises were not kept; the message names each with its last line.
     """
     outcomes = await check_all(plan, image)
-    if broken := not_kept(outcomes):
+    if broken := failed_checks(outcomes):
         raise UserError(f"{plan.id}: {broken}")
     return table(plan, outcomes)
 
@@ -45,10 +45,10 @@ async def verify(plan: Plan, image: dagger.Container) -> str:
 async def check_all(plan: Plan, image: dagger.Container) -> list[Outcome]:
     """Check every promise of the plan's target in the image, one after the other."""
     image = await image.sync()
-    return [await check(image, promise) for promise in promises(plan)]
+    return [await check(image, promise) for promise in checks_for(plan)]
 
 
-def not_kept(outcomes: list[Outcome]) -> str:
+def failed_checks(outcomes: list[Outcome]) -> str:
     """Name the promises that were not kept, each with its last line; empty when all were."""
     broken = [f"{outcome.name} ({outcome.last_line})" for outcome in outcomes if not outcome.kept]
     return f"{len(broken)} of {len(outcomes)} promises not kept: {'; '.join(broken)}" if broken else ""
@@ -80,9 +80,9 @@ async def check(image: dagger.Container, promise: Check) -> Outcome:
 
 def table(plan: Plan, outcomes: list[Outcome]) -> str:
     """Return the outcomes as text, a line each."""
-    names = [*(outcome.name for outcome in outcomes), *(name for name, _ in plan.gives_up)]
+    names = [*(outcome.name for outcome in outcomes), *(name for name, _ in plan.waives)]
     width = max(map(len, names))
     lines = [f"{plan.id}: all {len(outcomes)} promises kept"]
     lines += [f"  {item.name:{width}}  {item.seconds:6.1f} s  {item.last_line}" for item in outcomes]
-    lines += [f"  {name:{width}}  not promised by {plan.variant}: {reason}" for name, reason in plan.gives_up]
+    lines += [f"  {name:{width}}  not promised by {plan.variant}: {reason}" for name, reason in plan.waives]
     return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ from functools import cached_property
 from ci.config.sources import Toolkit, filled
 from ci.config.variants import Variant
 from ci.plan.inputs import PlanInputs
-from ci.plan.requirements import honours
+from ci.plan.requirements import satisfies
 from ci.plan.specs import Account, BaseSpec, ChannelSpec, RuntimeBaseSpec, Spec, Stage, ToolkitSpec
 from ci.util.errors import UserError
 
@@ -17,14 +17,14 @@ class CudaStages:
         UserError: the sources have no toolkit for it.
     """
 
-    def __init__(self, cuda: str, shop: PlanInputs, variant: Variant) -> None:
+    def __init__(self, cuda: str, inputs: PlanInputs, variant: Variant) -> None:
         self.cuda = cuda
         self.wanted = variant
-        self.matrix = shop.matrix
-        self.sources = shop.sources
-        self.profile = shop.profile
-        self.lock = shop.lock
-        self.code = shop.code
+        self.matrix = inputs.matrix
+        self.sources = inputs.sources
+        self.sources_name = inputs.sources_name
+        self.lock = inputs.lock
+        self.code = inputs.code
         self.toolkit_source = self._toolkit_source()
 
     @cached_property
@@ -121,8 +121,8 @@ class CudaStages:
     @property
     def _locked(self) -> str | None:
         asked = self.toolkit_source.wheels if self.toolkit_source else ()
-        text = self.lock.toolkit(self.profile, self.cuda) if asked else None
-        return text if text is not None and honours(text, "\n".join(asked)) else None
+        text = self.lock.toolkit(self.sources_name, self.cuda) if asked else None
+        return text if text is not None and satisfies(text, "\n".join(asked)) else None
 
     def _toolkit_source(self) -> Toolkit | None:
         if self.cuda == "cpu":
@@ -130,7 +130,7 @@ class CudaStages:
         if self.cuda not in self.sources.toolkit:
             have = ", ".join(self.sources.toolkit)
             raise UserError(
-                f"the {self.profile} sources have no toolkit for CUDA {self.cuda}; they have: {have}"
+                f"the {self.sources_name} sources have no toolkit for CUDA {self.cuda}; they have: {have}"
             )
         return self.sources.toolkit[self.cuda]
 

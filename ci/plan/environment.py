@@ -28,27 +28,29 @@ from ci.util.errors import UserError
 LABEL = "io.cslr-images"
 
 
-def extension_pages(cell: Cell, shop: PlanInputs) -> tuple[str, ...]:
+def extension_pages(cell: Cell, inputs: PlanInputs) -> tuple[str, ...]:
     """List the index pages that must be read before the cell can be planned."""
-    links = shop.sources.wheels.pyg
-    pins = torch_pins(cell, shop)
-    return (filled(links, torch=pins.torch, tag=shop.matrix.cuda[cell.cuda].wheel_tag),) if links else ()
+    links = inputs.sources.wheels.pyg
+    pins = torch_pins(cell, inputs)
+    return (filled(links, torch=pins.torch, tag=inputs.matrix.cuda[cell.cuda].wheel_tag),) if links else ()
 
 
-def torch_pins(cell: Cell, shop: PlanInputs) -> TorchPins:
+def torch_pins(cell: Cell, inputs: PlanInputs) -> TorchPins:
     """Return the torch pins of a cell for the sources in use.
 
     Raises:
         UserError: the matrix has no pins for this CUDA version in this profile.
     """
-    table = shop.matrix.torch.get(shop.profile, {})
+    table = inputs.matrix.torch.get(inputs.sources_name, {})
     if cell.cuda not in table:
         have = ", ".join(table) or "none"
-        raise UserError(f"matrix: [torch.{shop.profile}] has no row for CUDA {cell.cuda}; rows: {have}")
+        raise UserError(
+            f"matrix: [torch.{inputs.sources_name}] has no row for CUDA {cell.cuda}; rows: {have}"
+        )
     return table[cell.cuda]
 
 
-def local_label(pins: TorchPins, tag: str) -> str:
+def pyg_local_version(pins: TorchPins, tag: str) -> str:
     """Return how PyG's wheels name the torch and CUDA that they are for: `pt211cu128`."""
     return f"pt{''.join(pins.torch.split('.')[:2])}{tag}"
 
@@ -64,7 +66,7 @@ class EnvironmentStages:
         cell: Cell,
         pins: TorchPins,
         line: CudaStages,
-        shop: PlanInputs,
+        inputs: PlanInputs,
         pages: Pages,
         options: Options,
         *,
@@ -76,15 +78,15 @@ class EnvironmentStages:
         self.python = cell.python
         self.abi = cell.abi
         self.pair_id = cell.pair_id
-        self.matrix = shop.matrix
-        self.sources = shop.sources
-        self.profile = shop.profile
-        self.lock = shop.lock
+        self.matrix = inputs.matrix
+        self.sources = inputs.sources
+        self.sources_name = inputs.sources_name
+        self.lock = inputs.lock
         self.page = next(
-            (pages[address] for address in extension_pages(cell, shop) if address in pages), None
+            (pages[address] for address in extension_pages(cell, inputs) if address in pages), None
         )
         self.options = options
-        self.tag = shop.matrix.cuda[cell.cuda].wheel_tag
+        self.tag = inputs.matrix.cuda[cell.cuda].wheel_tag
         self.pins = pins
         self._marimo: dict[str, Stage] = {}
         self._notes: dict[str, list[str]] = {}
@@ -126,7 +128,9 @@ class EnvironmentStages:
         if address is None:
             found = self.lock.interpreter(self.python)
             if found is None:
-                raise UserError(f"the {self.profile} sources have no CPython {self.python} without conda")
+                raise UserError(
+                    f"the {self.sources_name} sources have no CPython {self.python} without conda"
+                )
             recipe, pip = found
             made = "the sources have no standalone build: made of what the conda channel is made of"
         spec = InterpreterSpec(
@@ -199,7 +203,7 @@ class EnvironmentStages:
             template = self.sources.wheels.ray_nightly
             if not template:
                 raise UserError(
-                    f"the {self.profile} sources have no nightly Ray wheels; accepted here: stable"
+                    f"the {self.sources_name} sources have no nightly Ray wheels; accepted here: stable"
                 )
             wheel = lines.ray_nightly_wheel(self.matrix.ray.nightly, self.abi)
             spec = RaySpec(
@@ -209,7 +213,9 @@ class EnvironmentStages:
         if mode == "source":
             repository = self.sources.wheels.ray_source
             if not repository:
-                raise UserError(f"the {self.profile} sources have no Ray repository; accepted here: stable")
+                raise UserError(
+                    f"the {self.sources_name} sources have no Ray repository; accepted here: stable"
+                )
             spec = RaySpec(
                 mode=mode,
                 install=self._install("ray", locked=False),
@@ -237,7 +243,7 @@ class EnvironmentStages:
         page = self.page or Page(address="", problem="it was not read")
         if page.problem:
             return None, f"the page of PyG wheels could not be read: {page.problem}"
-        wheel = find_wheel(page, name, version, local_label(self.pins, self.tag), self.python)
+        wheel = find_wheel(page, name, version, pyg_local_version(self.pins, self.tag), self.python)
         return wheel, f"no {self.abi} wheel on the PyG page for torch {self.pins.torch}+{self.tag}"
 
     @cached_property
@@ -250,9 +256,9 @@ class EnvironmentStages:
         torch_index = self.sources.wheels.torch
         local = self.tag if torch_index else None
         nightly = self.options.ray == "nightly"
-        asked = lines.wanted(stage, self.matrix, self.pins, local, nightly=nightly)
-        text = self.lock.requirements(self.profile, self.pair_id, stage) if locked else None
-        if text is not None and not lines.honours(text, asked):
+        asked = lines.requirement_lines(stage, self.matrix, self.pins, local, nightly=nightly)
+        text = self.lock.requirements(self.sources_name, self.pair_id, stage) if locked else None
+        if text is not None and not lines.satisfies(text, asked):
             self._note(
                 stage, f"the lock of stage {stage} is for other pins: installed by version, without hashes"
             )
@@ -267,7 +273,7 @@ class EnvironmentStages:
         )
 
     def _sdists(self, pins: list[str]) -> str:
-        locked = lines.picked(self.lock.sdists(), pins)
+        locked = lines.select_pins(self.lock.sdists(), pins)
         if locked is None:
             self._note("pyg", "the lock of PyG's sources is for other pins: taken by version, without hashes")
         return locked or "".join(f"{pin}\n" for pin in pins)
@@ -282,9 +288,9 @@ class EnvironmentStages:
             return None
         if self.options.archs:
             return self.options.archs
-        table = self.matrix.archs.get(self.profile, {})
+        table = self.matrix.archs.get(self.sources_name, {})
         if self.cuda not in table:
-            raise UserError(f"matrix: [archs.{self.profile}] has no row for CUDA {self.cuda}")
+            raise UserError(f"matrix: [archs.{self.sources_name}] has no row for CUDA {self.cuda}")
         return table[self.cuda]
 
     @cached_property
@@ -325,7 +331,7 @@ class EnvironmentStages:
             "org.opencontainers.image.source": self.matrix.image.source,
             f"{LABEL}.cuda": self.cuda,
             f"{LABEL}.python": self.python,
-            f"{LABEL}.sources": self.profile,
+            f"{LABEL}.sources": self.sources_name,
             f"{LABEL}.torch": self._torch_version(),
             f"{LABEL}.torchvision": self.pins.torchvision,
             f"{LABEL}.torchaudio": self.pins.torchaudio,

@@ -41,7 +41,7 @@ IMAGE, DEBS, TOOLS, PACKAGES, SOURCES, COMPILER, CONDA = (
 )
 
 
-class Listed(Protocol):
+class BundleIndex(Protocol):
     """What a bundle's list tells of it: the sources, the cells that it was made for, the sets that it has."""
 
     @property
@@ -57,26 +57,26 @@ class ExternalInput(FrozenModel):
 
     kind: Kind
     name: str
-    asked: tuple[str, ...]
+    key: tuple[str, ...]
 
     @property
-    def folder(self) -> str:
+    def bundle_path(self) -> str:
         """Return where it lies in a bundle: `wheels/cpu-py3.13-torch-0123456789ab`."""
-        told = "\0".join((self.kind, self.name, *self.asked))
+        told = "\0".join((self.kind, self.name, *self.key))
         return f"{self.kind}/{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
-def image_need(name: str) -> ExternalInput:
+def image_input(name: str) -> ExternalInput:
     """Return the need of a base image."""
-    return ExternalInput(kind="images", name=_slug(name), asked=(name,))
+    return ExternalInput(kind="images", name=_slug(name), key=(name,))
 
 
-def file_need(address: str) -> ExternalInput:
+def file_input(address: str) -> ExternalInput:
     """Return the need of one file."""
-    return ExternalInput(kind="files", name=_slug(address.rsplit("/", 1)[-1]), asked=(address,))
+    return ExternalInput(kind="files", name=_slug(address.rsplit("/", 1)[-1]), key=(address,))
 
 
-def stage_needs(stage: Stage, cell: Cell) -> Mapping[str, ExternalInput]:
+def list_stage_inputs(stage: Stage, cell: Cell) -> Mapping[str, ExternalInput]:
     """Return what one stage of a plan takes from outside, by what it calls it.
 
     Raises:
@@ -87,17 +87,17 @@ def stage_needs(stage: Stage, cell: Cell) -> Mapping[str, ExternalInput]:
         case ChannelSpec():
             # Of the channel nothing is made again: it is a folder of packages already.
             return {
-                IMAGE: image_need(spec.image),
-                CONDA: ExternalInput(kind="channel", name="made", asked=(spec.recipe,)),
+                IMAGE: image_input(spec.image),
+                CONDA: ExternalInput(kind="channel", name="made", key=(spec.recipe,)),
             }
         case ToolkitSpec():
             found = {**_machine(spec.image, TOOLKIT_DEBS), TOOLS: _tools(spec.image, spec.tools)}
             if spec.wheels:
-                asked = (spec.locked,) if spec.locked else spec.wheels
-                found[PACKAGES] = ExternalInput(kind="wheels", name=f"cu{spec.cuda}-toolkit", asked=asked)
+                key = (spec.locked,) if spec.locked else spec.wheels
+                found[PACKAGES] = ExternalInput(kind="wheels", name=f"cu{spec.cuda}-toolkit", key=key)
             if spec.deb:
-                asked = (spec.deb.package, spec.deb.version, spec.deb.sha256)
-                found[COMPILER] = ExternalInput(kind="files", name=spec.deb.package, asked=asked)
+                key = (spec.deb.package, spec.deb.version, spec.deb.sha256)
+                found[COMPILER] = ExternalInput(kind="files", name=spec.deb.package, key=key)
             return found
         case BaseSpec():
             return {**_machine(spec.image, spec.apt), TOOLS: _tools(spec.image, spec.tools)}
@@ -107,7 +107,7 @@ def stage_needs(stage: Stage, cell: Cell) -> Mapping[str, ExternalInput]:
             if not spec.channels:
                 return {}
             wanted = (*spec.channels, *spec.packages, spec.glibc, spec.cuda or "cpu")
-            return {CONDA: ExternalInput(kind="channel", name=f"py{cell.python}", asked=wanted)}
+            return {CONDA: ExternalInput(kind="channel", name=f"py{cell.python}", key=wanted)}
         case InterpreterSpec():
             raise UserError(
                 "an environment without conda goes into no bundle: choose a --variant that has conda"
@@ -115,9 +115,9 @@ def stage_needs(stage: Stage, cell: Cell) -> Mapping[str, ExternalInput]:
         case InstallSpec():
             return {PACKAGES: _packages(stage.name, spec, cell)}
         case WheelsSpec():
-            return {SOURCES: ExternalInput(kind="sdists", name="pyg", asked=(spec.requirements,))}
+            return {SOURCES: ExternalInput(kind="sdists", name="pyg", key=(spec.requirements,))}
         case PygSpec():
-            fetched = {wheel.address: file_need(wheel.address) for wheel in spec.wheels}
+            fetched = {wheel.address: file_input(wheel.address) for wheel in spec.wheels}
             return {PACKAGES: _packages(stage.name, spec.install, cell), **fetched}
         case RaySpec():
             if spec.mode == "source":
@@ -125,24 +125,26 @@ def stage_needs(stage: Stage, cell: Cell) -> Mapping[str, ExternalInput]:
                     "Ray built from source goes into no bundle: bazel downloads what it needs itself; "
                     "accepted here: stable, nightly"
                 )
-            fetched = {spec.wheel: file_need(spec.wheel)} if spec.wheel else {}
+            fetched = {spec.wheel: file_input(spec.wheel)} if spec.wheel else {}
             return {PACKAGES: _packages(stage.name, spec.install, cell), **fetched}
         case _:
             return {}
 
 
-def plan_needs(plan: Plan) -> tuple[ExternalInput, ...]:
+def list_plan_inputs(plan: Plan) -> tuple[ExternalInput, ...]:
     """Return what all stages of a plan take from outside."""
-    found = [stage_needs(stage, plan.cell).values() for stage in plan.stages]
-    return unique(need for needs in found for need in needs)
+    found = [list_stage_inputs(stage, plan.cell).values() for stage in plan.stages]
+    return deduplicate(external for externals in found for external in externals)
 
 
-def unique(needs: Iterable[ExternalInput]) -> tuple[ExternalInput, ...]:
+def deduplicate(externals: Iterable[ExternalInput]) -> tuple[ExternalInput, ...]:
     """Return each need once, by its place in a bundle."""
-    return tuple({need.folder: need for need in needs}.values())
+    return tuple({external.bundle_path: external for external in externals}.values())
 
 
-def require(manifest: Listed, sources: str, wanted: Mapping[str, Sequence[ExternalInput]]) -> None:
+def require_in_bundle(
+    manifest: BundleIndex, sources: str, wanted: Mapping[str, Sequence[ExternalInput]]
+) -> None:
     """See to it that a bundle has what is wanted, by the names of cells.
 
     Raises:
@@ -153,8 +155,8 @@ def require(manifest: Listed, sources: str, wanted: Mapping[str, Sequence[Extern
             f"the bundle is of the {manifest.sources} sources, not of {sources}: give --sources {manifest.sources}"
         )
     have = set(manifest.sets)
-    for cell, needs in wanted.items():
-        if lacking := [need.folder for need in needs if need.folder not in have]:
+    for cell, externals in wanted.items():
+        if lacking := [external.bundle_path for external in externals if external.bundle_path not in have]:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
             raise UserError(
                 f"the bundle lacks {lacking[0]}{more} for {cell}; it was made for: {', '.join(manifest.cells)}"
@@ -163,18 +165,18 @@ def require(manifest: Listed, sources: str, wanted: Mapping[str, Sequence[Extern
 
 def _machine(name: str, packages: Sequence[str]) -> dict[str, ExternalInput]:
     return {
-        IMAGE: image_need(name),
-        DEBS: ExternalInput(kind="debs", name=_slug(name), asked=(name, *packages)),
+        IMAGE: image_input(name),
+        DEBS: ExternalInput(kind="debs", name=_slug(name), key=(name, *packages)),
     }
 
 
 def _tools(name: str, requirements: str) -> ExternalInput:
     # The image has the Python that the tools are installed for.
-    return ExternalInput(kind="wheels", name="tools", asked=(name, requirements))
+    return ExternalInput(kind="wheels", name="tools", key=(name, requirements))
 
 
 def _packages(stage: str, spec: InstallSpec, cell: Cell) -> ExternalInput:
-    return ExternalInput(kind="wheels", name=f"{cell.pair_id}-{stage}", asked=(spec.requirements,))
+    return ExternalInput(kind="wheels", name=f"{cell.pair_id}-{stage}", key=(spec.requirements,))
 
 
 def _slug(name: str) -> str:

@@ -25,7 +25,7 @@ class PlanInputs:
     """Everything that plans are made from, read once."""
 
     matrix: Matrix
-    profile: str
+    sources_name: str
     sources: Sources
     lock: Locks
     code: CodeDigests

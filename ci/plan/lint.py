@@ -7,32 +7,32 @@ from ci.config.matrix import Cell
 from ci.config.sources import Sources, read_sources
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Plan, Planner
-from ci.plan.requirements import STAGES, honours, wanted
+from ci.plan.requirements import STAGES, requirement_lines, satisfies
 from ci.util.errors import UserError
 
 
-def lint_matrix(shop: PlanInputs) -> str:
+def lint_matrix(inputs: PlanInputs) -> str:
     """Plan every image: each cell, for each variant, from all sources; indexes are not looked at.
 
     Raises:
         UserError: one of them cannot be planned.
     """
-    matrix, count = shop.matrix, sum(1 for _ in _plans(shop))
+    matrix, count = inputs.matrix, sum(1 for _ in _plans(inputs))
     variants, sources = ", ".join(matrix.variants), ", ".join(matrix.torch)
-    return f"{count} plans: {len(_cells(shop))} cells, variants {variants}, sources {sources}\n"
+    return f"{count} plans: {len(_cells(inputs))} cells, variants {variants}, sources {sources}\n"
 
 
-def lint_locks(shop: PlanInputs) -> str:
+def lint_locks(inputs: PlanInputs) -> str:
     """Compare the locks with the matrix, for the sources that have any.
 
     Raises:
         UserError: a stage of a pair, or a toolkit, has no lock, or one that is not what is asked for.
     """
-    folders = {path.split("/")[-3] for path in shop.lock.places().values()}
+    folders = {path.split("/")[-3] for path in inputs.lock.places().values()}
     right, wrong = 0, []
-    for name in sorted(folders & set(shop.matrix.torch)):
-        for file, found, asked in _locks(shop, name):
-            if found and honours(found, asked):
+    for name in sorted(folders & set(inputs.matrix.torch)):
+        for file, found, asked in _locks(inputs, name):
+            if found and satisfies(found, asked):
                 right += 1
             else:
                 wrong.append(f"{name}/{file}.txt")
@@ -43,30 +43,32 @@ def lint_locks(shop: PlanInputs) -> str:
     return f"{right} locks are what the matrix asks for\n"
 
 
-def _locks(shop: PlanInputs, name: str) -> Iterator[tuple[str, str | None, str]]:
+def _locks(inputs: PlanInputs, name: str) -> Iterator[tuple[str, str | None, str]]:
     """Give the locks that some sources should have: what the file is called, what it holds, what is asked of it."""
-    pairs = {cell.pair_id: cell.cuda for cell in _cells(shop)}
-    sources = _sources(shop, name)
+    pairs = {cell.pair_id: cell.cuda for cell in _cells(inputs)}
+    sources = _sources(inputs, name)
     for cuda in dict.fromkeys(pairs.values()):
         if cuda in sources.toolkit and (wheels := sources.toolkit[cuda].wheels):
-            yield f"toolkit-{cuda}", shop.lock.toolkit(name, cuda), "\n".join(wheels)
+            yield f"toolkit-{cuda}", inputs.lock.toolkit(name, cuda), "\n".join(wheels)
     for pair, cuda in pairs.items():
         for stage in STAGES:
-            asked = wanted(stage, shop.matrix, shop.matrix.torch[name][cuda])
-            yield f"{pair}/{stage}", shop.lock.requirements(name, pair, stage), asked
+            asked = requirement_lines(stage, inputs.matrix, inputs.matrix.torch[name][cuda])
+            yield f"{pair}/{stage}", inputs.lock.requirements(name, pair, stage), asked
 
 
-def _sources(shop: PlanInputs, name: str) -> Sources:
-    return shop.sources if name == shop.profile else read_sources(name)
+def _sources(inputs: PlanInputs, name: str) -> Sources:
+    return inputs.sources if name == inputs.sources_name else read_sources(name)
 
 
-def _plans(shop: PlanInputs) -> Iterator[Plan]:
-    for name in shop.matrix.torch:
-        sources = _sources(shop, name)
-        for variant in shop.matrix.variants:
-            planner = Planner(replace(shop, profile=name, sources=sources), {}, Options(variant=variant))
-            yield from (planner.plan(cell) for cell in _cells(shop))
+def _plans(inputs: PlanInputs) -> Iterator[Plan]:
+    for name in inputs.matrix.torch:
+        sources = _sources(inputs, name)
+        for variant in inputs.matrix.variants:
+            planner = Planner(
+                replace(inputs, sources_name=name, sources=sources), {}, Options(variant=variant)
+            )
+            yield from (planner.plan(cell) for cell in _cells(inputs))
 
 
-def _cells(shop: PlanInputs) -> list[Cell]:
-    return [cell for cell in shop.matrix.cells if not shop.matrix.excluded(cell)]
+def _cells(inputs: PlanInputs) -> list[Cell]:
+    return [cell for cell in inputs.matrix.cells if not inputs.matrix.excluded(cell)]

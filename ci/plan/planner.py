@@ -5,14 +5,14 @@ import re
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ci.config.fields import PromiseName
+from ci.config.fields import CheckName
 from ci.config.matrix import Cell, Matrix, Target
 from ci.index.wheels import Pages
 from ci.plan.cuda import CudaStages
 from ci.plan.environment import LABEL, EnvironmentStages, torch_pins
 from ci.plan.inputs import Options, PlanInputs, RayMode
 from ci.plan.specs import CUDA_HOME, PREFIX, ImageSpec, PackSpec, Spec, Stage, Trim
-from ci.util.errors import UserError, choose, shown
+from ci.util.errors import UserError, quote_value, require_choice
 
 S = TypeVar("S", bound=Spec)
 
@@ -24,14 +24,14 @@ class Plan:
     cell: Cell
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
-    promised: tuple[PromiseName, ...]
+    checks: tuple[CheckName, ...]
     variant: str = "default"
-    gives_up: tuple[tuple[PromiseName, str], ...] = ()
+    waives: tuple[tuple[CheckName, str], ...] = ()
 
     @property
     def id(self) -> str:
         """Return the name of the image in records and reports: `cu12.8.1-py3.13-runtime`, `…-runtime@slim`."""
-        return named(self.cell, self.variant)
+        return image_name(self.cell, self.variant)
 
     @property
     def digest(self) -> str:
@@ -71,7 +71,7 @@ def variant_of(cell: Cell, matrix: Matrix, options: Options) -> str:
     return options.variant if matrix.targets[cell.target].kind == "runtime" else "default"
 
 
-def named(cell: Cell, variant: str) -> str:
+def image_name(cell: Cell, variant: str) -> str:
     """Return the name of a cell's image: the cell's own for the default variant."""
     return cell.id if variant == "default" else f"{cell.id}@{variant}"
 
@@ -82,8 +82,8 @@ class Planner:
     `pages` are the index pages that were read, by address.
     """
 
-    def __init__(self, shop: PlanInputs, pages: Pages, options: Options | None = None) -> None:
-        self.shop = shop
+    def __init__(self, inputs: PlanInputs, pages: Pages, options: Options | None = None) -> None:
+        self.inputs = inputs
         self.pages = pages
         self.options = options or Options()
         self._pairs: dict[tuple[str, str, bool], EnvironmentStages] = {}
@@ -96,28 +96,28 @@ class Planner:
             UserError: the sources cannot give what the cell needs.
         """
         return TargetStages(
-            cell, self._pair(cell), self.shop.matrix.targets[cell.target], self.options
+            cell, self._pair(cell), self.inputs.matrix.targets[cell.target], self.options
         ).plan()
 
     def _pair(self, cell: Cell) -> EnvironmentStages:
-        matrix = self.shop.matrix
+        matrix = self.inputs.matrix
         conda = matrix.variants[variant_of(cell, matrix, self.options)].conda
         key = cell.cuda, cell.python, conda
         if key not in self._pairs:
-            pins = torch_pins(cell, self.shop)
+            pins = torch_pins(cell, self.inputs)
             line = self._lines.get(cell.cuda)
             if line is None:
                 variant = matrix.variants[self.options.variant]
-                line = self._lines[cell.cuda] = CudaStages(cell.cuda, self.shop, variant)
+                line = self._lines[cell.cuda] = CudaStages(cell.cuda, self.inputs, variant)
             self._pairs[key] = EnvironmentStages(
-                cell, pins, line, self.shop, self.pages, self.options, conda=conda
+                cell, pins, line, self.inputs, self.pages, self.options, conda=conda
             )
         return self._pairs[key]
 
 
-def plan_cell(cell: Cell, shop: PlanInputs, pages: Pages, options: Options | None = None) -> Plan:
+def plan_cell(cell: Cell, inputs: PlanInputs, pages: Pages, options: Options | None = None) -> Plan:
     """Plan one cell; `Planner` is for many."""
-    return Planner(shop, pages, options).plan(cell)
+    return Planner(inputs, pages, options).plan(cell)
 
 
 class TargetStages:
@@ -157,9 +157,9 @@ class TargetStages:
             cell=self.cell,
             stages=tuple(stages),
             notes=pair.notes(stages),
-            promised=tuple(name for name in self.matrix.verify.promises if name not in self.variant.gives_up),
+            checks=tuple(name for name in self.matrix.verify.promises if name not in self.variant.waives),
             variant=self.variant_name,
-            gives_up=tuple(self.variant.gives_up.items()),
+            waives=tuple(self.variant.waives.items()),
         )
 
     def _toolkit(self) -> Stage | None:
@@ -178,7 +178,7 @@ class TargetStages:
         spec = PackSpec(
             prefix=PREFIX,
             conda=self.pair.conda,
-            site=f"lib/python{self.cell.python}/site-packages",
+            site_packages=f"lib/python{self.cell.python}/site-packages",
             libraries=self.pair.libraries,
             trims=tuple(trims),
             strip=self.variant.strip,
@@ -203,7 +203,7 @@ class TargetStages:
             args=args,
             port=port,
         )
-        name = named(self.cell, self.variant_name)
+        name = image_name(self.cell, self.variant_name)
         return self.pair.line.add("image", spec, parents, f"{name}: user, environment, labels")
 
     def _env(self) -> tuple[tuple[str, str], ...]:
@@ -217,7 +217,7 @@ class TargetStages:
 
     def _labels(self) -> tuple[tuple[str, str], ...]:
         labels = dict(self.pair.labels)
-        labels["org.opencontainers.image.title"] = named(self.cell, self.variant_name)
+        labels["org.opencontainers.image.title"] = image_name(self.cell, self.variant_name)
         labels[f"{LABEL}.target"] = self.cell.target
         if self.target.kind == "runtime":
             labels[f"{LABEL}.variant"] = self.variant_name
@@ -235,7 +235,7 @@ class TargetStages:
 def parse_ray_mode(value: str) -> RayMode:
     """Accept `stable`, `nightly` or `source`."""
     modes: tuple[RayMode, ...] = ("stable", "nightly", "source")
-    choose("Ray mode", value, modes)
+    require_choice("Ray mode", value, modes)
     return next(mode for mode in modes if mode == value)
 
 
@@ -244,6 +244,6 @@ def checked_archs(value: str) -> str:
 
     if not re.fullmatch(r"[0-9]{1,2}\.[0-9][a-z]?(\+PTX)?([ ;][0-9]{1,2}\.[0-9][a-z]?(\+PTX)?)*", value):
         raise UserError(
-            f"bad list of GPU architectures {shown(value)}; accepted: numbers such as '8.0 9.0+PTX'"
+            f"bad list of GPU architectures {quote_value(value)}; accepted: numbers such as '8.0 9.0+PTX'"
         )
     return value

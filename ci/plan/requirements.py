@@ -12,8 +12,8 @@ from ci.config.matrix import Matrix, TorchPins
 STAGES = ("torch", "pyg", "ray", "marimo")
 
 
-def wanted(
-    stage: str, matrix: Matrix, pins: TorchPins, local: str | None = None, *, nightly: bool = False
+def requirement_lines(
+    stage: str, matrix: Matrix, pinned_versions: TorchPins, local: str | None = None, *, nightly: bool = False
 ) -> str:
     """Return what a stage asks for by version; `local` is the label of torch's own index (`cu128`).
 
@@ -26,9 +26,9 @@ def wanted(
     ray = f"ray[{','.join(matrix.ray.extras)}]=={matrix.ray.nightly if nightly else matrix.ray.version}"
     asked: dict[str, Sequence[str]] = {
         "torch": [
-            f"torch=={pins.torch}{label}",
-            f"torchvision=={pins.torchvision}{label}",
-            f"torchaudio=={pins.torchaudio}{label}",
+            f"torch=={pinned_versions.torch}{label}",
+            f"torchvision=={pinned_versions.torchvision}{label}",
+            f"torchaudio=={pinned_versions.torchaudio}{label}",
             *matrix.environment.packages,
         ],
         "pyg": [f"torch-geometric=={matrix.pyg.torch_geometric}"],
@@ -39,7 +39,7 @@ def wanted(
 
 
 @lru_cache(maxsize=256)
-def pins(locked: str) -> Mapping[str, str]:
+def pinned_versions(locked: str) -> Mapping[str, str]:
     """Return the versions that a locked requirements text pins, by normalized name."""
     found = (
         line.split()[0].partition("==") for line in locked.splitlines() if "==" in line and line[0].isalnum()
@@ -54,15 +54,15 @@ def cuda_libraries(text: str) -> str:
     >>> cuda_libraries("numpy==2.1\\nnvidia-nccl-cu12==2.27.5 \\\\\\n"), cuda_libraries("numpy>=2\\ntorch==2.11.0\\n")
     ('nvidia-nccl-cu12==2.27.5', 'torch==2.11.0')
     """
-    found = pins(text)
+    found = pinned_versions(text)
     names = [name for name in found if name.startswith("nvidia-")] or ["torch"]
     return " ".join(f"{name}=={found[name]}" for name in sorted(names))
 
 
 @lru_cache(maxsize=1024)
-def honours(locked: str, asked: str) -> bool:
+def satisfies(locked: str, asked: str) -> bool:
     """Tell whether a lock gives everything that is asked for, so that a changed pin is never overruled by it."""
-    have = pins(locked)
+    have = pinned_versions(locked)
     for line in map(Requirement, asked.splitlines()):
         version = have.get(str(canonicalize_name(line.name)))
         if version is None or not line.specifier.contains(version):
@@ -70,7 +70,7 @@ def honours(locked: str, asked: str) -> bool:
     return True
 
 
-def picked(locked: str, wanted_pins: Sequence[str]) -> str | None:
+def select_pins(locked: str, wanted_pins: Sequence[str]) -> str | None:
     """Take some pins, with their hashes, out of a locked text; None when it lacks one of them."""
     return _picked(locked, tuple(wanted_pins))
 

@@ -150,7 +150,7 @@ class PackSpec(Spec):
 
     prefix: str
     conda: bool
-    site: str
+    site_packages: str
     libraries: str | None
     trims: tuple[Trim, ...]
     strip: Literal["no", "debug", "unneeded"]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from ci.plan.planner import Plan
-from ci.util.errors import UserError, shown
+from ci.util.errors import UserError, quote_value
 
 # What a tag tells besides the cell: the version's name in an image's facts, and how the tag calls it.
 _TOLD = ("torch", "ray", "marimo")
@@ -56,6 +56,6 @@ def checked_repository(value: str) -> str:
     host = r"(?:[A-Za-z0-9.-]+\.[A-Za-z0-9-]+|localhost|[A-Za-z0-9.-]+(?=:))(?::[0-9]{1,5})?"
     if not re.fullmatch(rf"{host}/{part}(?:/{part})*", value) or len(value) > 200:
         raise UserError(
-            f"bad repository {shown(value)}; accepted: host, then a name without a tag: docker.io/team/image"
+            f"bad repository {quote_value(value)}; accepted: host, then a name without a tag: docker.io/team/image"
         )
     return value

@@ -9,7 +9,7 @@ import dagger
 from dagger import dag
 
 from ci.plan.caches import Cache
-from ci.session.machine import LOOK, seen
+from ci.session.machine import LOOK, parse_machine
 from ci.stages.cache_volumes import with_cache
 from ci.sweep.capacity import Machine
 
@@ -66,10 +66,10 @@ class HistoryStore:
     `mark` tells one sweep's questions from another's, for answers are cached; `ground` is what the steps run in.
     """
 
-    def __init__(self, name: str, ground: dagger.Container, mark: str) -> None:
+    def __init__(self, name: str, ground: dagger.Container, cache_buster: str) -> None:
         self._name = name.replace("/", "-")
         self._ground = ground
-        self._mark = mark
+        self._mark = cache_buster
         self._count = 0
 
     @asynccontextmanager
@@ -85,17 +85,17 @@ class HistoryStore:
 
     async def read(self) -> HistorySnapshot:
         """Return what the engine knows now."""
-        done = self._fresh().with_exec(["sh", "-c", _READ])
+        done = self._uncached().with_exec(["sh", "-c", _READ])
         text = await done.file(_COPY).contents()
         *machine, live = (await done.stdout()).split("\n", _LOOKED)
-        return HistorySnapshot(text, frozenset(live.split()), seen("\n".join(machine)))
+        return HistorySnapshot(text, frozenset(live.split()), parse_machine("\n".join(machine)))
 
     async def append(self, lines: str) -> None:
         """Append lines, and return when they are on the disk."""
         given = dag.directory().with_new_file("given.jsonl", lines).file("given.jsonl")
-        await self._fresh().with_mounted_file(_GIVEN, given).with_exec(["sh", "-c", _APPEND]).sync()
+        await self._uncached().with_mounted_file(_GIVEN, given).with_exec(["sh", "-c", _APPEND]).sync()
 
-    def _fresh(self) -> dagger.Container:
+    def _uncached(self) -> dagger.Container:
         self._count += 1
         return self._container().with_env_variable("MARK", f"{self._mark}-{self._count}")
 

@@ -20,16 +20,16 @@ _ASKS, _ANSWERS = "/run/asks.json", "/run/answers.json"
 class Reader:
     """Reads what is asked for, anew for each call: `mark` tells one call from another, for answers are cached."""
 
-    def __init__(self, site: BuildContext, image: str, tools: str, mark: str) -> None:
-        self._container = with_tools(apt.on(image, site, _DEBS), site, tools)
-        self._site = site
-        self._mark = mark
+    def __init__(self, context: BuildContext, image: str, tools: str, cache_buster: str) -> None:
+        self._container = with_tools(apt.on(image, context, _DEBS), context, tools)
+        self._site = context
+        self._mark = cache_buster
 
     async def read(self, asks: Sequence[IndexQuery]) -> dict[IndexQuery, IndexResponse]:
         """Read; what cannot be read is an answer with a problem."""
         listed = json.dumps([ask.model_dump() for ask in asks])
         given = dag.directory().with_new_file("asks.json", listed).file("asks.json")
-        container = with_cache(self._site.mirrored(self._container), Cache.PAGES)
+        container = with_cache(self._site.with_mirror(self._container), Cache.PAGES)
         container = with_program(container, "read_pages.py").with_mounted_file(_ASKS, given)
         container = container.with_env_variable("MARK", self._mark)
         program = [f"{TOOLS}/bin/python", f"{PROGRAMS}/read_pages.py", _ASKS, _ANSWERS]

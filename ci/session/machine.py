@@ -15,13 +15,15 @@ df --block-size=1 --output=avail {Cache.RECORDS.path} | tail -n 1
 """
 
 
-async def look(ground: dagger.Container, mark: str) -> Machine:
+async def read_machine(ground: dagger.Container, cache_buster: str) -> Machine:
     """Look at the machine now, from inside a container; a `mark` that was used before gets the answer of that time."""
     container = with_cache(ground, Cache.RECORDS)
-    return seen(await container.with_env_variable("MARK", mark).with_exec(["sh", "-c", LOOK]).stdout())
+    return parse_machine(
+        await container.with_env_variable("MARK", cache_buster).with_exec(["sh", "-c", LOOK]).stdout()
+    )
 
 
-def seen(printed: str) -> Machine:
+def parse_machine(printed: str) -> Machine:
     """Return what a look printed."""
     cores, memory, free = printed.split()
     return Machine(cores=int(cores), memory=int(memory) * 1024, free_disk=int(free))

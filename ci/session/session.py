@@ -13,14 +13,21 @@ from ci.history.records import History
 from ci.index.wheels import Page, Pages, read_page
 from ci.plan.code_digests import read_code
 from ci.plan.environment import extension_pages
-from ci.plan.externals import ExternalInput, file_need, image_need, plan_needs, require, unique
+from ci.plan.externals import (
+    ExternalInput,
+    deduplicate,
+    file_input,
+    image_input,
+    list_plan_inputs,
+    require_in_bundle,
+)
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.planner import Plan, Planner, checked_archs, named, parse_ray_mode, variant_of
+from ci.plan.planner import Plan, Planner, checked_archs, image_name, parse_ray_mode, variant_of
 from ci.programs.bundle import MANIFEST, BundleError, read_manifest
 from ci.stages.context import BuildContext
 from ci.stages.offline import OfflineBundle
 from ci.sweep.preview import changed
-from ci.util.errors import UserError, choose, error_message, one_line, shown
+from ci.util.errors import UserError, error_message, one_line, quote_value, require_choice
 
 MOST_JOBS = 1024
 
@@ -32,35 +39,35 @@ class Session:
     `given` are the options of the call as they are typed; of a file only the name is known, of a service nothing.
     """
 
-    shop: PlanInputs
-    site: BuildContext
+    inputs: PlanInputs
+    context: BuildContext
     options: Options
     text: str  # the matrix document, and what its file is called
     file: str
-    given: tuple[str, ...] = ()
+    call_options: tuple[str, ...] = ()
 
     @property
     def matrix(self) -> Matrix:
         """Return the matrix in use."""
-        return self.shop.matrix
+        return self.inputs.matrix
 
     @property
-    def ground(self) -> dagger.Container:
+    def probe_container(self) -> dagger.Container:
         """Return the container in which the machine is looked at and records are kept."""
-        return self.site.image(self.shop.sources.images.cpu)
+        return self.context.image(self.inputs.sources.images.cpu)
 
-    def needs(self, plan: Plan) -> tuple[ExternalInput, ...]:
+    def externals(self, plan: Plan) -> tuple[ExternalInput, ...]:
         """Return what a plan and the sweep around it take from outside."""
-        return unique([image_need(self.shop.sources.images.cpu), *plan_needs(plan)])
+        return deduplicate([image_input(self.inputs.sources.images.cpu), *list_plan_inputs(plan)])
 
-    def names(self, cells: Sequence[Cell]) -> list[str]:
+    def image_names(self, cells: Sequence[Cell]) -> list[str]:
         """Return the names of the cells' images in records and reports."""
-        return [named(cell, variant_of(cell, self.matrix, self.options)) for cell in cells]
+        return [image_name(cell, variant_of(cell, self.matrix, self.options)) for cell in cells]
 
     def call(self, function: str, cell: Cell, *more: str) -> str:
         """Return the line that calls a function for a cell with the same options."""
         words = (function, f"--cuda={cell.cuda}", f"--python={cell.python}", f"--target={cell.target}", *more)
-        return shlex.join(["./daggerw", "call", *self.given, *words])
+        return shlex.join(["./daggerw", "call", *self.call_options, *words])
 
     async def plan(self, cell: Cell) -> Plan:
         """Plan a cell, with the index pages that it needs."""
@@ -68,21 +75,21 @@ class Session:
 
     async def plans(self, cells: Sequence[Cell]) -> list[Plan]:
         """Plan cells, with the index pages that they need."""
-        blind = Planner(self.shop, {}, self.options)
+        blind = Planner(self.inputs, {}, self.options)
         for cell in cells:  # every mistake comes before the first look at the network
             blind.plan(cell)
-        planner = Planner(self.shop, await self.pages(cells), self.options)
+        planner = Planner(self.inputs, await self.pages(cells), self.options)
         plans = [planner.plan(cell) for cell in cells]
-        if supply := self.site.supply:
-            wanted = {plan.id: self.needs(plan) for plan in plans}
-            require(supply.manifest, self.shop.profile, wanted)
-            every = unique(need for needs in wanted.values() for need in needs)
-            await supply.check(every, self.shop.sources.images.cpu)
+        if offline_bundle := self.context.offline_bundle:
+            wanted = {plan.id: self.externals(plan) for plan in plans}
+            require_in_bundle(offline_bundle.manifest, self.inputs.sources_name, wanted)
+            every = deduplicate(external for externals in wanted.values() for external in externals)
+            await offline_bundle.check(every, self.inputs.sources.images.cpu)
         return plans
 
     async def pages(self, cells: Sequence[Cell]) -> Pages:
         """Read the index pages that cells need, or why they cannot be read."""
-        wanted = dict.fromkeys(address for cell in cells for address in extension_pages(cell, self.shop))
+        wanted = dict.fromkeys(address for cell in cells for address in extension_pages(cell, self.inputs))
         return {address: await self._page(address) for address in wanted}
 
     async def changed(self, cells: tuple[Cell, ...], before: dagger.File | None) -> tuple[Cell, ...]:
@@ -93,18 +100,18 @@ class Session:
         return tuple(plan.cell for plan in plans)
 
     async def _page(self, address: str) -> Page:
-        supply, need = self.site.supply, file_need(address)
-        if supply and need.folder not in supply.manifest.sets:
+        offline_bundle, external = self.context.offline_bundle, file_input(address)
+        if offline_bundle and external.bundle_path not in offline_bundle.manifest.sets:
             return Page(address=address, problem="the bundle does not have it")
         try:
-            found = supply.file(need) if supply else self.site.download(address)
+            found = offline_bundle.file(external) if offline_bundle else self.context.download(address)
             return read_page(address, await found.contents())
         except dagger.QueryError as error:
-            return Page(address=address, problem=shown(one_line(error_message(error)), 200))
+            return Page(address=address, problem=quote_value(one_line(error_message(error)), 200))
 
 
-def selected(
-    desk: Session,
+def select_cells(
+    session: Session,
     cuda: Sequence[str] | None,
     python: Sequence[str] | None,
     target: Sequence[str] | None,
@@ -112,18 +119,20 @@ def selected(
     only: Sequence[str] | None,
 ) -> tuple[Cell, ...]:
     """Select cells by the filters that `cells`, `plan`, `matrix` and `report` share."""
-    return desk.matrix.select(
+    return session.matrix.select(
         cuda=cuda or (), python=python or (), target=target or (), phase=phase or (), only=only or ()
     )
 
 
-def reported(desk: Session, cells: Sequence[Cell], history: History, *, filtered: bool) -> list[str]:
+def images_to_report(
+    session: Session, cells: Sequence[Cell], history: History, *, filtered: bool
+) -> list[str]:
     """Name the images of a report: of the selected cells, and where nothing is filtered of all that have records."""
-    names = desk.names(cells)
+    image_names = session.image_names(cells)
     if filtered:
-        return names
-    every = desk.names([cell for cell in desk.matrix.cells if not desk.matrix.excluded(cell)])
-    return [name for name in every if name in names or history.latest(name)]
+        return image_names
+    every = session.image_names([cell for cell in session.matrix.cells if not session.matrix.excluded(cell)])
+    return [name for name in every if name in image_names or history.latest(name)]
 
 
 async def open_session(
@@ -159,15 +168,21 @@ async def open_session(
     sources = matrix.dockerfiles.sources if sources is None else sources
     over = (await mirrors.contents(), await mirrors.name()) if mirrors else ()
     chosen = read_sources(sources, *over)
-    choose("sources profile with torch pins in the matrix", sources, matrix.torch)
-    shop = PlanInputs(matrix=matrix, profile=sources, sources=chosen, lock=read_lock(), code=read_code())
-    choose("variant", variant, matrix.variants)
-    host = await mirror_service.hostname() if mirror_service else ""
-    supply = await open_bundle(bundle) if bundle else None
-    site = BuildContext(
-        mirror=mirror_service, mirror_host=host, index=chosen.wheels.index, jobs=jobs, supply=supply
+    require_choice("sources profile with torch pins in the matrix", sources, matrix.torch)
+    inputs = PlanInputs(
+        matrix=matrix, sources_name=sources, sources=chosen, lock=read_lock(), code=read_code()
     )
-    given = {
+    require_choice("variant", variant, matrix.variants)
+    host = await mirror_service.hostname() if mirror_service else ""
+    offline_bundle = await open_bundle(bundle) if bundle else None
+    context = BuildContext(
+        mirror=mirror_service,
+        mirror_host=host,
+        index=chosen.wheels.index,
+        jobs=jobs,
+        offline_bundle=offline_bundle,
+    )
+    call_options = {
         "sources": sources,
         "mirrors": await mirrors.name() if mirrors else None,
         "mirror-service": "tcp://HOST:PORT" if mirror_service else None,
@@ -178,8 +193,8 @@ async def open_session(
         "variant": None if variant == Options().variant else variant,
         "from-bundle": "PATH" if bundle else None,
     }
-    words = tuple(f"--{name}={value}" for name, value in given.items() if value is not None)
-    return Session(shop=shop, site=site, options=options, given=words, text=text, file=file)
+    words = tuple(f"--{name}={value}" for name, value in call_options.items() if value is not None)
+    return Session(inputs=inputs, context=context, options=options, call_options=words, text=text, file=file)
 
 
 async def open_bundle(tree: dagger.Directory) -> OfflineBundle:
@@ -197,5 +212,5 @@ async def open_bundle(tree: dagger.Directory) -> OfflineBundle:
     except BundleError as error:
         raise UserError(f"bundle: {error}") from None
     except dagger.QueryError as error:
-        said = shown(one_line(error_message(error)), 200)
+        said = quote_value(one_line(error_message(error)), 200)
         raise UserError(f"bundle: {MANIFEST} cannot be read: {said}") from None

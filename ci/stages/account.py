@@ -6,6 +6,6 @@ from ci.plan.specs import Account
 from ci.stages.context import BuildContext
 
 
-def add(site: BuildContext, container: dagger.Container, account: Account) -> dagger.Container:
+def add(context: BuildContext, container: dagger.Container, account: Account) -> dagger.Container:
     """Add the user and its working folder."""
-    return site.run_program(container, "add_user.sh", (account.user, str(account.uid), account.workdir))
+    return context.run_program(container, "add_user.sh", (account.user, str(account.uid), account.workdir))

@@ -10,11 +10,11 @@ from ci.stages.context import BuildContext, program
 from ci.stages.tools import with_tools
 
 
-def build(site: BuildContext, spec: BaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
+def build(context: BuildContext, spec: BaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
     """Compose the devel base."""
-    container = apt.on(spec.image, site, spec.apt)
-    container = account.add(site, container, spec.account)
-    container = with_conda_env(with_tools(container, site, spec.tools))
+    container = apt.on(spec.image, context, spec.apt)
+    container = account.add(context, container, spec.account)
+    container = with_conda_env(with_tools(container, context, spec.tools))
     return container.with_directory(CUDA_HOME, toolkit) if toolkit else container
 
 

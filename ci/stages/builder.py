@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import dagger
 
-from ci.inspection.measure import measured
-from ci.inspection.sizes import LayerSizes, SizeBreakdown, summed
+from ci.inspection.measure import measure_layer
+from ci.inspection.sizes import LayerSizes, SizeBreakdown, combine_layers
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
-from ci.plan.externals import stage_needs
+from ci.plan.externals import list_stage_inputs
 from ci.plan.planner import Plan
 from ci.plan.specs import (
     LIBRARIES,
@@ -64,7 +64,7 @@ class StageCache:
     containers: dict[Key, dagger.Container] = field(default_factory=dict)
     directories: dict[Key, dagger.Directory] = field(default_factory=dict)
     layers: dict[Key, dagger.Directory] = field(default_factory=dict)
-    laid: set[Key] = field(default_factory=set)  # the layers that were built
+    synced: set[Key] = field(default_factory=set)  # the layers that were built
     parts: dict[str, LayerSizes] = field(default_factory=dict)
 
 
@@ -72,75 +72,80 @@ class ImageBuilder:
     """The stages of one plan, by name."""
 
     def __init__(
-        self, plan: Plan, site: BuildContext, efforts: Attempts | None = None, made: StageCache | None = None
+        self,
+        plan: Plan,
+        context: BuildContext,
+        attempts: Attempts | None = None,
+        made: StageCache | None = None,
     ) -> None:
         self.plan = plan
-        self.site = site
-        self.efforts = efforts or {}
+        self.context = context
+        self.attempts = attempts or {}
         self.made = made or StageCache()
 
     def channel(self) -> dagger.Directory | None:
         """Return the conda channel that is made here or comes in a bundle, None where the sources name channels."""
-        supply = self.site.supply
-        if supply is None:
+        offline_bundle = self.context.offline_bundle
+        if offline_bundle is None:
             return self._directory(
-                "channel", lambda site: channel.build(site, self.plan.spec("channel", ChannelSpec))
+                "channel", lambda context: channel.build(context, self.plan.spec("channel", ChannelSpec))
             )
         image = self.plan.spec("base", BaseSpec).image
         name = "channel" if self.plan.has("channel") else "conda"
-        return self._directory(name, lambda site: channel.laid(site, supply, image))
+        return self._directory(name, lambda context: channel.laid(context, offline_bundle, image))
 
     def toolkit(self) -> dagger.Directory | None:
         """Return the CUDA toolkit, None for the CPU."""
         return self._directory(
-            "toolkit", lambda site: toolkit.build(site, self.plan.spec("toolkit", ToolkitSpec))
+            "toolkit", lambda context: toolkit.build(context, self.plan.spec("toolkit", ToolkitSpec))
         )
 
     def base(self) -> dagger.Container:
         """Return the devel base."""
         spec = self.plan.spec("base", BaseSpec)
         return self._container(
-            "base", lambda site: base.build(site, spec, self.toolkit() if spec.adds_toolkit else None)
+            "base", lambda context: base.build(context, spec, self.toolkit() if spec.adds_toolkit else None)
         )
 
     def conda(self) -> dagger.Container:
         """Return the base with the conda environment."""
         return self._container(
-            "conda", lambda site: conda.build(site, self._conda, self.base(), self.channel())
+            "conda", lambda context: conda.build(context, self._conda, self.base(), self.channel())
         )
 
     def interpreter(self) -> dagger.Container:
         """Return the base with CPython at the environment's prefix, where no conda makes it."""
         spec = self.plan.spec("interpreter", InterpreterSpec)
-        return self._container("interpreter", lambda site: interpreter.build(site, spec, self.base()))
+        return self._container("interpreter", lambda context: interpreter.build(context, spec, self.base()))
 
     def torch(self) -> dagger.Container:
         """Return the environment with PyTorch."""
         spec = self.plan.spec("torch", InstallSpec)
         below = self.conda if self._pack.conda else self.interpreter
-        return self._container("torch", lambda site: torch.build(site, spec, below()))
+        return self._container("torch", lambda context: torch.build(context, spec, below()))
 
     def wheels(self) -> dagger.Directory | None:
         """Return the compiled PyG extensions, None where wheels exist for all of them."""
         return self._directory(
-            "wheels", lambda site: wheels.build(site, self.plan.spec("wheels", WheelsSpec), self.torch())
+            "wheels",
+            lambda context: wheels.build(context, self.plan.spec("wheels", WheelsSpec), self.torch()),
         )
 
     def pyg(self) -> dagger.Container:
         """Return the environment with PyTorch Geometric."""
         spec = self.plan.spec("pyg", PygSpec)
-        return self._container("pyg", lambda site: pyg.build(site, spec, self.torch(), self.wheels()))
+        return self._container("pyg", lambda context: pyg.build(context, spec, self.torch(), self.wheels()))
 
     def ray(self) -> dagger.Container:
         """Return the environment with Ray."""
         spec = self.plan.spec("ray", RaySpec)
-        return self._container("ray", lambda site: ray.build(site, spec, self.pyg()))
+        return self._container("ray", lambda context: ray.build(context, spec, self.pyg()))
 
     def marimo(self) -> dagger.Container:
         """Return the environment with marimo."""
         spec = self.plan.spec("marimo", InstallSpec)
         below = self.ray if self.plan.has("ray") else self.pyg
-        return self._container("marimo", lambda site: marimo.build(site, spec, below()))
+        return self._container("marimo", lambda context: marimo.build(context, spec, below()))
 
     def environment(self) -> dagger.Container:
         """Return the whole environment of the cell, in the devel base."""
@@ -151,7 +156,7 @@ class ImageBuilder:
     def runtime_base(self) -> dagger.Container:
         """Return the runtime base."""
         spec = self.plan.spec("runtime-base", RuntimeBaseSpec)
-        return self._container("runtime-base", lambda site: runtime.base(site, spec, self.toolkit()))
+        return self._container("runtime-base", lambda context: runtime.base(context, spec, self.toolkit()))
 
     def layers(self) -> dict[str, dagger.Directory]:
         """Return the layers that lie on a base: CUDA's libraries, the packed environment, what Ray and marimo add."""
@@ -167,9 +172,9 @@ class ImageBuilder:
         if isinstance(composed, dict):
             for layer, tree in composed.items():
                 place = self._layer_key(layer)
-                if place not in self.made.laid:
+                if place not in self.made.synced:
                     self.made.layers[place] = await tree.sync()
-                    self.made.laid.add(place)
+                    self.made.synced.add(place)
         elif isinstance(composed, dagger.Container):
             self.made.containers[key] = await composed.sync()
         elif composed:
@@ -178,7 +183,7 @@ class ImageBuilder:
     def steps(self) -> list[Step]:
         """Return the steps of all stages in the order of the plan; nothing is built."""
         steps: list[Step] = []
-        afresh = ImageBuilder(self.plan, replace(self.site, steps=steps), self.efforts)
+        afresh = ImageBuilder(self.plan, replace(self.context, steps=steps), self.attempts)
         for stage in self.plan.stages:
             afresh._compose(stage.name)
         return steps
@@ -187,7 +192,7 @@ class ImageBuilder:
         """Build the image's layers and measure them; a layer that another image has is measured once."""
         ground = "base" if self._image.kind == "devel" else "runtime-base"
         layers = self.layers()
-        trees = {ground: (self._ground().rootfs(), "")}
+        trees = {ground: (self._base_container().rootfs(), "")}
         trees |= {
             name: (layer, LIBRARIES if name == "libraries" else PREFIX) for name, layer in layers.items()
         }
@@ -197,9 +202,9 @@ class ImageBuilder:
             if key not in self.made.parts:
                 # Which package a library is of is told beside the packages.
                 lists = layers["pack"] if name == "libraries" else None
-                self.made.parts[key] = await measured(self.base(), tree, at, lists)
+                self.made.parts[key] = await measure_layer(self.base(), tree, at, lists)
             parts[name] = self.made.parts[key]
-        return summed(parts)
+        return combine_layers(parts)
 
     def archive(self) -> dagger.File:
         """Return the environment as a relocatable archive.
@@ -211,7 +216,7 @@ class ImageBuilder:
             raise UserError(
                 f"conda-pack exports what conda made: the environment of variant {self.plan.variant} is not"
             )
-        return pack.archive(self._site("pack"), self._conda, self.environment(), self.channel())
+        return pack.archive(self._context("pack"), self._conda, self.environment(), self.channel())
 
     def packed(self) -> dagger.Directory:
         """Return the environment as a tree for its own prefix."""
@@ -246,14 +251,14 @@ class ImageBuilder:
             if name == "libraries"
             else self.plan.layer_key(name)
         )
-        return made, self.efforts.get("pack", FIRST_ATTEMPT)
+        return made, self.attempts.get("pack", FIRST_ATTEMPT)
 
     def _layer(self, name: str) -> dagger.Directory:
         key = self._layer_key(name)
         if key not in self.made.layers:
             whole = self._trimmed(self._tree("pack" if name == "libraries" else name))
             if self._pack.libraries and name in ("libraries", "pack"):
-                own, rest = libraries.split(whole, self._pack.site)
+                own, rest = libraries.split(whole, self._pack.site_packages)
                 whole = own if name == "libraries" else rest
             self.made.layers[key] = whole
         return self.made.layers[key]
@@ -268,51 +273,51 @@ class ImageBuilder:
 
     def _exported(self, env: dagger.Container) -> dagger.Directory:
         if self._pack.conda:
-            return pack.tree(self._site("pack"), self._conda, env, self.channel())
-        return pack.plain(self._site("pack"), env)
+            return pack.tree(self._context("pack"), self._conda, env, self.channel())
+        return pack.plain(self._context("pack"), env)
 
     def _trimmed(self, tree: dagger.Directory) -> dagger.Directory:
         spec = self._pack
         if not spec.trims and spec.strip == "no":
             return tree
-        return trim.build(self._site("pack"), self.base(), spec, tree)
+        return trim.build(self._context("pack"), self.base(), spec, tree)
 
-    def _configured(self, site: BuildContext) -> dagger.Container:
-        layers, ground = self.layers(), self._ground()
+    def _configured(self, context: BuildContext) -> dagger.Container:
+        layers, ground = self.layers(), self._base_container()
         if own := layers.pop("libraries", None):
-            ground = ground.with_directory("/", libraries.layer(site, self.base(), own))
+            ground = ground.with_directory("/", libraries.layer(context, self.base(), own))
         return image.configure(runtime.unpack(ground, list(layers.values())), self._image)
 
-    def _ground(self) -> dagger.Container:
+    def _base_container(self) -> dagger.Container:
         return self.base() if self._image.kind == "devel" else self.runtime_base()
 
     def _container(self, name: str, make: Callable[[BuildContext], dagger.Container]) -> dagger.Container:
-        return self._composed(self.made.containers, name, make)
+        return self._cached(self.made.containers, name, make)
 
     def _directory(
         self, name: str, make: Callable[[BuildContext], dagger.Directory]
     ) -> dagger.Directory | None:
-        return self._composed(self.made.directories, name, make) if self.plan.has(name) else None
+        return self._cached(self.made.directories, name, make) if self.plan.has(name) else None
 
-    def _composed(self, made: dict[Key, T], name: str, make: Callable[[BuildContext], T]) -> T:
+    def _cached(self, made: dict[Key, T], name: str, make: Callable[[BuildContext], T]) -> T:
         key = self._key(name)
         if key not in made:
-            made[key] = make(self._site(name))
+            made[key] = make(self._context(name))
         return made[key]
 
     def _key(self, name: str) -> Key:
         digest = next(stage.digest for stage in self.plan.stages if stage.name == name)
-        return digest, self.efforts.get(name, FIRST_ATTEMPT)
+        return digest, self.attempts.get(name, FIRST_ATTEMPT)
 
-    def _site(self, name: str) -> BuildContext:
+    def _context(self, name: str) -> BuildContext:
         stage = next(stage for stage in self.plan.stages if stage.name == name)
-        needs = stage_needs(stage, self.plan.cell) if self.site.supply else {}
-        return self.site.of(name, self.efforts.get(name, FIRST_ATTEMPT), needs)
+        externals = list_stage_inputs(stage, self.plan.cell) if self.context.offline_bundle else {}
+        return self.context.for_stage(name, self.attempts.get(name, FIRST_ATTEMPT), externals)
 
     @property
     def _conda(self) -> CondaSpec:
         spec = self.plan.spec("conda", CondaSpec)
-        return spec.model_copy(update={"channels": ()}) if self.site.supply else spec
+        return spec.model_copy(update={"channels": ()}) if self.context.offline_bundle else spec
 
     @property
     def _pack(self) -> PackSpec:

@@ -10,13 +10,13 @@ from ci.stages.context import BuildContext, with_program, without_program
 
 
 def build(
-    site: BuildContext, spec: CondaSpec, base: dagger.Container, local: dagger.Directory | None
+    context: BuildContext, spec: CondaSpec, base: dagger.Container, local: dagger.Directory | None
 ) -> dagger.Container:
     """Create the environment in the devel base."""
-    container = with_channel(with_cache(site.mirrored(base), Cache.CONDA), local)
-    container = site.run(with_program(container, "make_env.py"), create_env(spec, Cache.CONDA.path))
+    container = with_channel(with_cache(context.with_mirror(base), Cache.CONDA), local)
+    container = context.run(with_program(container, "make_env.py"), create_env(spec, Cache.CONDA.path))
     container = without_channel(without_program(container, "make_env.py"), local)
-    return site.offline(without_cache(container, Cache.CONDA))
+    return context.without_network(without_cache(container, Cache.CONDA))
 
 
 def with_channel(container: dagger.Container, local: dagger.Directory | None) -> dagger.Container:

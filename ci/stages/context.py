@@ -11,8 +11,8 @@ from dagger import dag
 from ci.plan.attempt import StageAttempt
 from ci.plan.commands import PROGRAMS, shell
 from ci.plan.externals import DEBS, ExternalInput
-from ci.stages.offline import OfflineBundle
 from ci.stages.step import Step
+from ci.stages.offline import OfflineBundle
 
 MIRROR = "mirror"  # the host name by which mirrors files call the user's own machine
 
@@ -33,20 +33,20 @@ class BuildContext:
     tried: int = 1
     stage: str = ""
     steps: list[Step] | None = None
-    supply: OfflineBundle | None = None
-    needs: Mapping[str, ExternalInput] = field(default_factory=dict)
+    offline_bundle: OfflineBundle | None = None
+    externals: Mapping[str, ExternalInput] = field(default_factory=dict)
 
-    def of(
-        self, stage: str, effort: StageAttempt, needs: Mapping[str, ExternalInput] | None = None
+    def for_stage(
+        self, stage: str, attempt: StageAttempt, externals: Mapping[str, ExternalInput] | None = None
     ) -> "BuildContext":
         """Return the surroundings of a stage that is tried with an effort."""
         return replace(
-            self, stage=stage, jobs=effort.jobs or self.jobs, tried=effort.tried, needs=needs or {}
+            self, stage=stage, jobs=attempt.jobs or self.jobs, tried=attempt.tried, externals=externals or {}
         )
 
     def image(self, name: str) -> dagger.Container:
         """Return a base image."""
-        return self.supply.image(name) if self.supply else dag.container().from_(name)
+        return self.offline_bundle.image(name) if self.offline_bundle else dag.container().from_(name)
 
     def run(self, container: dagger.Container, command: Sequence[str]) -> dagger.Container:
         """Run a command of the stage."""
@@ -62,43 +62,47 @@ class BuildContext:
         ran = self.run(with_program(container, name), shell(name, *arguments))
         return without_program(ran, name)
 
-    def connected(self, container: dagger.Container) -> dagger.Container:
+    def with_apt(self, container: dagger.Container) -> dagger.Container:
         """Let the next steps install Debian packages; `offline` takes it back."""
-        if self.supply:
-            return self.supply.with_debs(container, self.needs[DEBS])
+        if self.offline_bundle:
+            return self.offline_bundle.with_debs(container, self.externals[DEBS])
         return _with(container, self._network())
 
-    def online(self, container: dagger.Container, need: str = "") -> dagger.Container:
+    def with_package_index(self, container: dagger.Container, external: str = "") -> dagger.Container:
         """Let the next steps install Python packages, those of a need of the stage; `offline` takes it back."""
-        if self.supply:
-            found = self.needs.get(need)
-            return self.supply.with_packages(container, found) if found else container
+        if self.offline_bundle:
+            found = self.externals.get(external)
+            return self.offline_bundle.with_packages(container, found) if found else container
         container = _with(_with(container, self._network()), self._packages())
         return self._bound(container) if self.index else container
 
-    def mirrored(self, container: dagger.Container, need: str = "") -> dagger.Container:
+    def with_mirror(self, container: dagger.Container, external: str = "") -> dagger.Container:
         """Let the next steps, which read addresses of the sources, also reach the user's machine as `mirror`."""
-        container = self.online(container, need)
-        return container if self.supply else self._bound(container)
+        container = self.with_package_index(container, external)
+        return container if self.offline_bundle else self._bound(container)
 
     def download(self, address: str) -> dagger.File:
         """Fetch one file; the engine does it, so it needs no container."""
-        if self.supply:
-            return self.supply.file(self.needs[address])
+        if self.offline_bundle:
+            return self.offline_bundle.file(self.externals[address])
         if self.mirror and urlsplit(address).hostname == MIRROR:
             # The engine knows the service by its own name only, not by the one that containers are given.
             own = address.replace(f"//{MIRROR}", f"//{self.mirror_host}", 1)
             return dag.http(own, experimental_service_host=self.mirror)
         return dag.http(address)
 
-    def brought(self, need: str) -> dagger.File | None:
+    def bundled_file(self, external: str) -> dagger.File | None:
         """Return the file of a need of the stage, None where the network gives it."""
-        return self.supply.file(self.needs[need]) if self.supply and need in self.needs else None
+        return (
+            self.offline_bundle.file(self.externals[external])
+            if self.offline_bundle and external in self.externals
+            else None
+        )
 
-    def offline(self, container: dagger.Container) -> dagger.Container:
+    def without_network(self, container: dagger.Container) -> dagger.Container:
         """Take back what `connected`, `online` and `mirrored` set, so that it does not stay in an image."""
-        if self.supply:
-            return self.supply.without(container)
+        if self.offline_bundle:
+            return self.offline_bundle.unmount(container)
         for name, _ in (*self._network(), *self._packages()):
             container = container.without_env_variable(name)
         return container

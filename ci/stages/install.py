@@ -14,13 +14,13 @@ _LOCK = "/run/requirements.txt"
 _PROGRAM = "install_packages.sh"
 
 
-def install(container: dagger.Container, site: BuildContext, spec: InstallSpec) -> dagger.Container:
+def install(container: dagger.Container, context: BuildContext, spec: InstallSpec) -> dagger.Container:
     """Install what a spec asks for."""
-    if site.supply:  # it has what the other index gave, too
+    if context.offline_bundle:  # it has what the other index gave, too
         spec = spec.model_copy(update={"extra_index": None})
     lock = dag.directory().with_new_file("requirements.txt", spec.requirements).file("requirements.txt")
-    container = with_cache(site.mirrored(container, PACKAGES), Cache.UV).with_mounted_file(_LOCK, lock)
+    container = with_cache(context.with_mirror(container, PACKAGES), Cache.UV).with_mounted_file(_LOCK, lock)
     container = container.with_env_variable("UV_CACHE_DIR", Cache.UV.path)
-    container = site.run(with_program(container, _PROGRAM), install_packages(spec, _LOCK))
+    container = context.run(with_program(container, _PROGRAM), install_packages(spec, _LOCK))
     container = without_program(container, _PROGRAM).without_env_variable("UV_CACHE_DIR")
-    return site.offline(without_cache(container.without_mount(_LOCK), Cache.UV))
+    return context.without_network(without_cache(container.without_mount(_LOCK), Cache.UV))

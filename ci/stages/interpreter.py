@@ -15,26 +15,26 @@ _RECIPE = "/run/interpreter.json"
 _PROGRAM, _BESIDE = "make_interpreter.py", "make_channel.py"
 
 
-def build(site: BuildContext, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
+def build(context: BuildContext, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
     """Lay the interpreter down in the devel base."""
     if spec.recipe is None:
-        container = _fetched(site, spec, base)
+        container = _fetched(context, spec, base)
     else:
-        container = base.with_directory(spec.prefix, _made(site, spec, spec.recipe))
-    return install(container, site, spec.pip)
+        container = base.with_directory(spec.prefix, _made(context, spec, spec.recipe))
+    return install(container, context, spec.pip)
 
 
-def _fetched(site: BuildContext, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
-    container = with_program(with_program(site.mirrored(base), _PROGRAM), _BESIDE)
-    container = site.run(container, fetch_interpreter(spec))
-    return site.offline(without_program(without_program(container, _PROGRAM), _BESIDE))
+def _fetched(context: BuildContext, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
+    container = with_program(with_program(context.with_mirror(base), _PROGRAM), _BESIDE)
+    container = context.run(container, fetch_interpreter(spec))
+    return context.without_network(without_program(without_program(container, _PROGRAM), _BESIDE))
 
 
-def _made(site: BuildContext, spec: InterpreterSpec, text: str) -> dagger.Directory:
-    container = with_tools(apt.on(spec.image, site, CHANNEL_DEBS), site, spec.tools)
+def _made(context: BuildContext, spec: InterpreterSpec, text: str) -> dagger.Directory:
+    container = with_tools(apt.on(spec.image, context, CHANNEL_DEBS), context, spec.tools)
     container = with_program(with_program(container, _PROGRAM), _BESIDE)
     recipe = dag.directory().with_new_file("interpreter.json", text).file("interpreter.json")
-    container = site.run(site.online(container.with_mounted_file(_RECIPE, recipe)), REFRESH)
+    container = context.run(context.with_package_index(container.with_mounted_file(_RECIPE, recipe)), REFRESH)
     for command in make_interpreter(_RECIPE, _OUT):
-        container = site.run(container, command)
+        container = context.run(container, command)
     return container.directory(_OUT)

@@ -12,13 +12,13 @@ _LINK = "../../nvidia"  # from site-packages
 _ROOT = "/opt/libraries"
 
 
-def split(tree: dagger.Directory, site: str) -> tuple[dagger.Directory, dagger.Directory]:
+def split(tree: dagger.Directory, context: str) -> tuple[dagger.Directory, dagger.Directory]:
     """Return what NVIDIA's wheels brought, for `lib/nvidia`, and the tree with a link in its place."""
-    own = f"{site}/nvidia"
+    own = f"{context}/nvidia"
     return tree.directory(own), tree.without_directory(own).with_symlink(_LINK, own)
 
 
-def layer(site: BuildContext, tools: dagger.Container, own: dagger.Directory) -> dagger.Directory:
+def layer(context: BuildContext, tools: dagger.Container, own: dagger.Directory) -> dagger.Directory:
     """Return the libraries at their place below /, as a layer that tells nothing of when and for whom it was made.
 
     What Dagger copies has the folders above it made anew, with the time of that in the layer: they get a fixed one.
@@ -27,4 +27,4 @@ def layer(site: BuildContext, tools: dagger.Container, own: dagger.Directory) ->
     place = PurePath(f"{_ROOT}{LIBRARIES}")
     above = [str(folder) for folder in place.parents if folder.is_relative_to(_ROOT)]
     container = tools.with_directory(str(place), own)
-    return site.run(container, ["touch", "-d", f"@{EPOCH}", *above]).directory(_ROOT)
+    return context.run(container, ["touch", "-d", f"@{EPOCH}", *above]).directory(_ROOT)

@@ -7,6 +7,6 @@ from ci.stages.context import BuildContext
 from ci.stages.install import install
 
 
-def build(site: BuildContext, spec: InstallSpec, ray: dagger.Container) -> dagger.Container:
+def build(context: BuildContext, spec: InstallSpec, ray: dagger.Container) -> dagger.Container:
     """Install the notebook server."""
-    return install(ray, site, spec)
+    return install(ray, context, spec)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import dagger
 from dagger import ReturnType, dag
 
-from ci.plan.externals import ExternalInput, image_need
+from ci.plan.externals import ExternalInput, image_input
 from ci.programs.bundle import BLOBS, Entry, Manifest
 from ci.util.errors import UserError
 
@@ -27,38 +27,38 @@ class OfflineBundle:
 
     def image(self, name: str) -> dagger.Container:
         """Return a base image out of its archive."""
-        return dag.container().import_(self.file(image_need(name)))
+        return dag.container().import_(self.file(image_input(name)))
 
-    def file(self, need: ExternalInput) -> dagger.File:
+    def file(self, external: ExternalInput) -> dagger.File:
         """Return the only file of a need."""
-        return self.tree.file(self.manifest.below(need.folder)[0].blob)
+        return self.tree.file(self.manifest.below(external.bundle_path)[0].blob)
 
-    def part(self, need: ExternalInput) -> dagger.Directory:
+    def subset(self, external: ExternalInput) -> dagger.Directory:
         """Return the part of the bundle that a need takes: links, and the contents that they lead to."""
-        blobs = dict.fromkeys(entry.blob for entry in self.manifest.below(need.folder))
-        return dag.directory().with_directory("/", self.tree, include=[f"{need.folder}/**", *blobs])
+        blobs = dict.fromkeys(entry.blob for entry in self.manifest.below(external.bundle_path))
+        return dag.directory().with_directory("/", self.tree, include=[f"{external.bundle_path}/**", *blobs])
 
-    def with_part(self, container: dagger.Container, need: ExternalInput) -> dagger.Container:
+    def mount(self, container: dagger.Container, external: ExternalInput) -> dagger.Container:
         """Mount that part."""
-        return container.with_mounted_directory(ROOT, self.part(need))
+        return container.with_mounted_directory(ROOT, self.subset(external))
 
-    def with_packages(self, container: dagger.Container, need: ExternalInput) -> dagger.Container:
+    def with_packages(self, container: dagger.Container, external: ExternalInput) -> dagger.Container:
         """Let pip and uv find what the need has, and nothing else."""
-        folder = f"{ROOT}/{need.folder}"
+        folder = f"{ROOT}/{external.bundle_path}"
         values = ("1", "1", folder, "1", folder)
         for name, value in zip(_PACKAGES, values, strict=True):
             container = container.with_env_variable(name, value)
-        return self.with_part(container, need)
+        return self.mount(container, external)
 
-    def with_debs(self, container: dagger.Container, need: ExternalInput) -> dagger.Container:
+    def with_debs(self, container: dagger.Container, external: ExternalInput) -> dagger.Container:
         """Let apt find what the need has, and nothing else; the list vouches for it, as no signature does."""
-        source = f"deb [trusted=yes] file:{ROOT}/{need.folder} ./\n"
+        source = f"deb [trusted=yes] file:{ROOT}/{external.bundle_path} ./\n"
         options = f'Dir::Etc::sourcelist "{_APT}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
         given = dag.directory().with_new_file("sources.list", source).with_new_file("apt.conf", options)
         container = container.with_mounted_directory(_APT, given)
-        return self.with_part(container.with_env_variable("APT_CONFIG", f"{_APT}/apt.conf"), need)
+        return self.mount(container.with_env_variable("APT_CONFIG", f"{_APT}/apt.conf"), external)
 
-    def without(self, container: dagger.Container) -> dagger.Container:
+    def unmount(self, container: dagger.Container) -> dagger.Container:
         """Take back what was mounted and set."""
         for name in (*_PACKAGES, *_DEBS):
             container = container.without_env_variable(name)
@@ -66,16 +66,18 @@ class OfflineBundle:
             container = container.without_mount(path)
         return container
 
-    async def check(self, needs: Iterable[ExternalInput], image_name: str) -> None:
+    async def check(self, externals: Iterable[ExternalInput], image_name: str) -> None:
         """Read every byte that needs take, once for the same bytes.
 
         Raises:
             UserError: something is missing or is not what the list says.
         """
-        entries = {entry.blob: entry for need in needs for entry in self.manifest.below(need.folder)}
+        entries = {
+            entry.blob: entry for external in externals for entry in self.manifest.below(external.bundle_path)
+        }
         if not entries:
             return
-        archive = self.manifest.below(image_need(image_name).folder)[0]
+        archive = self.manifest.below(image_input(image_name).bundle_path)[0]
         try:
             ground = await self.image(image_name).sync()
         except dagger.QueryError:

@@ -14,30 +14,30 @@ _ARCHIVE = "/opt/environment.tar.zst"
 
 
 def tree(
-    site: BuildContext, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
+    context: BuildContext, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
 ) -> dagger.Directory:
     """Export the environment for its own prefix: a layer as it is, with no conda-unpack to run."""
-    container = _packer(site, spec, env, local)
-    return site.run(container, pack_env("--dest-prefix", PREFIX, "--to-dir", _TREE)).directory(_TREE)
+    container = _packer(context, spec, env, local)
+    return context.run(container, pack_env("--dest-prefix", PREFIX, "--to-dir", _TREE)).directory(_TREE)
 
 
-def plain(site: BuildContext, env: dagger.Container) -> dagger.Directory:
+def plain(context: BuildContext, env: dagger.Container) -> dagger.Directory:
     """Copy an environment that no conda made: it lies at its own prefix already."""
-    return site.run(with_program(env, "copy_env.py"), copy_env(_TREE)).directory(_TREE)
+    return context.run(with_program(env, "copy_env.py"), copy_env(_TREE)).directory(_TREE)
 
 
 def archive(
-    site: BuildContext, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
+    context: BuildContext, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
 ) -> dagger.File:
     """Export the environment as a tarball that is unpacked anywhere and ends with `conda-unpack`."""
-    return site.run(_packer(site, spec, env, local), pack_env("--archive", _ARCHIVE)).file(_ARCHIVE)
+    return context.run(_packer(context, spec, env, local), pack_env("--archive", _ARCHIVE)).file(_ARCHIVE)
 
 
 def _packer(
-    site: BuildContext, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
+    context: BuildContext, spec: CondaSpec, env: dagger.Container, local: dagger.Directory | None
 ) -> dagger.Container:
     # conda-pack takes files with a prefix in them from the package cache. The cache volume may have been emptied
     # since the environment was made, so it is filled again in the same container.
     container = with_program(with_program(env, "make_env.py"), "pack_env.py")
-    container = with_cache(with_channel(site.mirrored(container), local), Cache.CONDA)
-    return site.run(container, fill_cache(spec, Cache.CONDA.path))
+    container = with_cache(with_channel(context.with_mirror(container), local), Cache.CONDA)
+    return context.run(container, fill_cache(spec, Cache.CONDA.path))

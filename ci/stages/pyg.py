@@ -12,22 +12,22 @@ _FETCHED = "/run/fetched"
 
 
 def build(
-    site: BuildContext, spec: PygSpec, torch: dagger.Container, compiled: dagger.Directory | None
+    context: BuildContext, spec: PygSpec, torch: dagger.Container, compiled: dagger.Directory | None
 ) -> dagger.Container:
     """Install torch-geometric, then each extension from where the plan says."""
-    container = install(torch, site, spec.install)
+    container = install(torch, context, spec.install)
     if spec.wheels:
         fetched = dag.directory()
         for wheel in spec.wheels:
-            fetched = fetched.with_file(wheel.filename, site.download(wheel.address))
+            fetched = fetched.with_file(wheel.filename, context.download(wheel.address))
         sums = "".join(f"{wheel.sha256}  {wheel.filename}\n" for wheel in spec.wheels if wheel.sha256)
         fetched = fetched.with_new_file("SHA256SUMS", sums) if sums else fetched
-        container = _with_wheels(site, container, _FETCHED, fetched)
-    return _with_wheels(site, container, _COMPILED, compiled) if compiled else container
+        container = _with_wheels(context, container, _FETCHED, fetched)
+    return _with_wheels(context, container, _COMPILED, compiled) if compiled else container
 
 
 def _with_wheels(
-    site: BuildContext, container: dagger.Container, path: str, wheels: dagger.Directory
+    context: BuildContext, container: dagger.Container, path: str, wheels: dagger.Directory
 ) -> dagger.Container:
     mounted = container.with_mounted_directory(path, wheels)
-    return site.run_program(mounted, "install_wheels.sh", (PREFIX, path)).without_mount(path)
+    return context.run_program(mounted, "install_wheels.sh", (PREFIX, path)).without_mount(path)

@@ -16,25 +16,27 @@ _WHEEL = "/run/ray"
 _OUT = "/opt/ray-wheel"
 
 
-def build(site: BuildContext, spec: RaySpec, below: dagger.Container) -> dagger.Container:
+def build(context: BuildContext, spec: RaySpec, below: dagger.Container) -> dagger.Container:
     """Install Ray with its extras."""
     if spec.mode == "stable":
-        return install(below, site, spec.install)
+        return install(below, context, spec.install)
     if spec.wheel:
         name = spec.wheel.rsplit("/", 1)[-1]
-        wheels = dag.directory().with_file(name, site.download(spec.wheel))
+        wheels = dag.directory().with_file(name, context.download(spec.wheel))
     else:
-        wheels = _from_source(site, spec, below)
+        wheels = _from_source(context, spec, below)
     # The index may have a wheel of the same version, so this one goes in first and the extras follow.
     mounted = below.with_mounted_directory(_WHEEL, wheels)
-    mounted = site.run_program(mounted, "install_wheels.sh", (PREFIX, _WHEEL))
-    return install(mounted.without_mount(_WHEEL), site, spec.install)
+    mounted = context.run_program(mounted, "install_wheels.sh", (PREFIX, _WHEEL))
+    return install(mounted.without_mount(_WHEEL), context, spec.install)
 
 
-def _from_source(site: BuildContext, spec: RaySpec, below: dagger.Container) -> dagger.Directory:
+def _from_source(context: BuildContext, spec: RaySpec, below: dagger.Container) -> dagger.Directory:
     source = dag.git(spec.repository or "").tag(spec.ref or "").tree()
-    container = apt.install(below, site, RAY_DEBS, "ray-source")
-    container = with_cache(site.online(container), Cache.BAZEL).with_mounted_directory(_SOURCE, source)
+    container = apt.install(below, context, RAY_DEBS, "ray-source")
+    container = with_cache(context.with_package_index(container), Cache.BAZEL).with_mounted_directory(
+        _SOURCE, source
+    )
     arguments = (_SOURCE, PREFIX, Cache.BAZEL.path, _OUT)
     container = with_program(container, BAZELISK)
-    return site.run_program(container, "build_ray.sh", arguments).directory(_OUT)
+    return context.run_program(container, "build_ray.sh", arguments).directory(_OUT)

@@ -10,10 +10,10 @@ from ci.stages import system as apt
 from ci.stages.context import BuildContext
 
 
-def base(site: BuildContext, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
+def base(context: BuildContext, spec: RuntimeBaseSpec, toolkit: dagger.Directory | None) -> dagger.Container:
     """Compose the runtime base; the CUDA libraries come with torch's wheels, so it has none of its own."""
-    container = apt.on(spec.image, site, spec.apt)
-    container = account.add(site, container, spec.account)
+    container = apt.on(spec.image, context, spec.apt)
+    container = account.add(context, container, spec.account)
     return container.with_directory(CUDA_HOME, toolkit) if toolkit and spec.adds_toolkit else container
 
 

@@ -15,15 +15,17 @@ _OUT = "/opt/toolkit"
 _DEB = "/run/compiler.deb"
 
 
-def build(site: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
+def build(context: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
     """Make the toolkit's tree, the same for devel and runtime images."""
-    container = apt.on(spec.image, site, TOOLKIT_DEBS)
-    container = site.online(with_program(with_tools(container, site, spec.tools), "cuda_home.py"), PACKAGES)
+    container = apt.on(spec.image, context, TOOLKIT_DEBS)
+    container = context.with_package_index(
+        with_program(with_tools(container, context, spec.tools), "cuda_home.py"), PACKAGES
+    )
     if spec.locked:
         lock = dag.directory().with_new_file("toolkit.txt", spec.locked).file("toolkit.txt")
         container = container.with_mounted_file(_LOCK, lock)
-    if deb := site.brought(COMPILER):
+    if deb := context.bundled_file(COMPILER):
         container = container.with_mounted_file(_DEB, deb)
-        return site.run(container, make_toolkit(spec, _LOCK, _OUT, _DEB)).directory(_OUT)
-    container = site.run(container, REFRESH) if spec.deb else container
-    return site.run(container, make_toolkit(spec, _LOCK, _OUT)).directory(_OUT)
+        return context.run(container, make_toolkit(spec, _LOCK, _OUT, _DEB)).directory(_OUT)
+    container = context.run(container, REFRESH) if spec.deb else container
+    return context.run(container, make_toolkit(spec, _LOCK, _OUT)).directory(_OUT)

@@ -7,6 +7,6 @@ from ci.stages.context import BuildContext
 from ci.stages.install import install
 
 
-def build(site: BuildContext, spec: InstallSpec, conda: dagger.Container) -> dagger.Container:
+def build(context: BuildContext, spec: InstallSpec, conda: dagger.Container) -> dagger.Container:
     """Install the PyTorch packages."""
-    return install(conda, site, spec)
+    return install(conda, context, spec)

@@ -12,14 +12,14 @@ _RULES = "/run/rules.json"
 
 
 def build(
-    site: BuildContext, tools: dagger.Container, spec: PackSpec, tree: dagger.Directory
+    context: BuildContext, tools: dagger.Container, spec: PackSpec, tree: dagger.Directory
 ) -> dagger.Directory:
     """Trim a tree of the environment; `tools` has binutils and the Python of the tools."""
     container = tools.with_directory(_ROOT, tree)
     if spec.trims:
         rules = dag.directory().with_new_file("rules.json", trim_rules(spec)).file("rules.json")
         container = with_program(container.with_mounted_file(_RULES, rules), "trim_env.py")
-        container = site.run(container, trim_env(_ROOT, _RULES))
+        container = context.run(container, trim_env(_ROOT, _RULES))
     if spec.strip != "no":
-        container = site.run(with_program(container, "strip_libs.py"), strip_libs(_ROOT, spec.strip))
+        container = context.run(with_program(container, "strip_libs.py"), strip_libs(_ROOT, spec.strip))
     return container.directory(_ROOT)

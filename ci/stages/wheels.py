@@ -14,11 +14,11 @@ _OUT = "/opt/wheels"
 _LOCK = "/run/sdists.txt"
 
 
-def build(site: BuildContext, spec: WheelsSpec, torch: dagger.Container) -> dagger.Directory:
+def build(context: BuildContext, spec: WheelsSpec, torch: dagger.Container) -> dagger.Directory:
     """Compile the wheels in the environment that they are for; report.json beside them tells the times."""
     sdists = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
-    container = with_cache(site.mirrored(torch, SOURCES), Cache.CCACHE).with_mounted_file(_LOCK, sdists)
+    container = with_cache(context.with_mirror(torch, SOURCES), Cache.CCACHE).with_mounted_file(_LOCK, sdists)
     container = with_program(container, "compile_wheels.py").with_env_variable(
         "CCACHE_DIR", Cache.CCACHE.path
     )
-    return site.run(container, compile_wheels(spec, _LOCK, _OUT, site.jobs)).directory(_OUT)
+    return context.run(container, compile_wheels(spec, _LOCK, _OUT, context.jobs)).directory(_OUT)

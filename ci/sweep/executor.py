@@ -9,14 +9,14 @@ import dagger
 from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
 
-from ci.config.size_limits import passed
-from ci.history.failures import triage
+from ci.config.size_limits import check_size_limits
+from ci.history.failures import classify_failure
 from ci.history.records import BuildRecord, Failure, History, LayerSize, NamedSize
 from ci.inspection import verify
 from ci.plan.attempt import Attempts
 from ci.plan.planner import Plan
 from ci.session.history_store import HistoryStore
-from ci.session.machine import look
+from ci.session.machine import read_machine
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
 from ci.sweep.publish import Publisher
@@ -34,8 +34,8 @@ class DaggerExecutor:
 
     def __init__(
         self,
-        desk: Session,
-        journal: HistoryStore,
+        session: Session,
+        store: HistoryStore,
         run: str,
         *,
         before: History,
@@ -44,8 +44,8 @@ class DaggerExecutor:
         verified: bool,
         publisher: Publisher | None,
     ) -> None:
-        self._desk = desk
-        self._journal = journal
+        self._session = session
+        self._journal = store
         self._run = run
         self._before = before
         self._verified = verified
@@ -55,18 +55,18 @@ class DaggerExecutor:
         self._free, self._stale = free_disk, seen + LOOK_AGAIN
         self._made = StageCache()
 
-    async def stage(self, plan: Plan, name: str, efforts: Attempts) -> None:
+    async def stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
         """Build one stage; equal stages of two plans are one in the engine."""
         with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
             try:
-                await ImageBuilder(plan, self._desk.site, efforts, self._made).stage(name)
+                await ImageBuilder(plan, self._session.context, attempts, self._made).stage(name)
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, name))
                 raise StageError(failure_of(name, error)) from None
 
-    async def finish(self, plan: Plan, efforts: Attempts) -> Outcome:
+    async def finish(self, plan: Plan, attempts: Attempts) -> Outcome:
         """Verify, measure and publish; nothing is published that was not verified."""
-        build = ImageBuilder(plan, self._desk.site, efforts, self._made)
+        build = ImageBuilder(plan, self._session.context, attempts, self._made)
         with get_tracer().start_as_current_span(f"{plan.id}: verify and measure") as span:
             try:
                 return await self._finished(build, build.image())
@@ -79,7 +79,7 @@ class DaggerExecutor:
         async with self._looking:
             if self.seconds() >= self._stale:
                 self._looks += 1
-                self._free = (await look(self._desk.ground, f"{self._run}-{self._looks}")).free_disk
+                self._free = (await read_machine(self._session.probe_container, f"{self._run}-{self._looks}")).free_disk
                 self._stale = self.seconds() + LOOK_AGAIN
             return self._free
 
@@ -102,13 +102,13 @@ class DaggerExecutor:
     async def _finished(self, build: ImageBuilder, image: dagger.Container) -> Outcome:
         plan = build.plan
         outcomes = await verify.check_all(plan, image) if self._verified else []
-        if broken := verify.not_kept(outcomes):
+        if broken := verify.failed_checks(outcomes):
             lines = tuple(f"{item.name}: {item.last_line}" for item in outcomes if not item.kept)
             raise StageError(Failure(kind="verification", stage="verify", message=broken[:300], tail=lines))
         found = await build.ledger()
-        packages = named(found.packages, most=PACKAGES)
+        packages = image_name(found.packages, most=PACKAGES)
         before = self._before.last_good(plan.id)
-        if failure := passed(self._desk.matrix.gates, plan.id, found.total, packages, before):
+        if failure := check_size_limits(self._session.matrix.gates, plan.id, found.total, packages, before):
             raise StageError(failure)
         versions = next(
             (dict(item.facts.get("versions", {})) for item in outcomes if item.name == "versions"), {}
@@ -116,7 +116,7 @@ class DaggerExecutor:
         published: tuple[str, ...] = ()
         digest = ""
         if self._publisher:
-            tag = self._desk.matrix.cuda[plan.cell.cuda].wheel_tag
+            tag = self._session.matrix.cuda[plan.cell.cuda].wheel_tag
             published, digest = await self._publisher.publish(build, tag, versions)
         return Outcome(
             size=found.total,
@@ -125,22 +125,22 @@ class DaggerExecutor:
                 for name, size in found.layers.items()
             ),
             packages=packages,
-            kinds=named(found.kinds),
-            elf=named(found.elf),
-            archs=named(found.archs),
+            kinds=image_name(found.kinds),
+            elf=image_name(found.elf),
+            archs=image_name(found.archs),
             digest=digest,
             published=published,
             versions=versions,
             promises={item.name: item.kept for item in outcomes},
             notes=(
                 *(() if self._verified else ("not verified",)),
-                *(f"not promised: {name}: {reason}" for name, reason in plan.gives_up),
+                *(f"not promised: {name}: {reason}" for name, reason in plan.waives),
             ),
             warning=not self._verified,
         )
 
 
-def named(sizes: Mapping[str, int], most: int | None = None) -> tuple[NamedSize, ...]:
+def image_name(sizes: Mapping[str, int], most: int | None = None) -> tuple[NamedSize, ...]:
     """Return the largest sizes as records have them; a package of pip's goes by its own name."""
     return tuple(
         NamedSize(name=name.removeprefix("pip:"), size=size) for name, size in list(sizes.items())[:most]
@@ -156,5 +156,5 @@ def failure_of(stage: str, error: dagger.QueryError) -> Failure:
     """Return what a record says of a step that failed, or of the engine's own work for a stage."""
     if isinstance(error, dagger.ExecError):
         output = f"{error.stdout}\n{error.stderr}"
-        return triage(stage, output, exit_code=error.exit_code, command=" ".join(error.command))
-    return triage(stage, "", message=error_message(error))
+        return classify_failure(stage, output, exit_code=error.exit_code, command=" ".join(error.command))
+    return classify_failure(stage, "", message=error_message(error))

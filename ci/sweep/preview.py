@@ -11,7 +11,7 @@ from ci.util.errors import UserError, one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageSurvey:
+class StagePreview:
     """One stage of a cell: the first cell that needs it, and the seconds that it took at most."""
 
     name: str
@@ -22,12 +22,12 @@ class StageSurvey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellSurvey:
+class CellPreview:
     """One cell: its stages, what the user should know, and its last image by the records (bytes, status)."""
 
     cell: str
     plan: str
-    stages: tuple[StageSurvey, ...]
+    stages: tuple[StagePreview, ...]
     notes: tuple[str, ...]
     last_status: str | None
     last_size: int | None
@@ -49,7 +49,7 @@ class PlanPreview:
     `size` counts layers that images share each time, `unique_size` once.
     """
 
-    cells: tuple[CellSurvey, ...]
+    cells: tuple[CellPreview, ...]
     left_out: tuple[ExcludedCell, ...]
     stages: int
     shared: int
@@ -59,7 +59,7 @@ class PlanPreview:
     unique_size: int | None
 
 
-def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History) -> PlanPreview:
+def preview(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History) -> PlanPreview:
     """Lay the plans of a selection side by side.
 
     A stage counts once, for the first cell that needs it. Times are those of earlier builds of the very same stage;
@@ -68,11 +68,11 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
     known = history.stage_seconds()
     first: dict[str, str] = {}
     uses = 0
-    cells: list[CellSurvey] = []
+    cells: list[CellPreview] = []
     images: list[BuildRecord] = []
-    shared: dict[str, StageSurvey] = {}  # of each digest, as cells after the first one have it
+    shared: dict[str, StagePreview] = {}  # of each digest, as cells after the first one have it
     for plan in plans:
-        stages: list[StageSurvey] = []
+        stages: list[StagePreview] = []
         for stage in plan.stages:
             uses += 1
             digest = stage.digest
@@ -80,7 +80,7 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
                 stages.append(shared[digest])
                 continue
             first[digest] = plan.id
-            own = StageSurvey(
+            own = StagePreview(
                 name=stage.name,
                 digest=digest,
                 reason=stage.reason,
@@ -92,7 +92,7 @@ def survey(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: History
         last, good = history.latest(plan.id), history.last_good(plan.id)
         images += [good] if good and good.size is not None else []
         cells.append(
-            CellSurvey(
+            CellPreview(
                 cell=plan.id,
                 plan=plan.digest,
                 stages=tuple(stages),

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import dagger
 from dagger import ImageLayerCompression, dag
 
-from ci.history.failures import triage
+from ci.history.failures import classify_failure
 from ci.history.records import Failure
 from ci.plan.tags import checked_repository, registry_of, tags
 from ci.stages.builder import ImageBuilder
 from ci.sweep.registry import Login, RegistryClient
 from ci.sweep.scheduler import StageError
-from ci.util.errors import UserError, choose, error_message
+from ci.util.errors import UserError, error_message, require_choice
 
 COMPRESSIONS = {"zstd": ImageLayerCompression.Zstd, "gzip": ImageLayerCompression.Gzip}
 # From 1.0 on Dagger writes down where a tag points when it first sees it, and believes that for ever.
@@ -59,7 +59,9 @@ class Publisher:
             await self._resolve(f"{address}@{digest}")
             found, doubt = await self._read_tag(build.base(), address)
         except dagger.QueryError as error:
-            raise StageError(triage("publish", "", message=f"{address}: {error_message(error)}")) from None
+            raise StageError(
+                classify_failure("publish", "", message=f"{address}: {error_message(error)}")
+            ) from None
         if found != digest:
             said = f"{address}: pushed {digest}, the registry has {found}{doubt}"
             raise StageError(Failure(kind="registry", stage="publish", message=said))
@@ -102,7 +104,7 @@ async def open_publisher(
     Raises:
         UserError: a repository, a login or the compression is wrong.
     """
-    choose("compression", compression, COMPRESSIONS)
+    require_choice("compression", compression, COMPRESSIONS)
     chosen = tuple(checked_repository(value) for value in repositories or [f"docker.io/{name}"])
     if (user is None) != (password is None):
         raise UserError("a registry login needs both --registry-user and --registry-password")

@@ -21,12 +21,12 @@ from ci.session.history_store import HistoryStore
 from ci.session.session import Session
 from ci.stages.context import MIRROR
 from ci.sweep import notify
-from ci.sweep import preview as survey
+from ci.sweep import preview as preview
 from ci.sweep.capacity import Machine, cells_at_once
 from ci.sweep.executor import DaggerExecutor, utc_now
 from ci.sweep.publish import Publisher
 from ci.sweep.scheduler import GB, Limits, sweep
-from ci.util.errors import SweepError, UserError, choose
+from ci.util.errors import SweepError, UserError, require_choice
 
 FORMATS = {
     "terminal": terminal,
@@ -81,10 +81,10 @@ class SweepOptions:
 class Run:
     """A run, from its start to what it tells. Its id begins with the time: `2026-11-22T02:00:00Z-9f2c41`."""
 
-    def __init__(self, desk: Session) -> None:
-        self.desk = desk
+    def __init__(self, session: Session) -> None:
+        self.session = session
         self.id = f"{utc_now()}-{secrets.token_hex(3)}"
-        self.journal = HistoryStore(desk.matrix.image.name, desk.ground, self.id)
+        self.store = HistoryStore(session.matrix.image.name, session.probe_container, self.id)
         self.live: frozenset[str] = frozenset()
         self.machine: Machine | None = None  # as it was at `seen`, by the clock for durations
         self.seen = 0.0
@@ -102,7 +102,7 @@ class Run:
         missing = [line for record in brought.records if (line := record.line()) not in known]
         missing += [f"{line}\n" for line in brought.newer if line not in own.newer]
         if missing:
-            await self.journal.append("".join(missing))
+            await self.store.append("".join(missing))
         return merged(own, brought)
 
     async def build(
@@ -111,10 +111,10 @@ class Run:
         """Build cells; return the last record of each, in their order."""
         if self.machine is None:
             raise RuntimeError("a run reads its history, and with it looks at its machine, before it builds")
-        plans = await self.desk.plans(cells)
+        plans = await self.session.plans(cells)
         worker = DaggerExecutor(
-            self.desk,
-            self.journal,
+            self.session,
+            self.store,
             self.id,
             before=before,
             free_disk=self.machine.free_disk,
@@ -123,53 +123,53 @@ class Run:
             publisher=publisher,
         )
         limits = self._limits(choices, self.machine)
-        async with self.journal.live():
+        async with self.store.live():
             return await sweep(
                 plans,
                 worker,
                 limits,
                 run=self.id,
-                sources=self.desk.shop.profile,
-                known=self.efforts(before),
+                sources=self.session.inputs.sources_name,
+                known=self.attempts(before),
             )
 
-    def efforts(self, before: History) -> Mapping[str, StageAttempt]:
+    def attempts(self, before: History) -> Mapping[str, StageAttempt]:
         """Return how each stage, by its digest, came out before."""
-        known = before.efforts()
-        if self.desk.site.jobs:  # the caller's own number goes before one that an earlier run came to
-            return {digest: replace(effort, jobs=None) for digest, effort in known.items()}
+        known = before.attempts()
+        if self.session.context.jobs:  # the caller's own number goes before one that an earlier run came to
+            return {digest: replace(attempt, jobs=None) for digest, attempt in known.items()}
         return known
 
     async def _own(self) -> History:
-        past = await self.journal.read()
+        past = await self.store.read()
         self.live |= past.live
         self.machine, self.seen = past.machine, time.monotonic()
         return read_history(past.text, "the engine's history")
 
     def _limits(self, choices: SweepOptions, machine: Machine) -> Limits:
         floor = int(choices.disk_floor * GB)
-        fitting = cells_at_once(machine, self.desk.matrix.limits.job_gb, floor)
+        fitting = cells_at_once(machine, self.session.matrix.limits.job_gb, floor)
         return Limits(
             cells=choices.limit or fitting,
             disk_floor=floor,
-            jobs=self.desk.site.jobs or machine.cores,
+            jobs=self.session.context.jobs or machine.cores,
             fail_fast=choices.fail_fast,
         )
 
 
-async def planned(desk: Session, cells: Sequence[Cell], form: str, given: dagger.File | None) -> str:
+async def preview_plans(session: Session, cells: Sequence[Cell], form: str, given: dagger.File | None) -> str:
     """Tell what a selection of cells would do, in one of the forms."""
-    choose("plan format", form, PLAN_FORMATS)
-    plans = await desk.plans(cells)
+    require_choice("plan format", form, PLAN_FORMATS)
+    plans = await session.plans(cells)
     if form == "github":
-        return json.dumps(survey.github(plans))
-    history = await Run(desk).history(given)
-    found = survey.survey(plans, survey.left_out(desk.matrix, cells), history)
-    return survey.text(found) if form == "text" else survey.document(found)
+        return json.dumps(preview.github(plans))
+    history = await Run(session).history(given)
+    found = preview.preview(plans, preview.left_out(session.matrix, cells), history)
+    return preview.text(found) if form == "text" else preview.document(found)
 
 
-async def build_and_tell(
-    desk: Session,
+async def run_sweep(
+    session: Session,
     cells: Sequence[Cell],
     choices: SweepOptions,
     publisher: Publisher | None,
@@ -185,58 +185,59 @@ async def build_and_tell(
         raise UserError("an image is not published unverified: leave out --publish or --no-verify")
     if not cells:
         return "no cell to build\n"
-    run = Run(desk)
+    run = Run(session)
     before = await run.history(given)
     records = await run.build(cells, choices, publisher, before)
     told = await hook.told(before, records)
     # What this run came to: a cell that it left out is not shown as the run before left it.
-    text = terminal(report_of(History(records, before.problems), desk.names(cells), run.live))
-    text += "".join(f"{line}\n" for line in (*ways_in(desk, cells, records), told) if line)
+    text = terminal(build_report(History(records, before.problems), session.image_names(cells), run.live))
+    text += "".join(f"{line}\n" for line in (*debug_hints(session, cells, records), told) if line)
     if any(record.status == "failed" for record in records):
         raise SweepError(text)
     return text
 
 
-def ways_in(desk: Session, cells: Sequence[Cell], records: Sequence[BuildRecord]) -> list[str]:
+def debug_hints(session: Session, cells: Sequence[Cell], records: Sequence[BuildRecord]) -> list[str]:
     """Return for each cell in which a command failed the call that opens a terminal before that command."""
     failures = ((cell, record.failure) for cell, record in zip(cells, records, strict=True))
     return [
-        f"{cell.id}: to look around where it failed: {desk.call('debug', cell, 'terminal')}"
+        f"{cell.id}: to look around where it failed: {session.call('debug', cell, 'terminal')}"
         for cell, failure in failures
         if failure and (failure.exit_code is not None or failure.kind == "verification")
     ]
 
 
-async def publish_one(desk: Session, cell: Cell, publisher: Publisher) -> list[str]:
+async def publish_cell(session: Session, cell: Cell, publisher: Publisher) -> list[str]:
     """Build, verify and publish one cell, and return the references.
 
     Raises:
         SweepError: it failed; the message is the line that says why.
     """
-    run = Run(desk)
+    run = Run(session)
     choices = SweepOptions(limit=1, disk_floor=0.0, fail_fast=False, verified=True)
     records = await run.build([cell], choices, publisher, await run.history(None))
     if records[0].status == "failed":
         raise SweepError(
             "\n".join(
-                failure_line(row) for row in report_of(History(records), desk.names([cell]), run.live).rows
+                failure_line(row)
+                for row in build_report(History(records), session.image_names([cell]), run.live).rows
             )
         )
     return list(records[0].published)
 
 
-def report_of(history: History, names: Sequence[str], live: frozenset[str]) -> Report:
+def build_report(history: History, names: Sequence[str], live: frozenset[str]) -> Report:
     """Return the report over images, as it is now."""
     return make_report(history, names, now=utc_now(), live=live)
 
 
-def written(report: Report, form: str, into: str | None) -> str:
+def render_report(report: Report, form: str, into: str | None) -> str:
     """Write a report in one of the forms; Markdown goes between the marks of a document, if one is given.
 
     Raises:
         UserError: there is no such form, or the document does not go with it.
     """
-    choose("report format", form, FORMATS)
+    require_choice("report format", form, FORMATS)
     text = FORMATS[form](report)
     if into is None:
         return text

@@ -22,7 +22,7 @@ from ci.util.errors import one_line, without_traces
 
 GB = 1_000_000_000
 # Seconds between two writes of records, each of which is a step: what comes meanwhile is written together.
-GATHER = 2.0
+WRITE_INTERVAL = 2.0
 R = TypeVar("R")
 
 
@@ -56,10 +56,10 @@ class Outcome:
 class Executor(Protocol):
     """What a sweep needs done. Each may raise StepError; anything else that it raises is a bug of ours."""
 
-    async def stage(self, plan: Plan, name: str, efforts: Attempts) -> None:
+    async def stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
         """Build one stage of a plan."""
 
-    async def finish(self, plan: Plan, efforts: Attempts) -> Outcome:
+    async def finish(self, plan: Plan, attempts: Attempts) -> Outcome:
         """Verify, measure and publish a cell whose stages are built."""
 
     async def free_disk(self) -> int:
@@ -95,7 +95,7 @@ class _SharedStage:
     owner: str
     done: anyio.Event = field(default_factory=anyio.Event)
     failure: Failure | None = None
-    effort: StageAttempt = FIRST_ATTEMPT
+    attempt: StageAttempt = FIRST_ATTEMPT
 
 
 @dataclass
@@ -215,7 +215,7 @@ class _Scheduler:
         known = self.shared.get(stage.digest)
         if known is None:
             known = self.shared[stage.digest] = _SharedStage(
-                trial.plan.id, effort=self.known.get(stage.digest, FIRST_ATTEMPT)
+                trial.plan.id, attempt=self.known.get(stage.digest, FIRST_ATTEMPT)
             )
             try:
                 await self._own(trial, stage, known)
@@ -243,14 +243,14 @@ class _Scheduler:
 
     async def _own(self, trial: _CellAttempt, stage: Stage, known: _SharedStage) -> None:
         async def build() -> None:
-            efforts = self._efforts(trial.plan)
+            attempts = self._efforts(trial.plan)
             if isinstance(stage.spec, WheelsSpec) or (
                 isinstance(stage.spec, RaySpec) and stage.spec.mode == "source"
             ):
                 async with self.compiler:
-                    await self.work.stage(trial.plan, stage.name, efforts)
+                    await self.work.stage(trial.plan, stage.name, attempts)
             else:
-                await self.work.stage(trial.plan, stage.name, efforts)
+                await self.work.stage(trial.plan, stage.name, attempts)
 
         await self._retried(trial, stage.name, build, known)
 
@@ -273,12 +273,12 @@ class _Scheduler:
                     raise
                 note = f"{at}: {failure.kind}, tried again"
                 if known:
-                    known.effort = replace(known.effort, tried=known.effort.tried + 1)
+                    known.attempt = replace(known.attempt, tried=known.attempt.tried + 1)
                 if policy.halves_jobs:
-                    jobs = (known and known.effort.jobs) or self.limits.jobs
+                    jobs = (known and known.attempt.jobs) or self.limits.jobs
                     if jobs <= 1 or known is None:
                         raise
-                    known.effort = StageAttempt(jobs=jobs // 2)  # another step for the engine already
+                    known.attempt = StageAttempt(jobs=jobs // 2)  # another step for the engine already
                     note += f" with {jobs // 2} compile job{'s' if jobs // 2 > 1 else ''}"
                 self._keep(trial, self._record(trial, "failed", failure=failure, notes=(note,)))
                 await self.work.pause(policy.pause * 2 ** (tried - 1))
@@ -290,7 +290,7 @@ class _Scheduler:
     def _efforts(self, plan: Plan) -> Attempts:
         """Return how each stage of a plan is tried, those that were built already as they came out."""
         shared = ((stage.name, self.shared.get(stage.digest)) for stage in plan.stages)
-        return {name: known.effort for name, known in shared if known and known.effort != FIRST_ATTEMPT}
+        return {name: known.attempt for name, known in shared if known and known.attempt != FIRST_ATTEMPT}
 
     def _failed(self, trial: _CellAttempt, failure: Failure) -> None:
         self._keep(trial, self._record(trial, "failed", failure=failure))
@@ -312,7 +312,7 @@ class _Scheduler:
                 await self.work.keep(batch)
             except Exception as error:  # noqa: BLE001 - cells are built to their end; the sweep fails afterwards
                 self.unwritten = self.unwritten or error
-            with anyio.move_on_after(GATHER):
+            with anyio.move_on_after(WRITE_INTERVAL):
                 await self.over.wait()
 
     def _record(self, trial: _CellAttempt, status: str, **more: object) -> BuildRecord:
@@ -339,8 +339,8 @@ def _ran(stage: Stage, seconds: float, known: _SharedStage, *, shared: bool = Fa
         digest=stage.digest,
         seconds=round(max(0.0, seconds), 1),
         shared_with=known.owner if shared else "",
-        jobs=known.effort.jobs,
-        tried=known.effort.tried,
+        jobs=known.attempt.jobs,
+        tried=known.attempt.tried,
     )
 
 

@@ -15,16 +15,16 @@ from ci.updates.outdated import effects_text, new_pair, shown_cells
 from ci.updates.pins import (
     Candidate,
     Pin,
-    breaks,
+    best_upgrade,
     candidate,
     candidates,
     effects,
     pair_effects,
     pins,
-    taken,
+    regressions,
     versions,
 )
-from ci.util.errors import UserError, choose, shown
+from ci.util.errors import UserError, quote_value, require_choice
 from ci.util.model import merged, parse_toml
 
 _EXCLUDED = "; cells that [[excludes]] of the matrix names do not count"
@@ -50,33 +50,33 @@ class Bump:
         return "".join(unified_diff(before, after, f"a/{self.name}", f"b/{self.name}"))
 
 
-def wishes(scene: UpdateContext, to: Sequence[str]) -> list[tuple[str, str]]:
+def parse_requests(context: UpdateContext, to: Sequence[str]) -> list[tuple[str, str]]:
     """Read `NAME=VERSION` words.
 
     Raises:
         UserError: a word is none, or its name is not known, or stands twice.
     """
-    names = ["torch", *(pin.name for pin in pins(scene)), "pair"]
+    names = ["torch", *(pin.name for pin in pins(context)), "pair"]
     found: list[tuple[str, str]] = []
     for word in to:
         name, equals, version = word.partition("=")
         if not equals or not version:
-            raise UserError(f"bad change {shown(word)}; accepted: NAME=VERSION, such as ray=2.60.0")
-        choose("name", name, names)
+            raise UserError(f"bad change {quote_value(word)}; accepted: NAME=VERSION, such as ray=2.60.0")
+        require_choice("name", name, names)
         if name != "pair" and name in dict(found):
             raise UserError(f"{name} stands twice")
         found.append((name, version))
     return found
 
 
-def bump(scene: UpdateContext, text: str, name: str, to: Sequence[str]) -> Bump:
+def bump(context: UpdateContext, text: str, name: str, to: Sequence[str]) -> Bump:
     """Change what the words ask for (`ray=2.60.0`), or with none everything to the newest that breaks no cell.
 
     Raises:
         UserError: a word is wrong, its version is on no index, or it breaks a cell.
     """
-    work = _Work(scene)
-    asked = wishes(scene, to)
+    work = _BumpBuilder(context)
+    asked = parse_requests(context, to)
     for wish, version in asked:
         work.ask(wish, version)
     if not asked:
@@ -85,27 +85,27 @@ def bump(scene: UpdateContext, text: str, name: str, to: Sequence[str]) -> Bump:
     return Bump(name=name, before=text, after=edited(text, work.changes, work.pairs), lines=tuple(work.lines))
 
 
-class _Work:
+class _BumpBuilder:
     """Changes one after the other, each judged with those before it in place."""
 
-    def __init__(self, scene: UpdateContext) -> None:
-        self.scene = scene
+    def __init__(self, context: UpdateContext) -> None:
+        self.context = context
         self.changes: dict[Path, str] = {}
         self.pairs: list[tuple[str, str]] = []
         self.lines: list[str] = []
 
     def newest(self) -> None:
         """Take the newest of everything that breaks no cell, and say what was not taken and why."""
-        for name in [pin.name for pin in pins(self.scene)]:
+        for name in [pin.name for pin in pins(self.context)]:
             pin = self._pin(name)
-            known = versions(self.scene, pin)
+            known = versions(self.context, pin)
             if isinstance(known, str):
                 self.lines.append(f"{name} stays at {pin.version}: its index could not be read: {known}")
                 continue
-            new = taken(self.scene, pin)
-            better = next(iter(candidates(self.scene, pin)), None)
+            new = best_upgrade(self.context, pin)
+            better = next(iter(candidates(self.context, pin)), None)
             if better and better != new:
-                why = breaks(self.scene, self.scene.changed(better.changes))[0]
+                why = regressions(self.context, self.context.changed(better.changes))[0]
                 self.lines.append(f"{name} does not go to {better.version}: {why}")
             if new:
                 self._take(pin, new)
@@ -117,7 +117,7 @@ class _Work:
         if name == "pair":
             self._add(version)
         elif name == "torch":
-            rows = [pin.name for pin in pins(self.scene) if pin.cuda]
+            rows = [pin.name for pin in pins(self.context) if pin.cuda]
             for row in rows:
                 self._ask(row, version, f"; a row of torch can be changed alone: {', '.join(rows)}")
         else:
@@ -125,25 +125,25 @@ class _Work:
 
     def hints(self) -> None:
         """Say what is to be done beside the matrix."""
-        shop = self.scene.shop
-        for pair in shop.matrix.pairs if self.changes else ():
-            row = shop.matrix.torch[shop.profile].get(pair.cuda)
+        inputs = self.context.inputs
+        for pair in inputs.matrix.pairs if self.changes else ():
+            row = inputs.matrix.torch[inputs.sources_name].get(pair.cuda)
             pair_id = Cell(cuda=pair.cuda, python=pair.python, target="any").pair_id
             for stage in requirements.STAGES if row else ():
-                locked = shop.lock.requirements(shop.profile, pair_id, stage)
-                asked = requirements.wanted(stage, shop.matrix, row) if row else ""
-                if locked and not requirements.honours(locked, asked):
+                locked = inputs.lock.requirements(inputs.sources_name, pair_id, stage)
+                asked = requirements.requirement_lines(stage, inputs.matrix, row) if row else ""
+                if locked and not requirements.satisfies(locked, asked):
                     self.lines.append(
                         "locks are for other pins now: `python requirements/relock.py` writes them"
                     )
                     return
 
     def _pin(self, name: str) -> Pin:
-        return next(pin for pin in pins(self.scene) if pin.name == name)
+        return next(pin for pin in pins(self.context) if pin.name == name)
 
     def _ask(self, name: str, version: str, hint: str) -> None:
         pin = self._pin(name)
-        known = versions(self.scene, pin)
+        known = versions(self.context, pin)
         if isinstance(known, str):
             raise UserError(f"the index of {name} could not be read: {known}")
         texts = {str(one): one for one in known}
@@ -151,9 +151,9 @@ class _Work:
             close = get_close_matches(version[:60], texts, n=1, cutoff=0.6)
             guess = f" (did you mean {close[0]}?)" if close else ""
             few = ", ".join([*list(texts)[:FEW], *(["and older ones"] if len(texts) > FEW else [])]) or "none"
-            raise UserError(f"unknown version {shown(version)} of {name}{guess}; accepted: {few}")
-        new = candidate(self.scene, pin, texts[version])
-        if broken := breaks(self.scene, self.scene.changed(new.changes)):
+            raise UserError(f"unknown version {quote_value(version)} of {name}{guess}; accepted: {few}")
+        new = candidate(self.context, pin, texts[version])
+        if broken := regressions(self.context, self.context.changed(new.changes)):
             raise UserError(f"{name} does not go to {version}: {broken[0]}{hint}")
         if new.changes:
             self._take(pin, new)
@@ -161,24 +161,24 @@ class _Work:
             self.lines.append(f"{name} is at {version}")
 
     def _take(self, pin: Pin, new: Candidate) -> None:
-        after = self.scene.changed(new.changes)
-        old = self.scene.matrix.model_dump(by_alias=True)
+        after = self.context.changed(new.changes)
+        old = self.context.matrix.model_dump(by_alias=True)
         told = [f"{path[-1]} {reduce(getitem, path, old)} -> {value}" for path, value in new.changes.items()]
         self.lines.append(f"{pin.name}: {', '.join(told)}")
-        self.lines += [f"  {line}" for line in effects_text(after, effects(self.scene, after, of=pin.cuda))]
+        self.lines += [f"  {line}" for line in effects_text(after, effects(self.context, after, of=pin.cuda))]
         self.changes.update(new.changes)
-        self.scene = after
+        self.context = after
 
     def _add(self, given: str) -> None:
         cuda, _, python = given.partition("/")
-        choose("CUDA version", cuda, [pin.cuda for pin in pins(self.scene) if pin.cuda])
-        known = self.scene.pythons()
+        require_choice("CUDA version", cuda, [pin.cuda for pin in pins(self.context) if pin.cuda])
+        known = self.context.pythons()
         if isinstance(known, str):
             raise UserError(f"the list of Pythons could not be read: {known}")
-        choose("Python version", python, dict.fromkeys(f"{one.major}.{one.minor}" for one in known))
-        if any((pair.cuda, pair.python) == (cuda, python) for pair in self.scene.matrix.pairs):
+        require_choice("Python version", python, dict.fromkeys(f"{one.major}.{one.minor}" for one in known))
+        if any((pair.cuda, pair.python) == (cuda, python) for pair in self.context.matrix.pairs):
             raise UserError(f"the matrix has the pair {given}")
-        after = self.scene.changed(new_pair(self.scene, cuda, python))
+        after = self.context.changed(new_pair(self.context, cuda, python))
         found = pair_effects(after, cuda, python)
         for one in found:
             if one.state != "possible":
@@ -186,7 +186,7 @@ class _Work:
         self.lines.append(f"pair {given}: added")
         self.lines += [f"  {line}" for line in effects_text(after, found)]
         self.pairs.append((cuda, python))
-        self.scene = after
+        self.context = after
 
 
 # -- the document --------------------------------------------------------------------------------------------

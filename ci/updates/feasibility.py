@@ -32,7 +32,7 @@ class Obstacle:
 
     state: Literal["impossible", "unknown"]
     why: str
-    judged: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class Feasibility:
 class UpdateContext:
     """A matrix with its sources, and the indexes that it is judged by."""
 
-    shop: PlanInputs
-    book: IndexCache
+    inputs: PlanInputs
+    index_cache: IndexCache
 
     @property
     def matrix(self) -> Matrix:
         """Return the matrix."""
-        return self.shop.matrix
+        return self.inputs.matrix
 
     def changed(self, changes: Mapping[Path, Any]) -> "UpdateContext":
         """Return the scene with other values in the matrix, by their paths: `("ray", "version")`."""
@@ -70,32 +70,32 @@ class UpdateContext:
             for key in path[:-1]:
                 table = table.setdefault(key, {})
             table[path[-1]] = value
-        return replace(self, shop=replace(self.shop, matrix=load(data, Matrix, "matrix.toml")))
+        return replace(self, inputs=replace(self.inputs, matrix=load(data, Matrix, "matrix.toml")))
 
     def torch_index(self, tag: str) -> str | None:
         """Return the index of torch's wheels for a tag, None where the package index has them."""
-        template = self.shop.sources.wheels.torch
+        template = self.inputs.sources.wheels.torch
         return filled(template, tag=tag) if template else None
 
     def torch(self, name: str, tag: str) -> tuple[Project, str | None]:
         """Return the files of torch, or of what is released with it, and their local label."""
         index = self.torch_index(tag)
-        return self.book.project(name, index), tag if index else None
+        return self.index_cache.project(name, index), tag if index else None
 
     def pyg_page(self, torch: str, tag: str) -> str | None:
         """Return the address of PyG's page of wheels, None where the sources have none."""
-        template = self.shop.sources.wheels.pyg
+        template = self.inputs.sources.wheels.pyg
         return filled(template, torch=torch, tag=tag) if template else None
 
     def pythons(self) -> tuple[Version, ...] | str:
         """Return the CPythons that the environment can have, the newest first, or why they are not known."""
-        channels = self.shop.sources.conda.channels
+        channels = self.inputs.sources.conda.channels
         if not channels:
-            recipe = json.loads(self.shop.lock.channel())
+            recipe = json.loads(self.inputs.lock.channel())
             return tuple(sorted((Version(one["version"]) for one in recipe["python"]), reverse=True))
         found: set[Version] = set()
         for channel in channels:
-            builds = self.book.builds(channel, "python")
+            builds = self.index_cache.builds(channel, "python")
             if isinstance(builds, str):
                 return builds
             found |= {
@@ -108,19 +108,19 @@ class UpdateContext:
     def needs(self, name: str, files: Sequence[File]) -> WheelMetadata | str:
         """Return what a version says that it needs, by one of its wheels, or why that is not known."""
         pythons = dict.fromkeys(pair.python for pair in self.matrix.pairs)
-        glibc = self.shop.sources.images.glibc
+        glibc = self.inputs.sources.images.glibc
         # The same wheel for all Pythons: each is a request.
         wheels = [one for one in files if one.is_wheel]
         fitting = (one for python in pythons for one in wheels if one.fits(python, glibc))
         file = next(fitting, None)
-        return self.book.needs(file) if file else f"no wheel of {name} says what it needs"
+        return self.index_cache.needs(file) if file else f"no wheel of {name} says what it needs"
 
-    def outlook(self, cuda: str, python: str) -> Feasibility:
+    def feasibility(self, cuda: str, python: str) -> Feasibility:
         """Look at a pair."""
-        return _Look(self, cuda, python).outlook()
+        return _FeasibilityCheck(self, cuda, python).feasibility()
 
 
-def local_of(torch: str, tag: str) -> str:
+def pyg_local_version(torch: str, tag: str) -> str:
     """Return how PyG names torch and CUDA: `pt211cu130`."""
     return f"pt{''.join(torch.split('.')[:2])}{tag}"
 
@@ -134,25 +134,25 @@ def tag_of(cuda: str) -> str:
     return f"cu{cuda.replace('.', '')}"
 
 
-class _Look:
-    def __init__(self, scene: UpdateContext, cuda: str, python: str) -> None:
-        self.scene = scene
-        self.matrix = scene.matrix
-        self.book = scene.book
+class _FeasibilityCheck:
+    def __init__(self, context: UpdateContext, cuda: str, python: str) -> None:
+        self.context = context
+        self.matrix = context.matrix
+        self.index_cache = context.index_cache
         self.python = python
         self.abi = f"cp{python.replace('.', '')}"
-        self.tag = scene.matrix.cuda[cuda].wheel_tag
+        self.tag = context.matrix.cuda[cuda].wheel_tag
         self.cuda = cuda
-        self.glibc = scene.shop.sources.images.glibc
+        self.glibc = context.inputs.sources.images.glibc
         self.troubles: dict[str, list[Obstacle]] = {}
         self.extensions: dict[str, StageCache] = {}
         self.layer = ""
-        self.judged: tuple[str, ...] = ()
+        self.about: tuple[str, ...] = ()
 
-    def outlook(self) -> Feasibility:
-        rows = self.matrix.torch.get(self.scene.shop.profile, {})
+    def feasibility(self) -> Feasibility:
+        rows = self.matrix.torch.get(self.context.inputs.sources_name, {})
         if self.cuda not in rows:
-            self._impossible(f"[torch.{self.scene.shop.profile}] has no row for CUDA {self.cuda}")
+            self._impossible(f"[torch.{self.context.inputs.sources_name}] has no row for CUDA {self.cuda}")
             return self._found()
         self.pins: TorchPins = rows[self.cuda]
         self._interpreter()
@@ -160,8 +160,8 @@ class _Look:
         if not self._blocked():
             self._pyg()
         for layer, version in (("ray", self.matrix.ray.version), ("marimo", self.matrix.marimo.version)):
-            self.layer, self.judged = layer, (version,)
-            self._pick(self.book.project(layer), version)
+            self.layer, self.about = layer, (version,)
+            self._pick(self.index_cache.project(layer), version)
         return self._found()
 
     def _found(self) -> Feasibility:
@@ -169,20 +169,20 @@ class _Look:
         return Feasibility(MappingProxyType(found), MappingProxyType(self.extensions))
 
     def _interpreter(self) -> None:
-        found = self.scene.pythons()
+        found = self.context.pythons()
         if isinstance(found, str):
             self._unknown(found)
         elif not any(one.release[:2] == Version(self.python).release for one in found):
-            self._impossible(f"there is no CPython {self.python} in {place_of_pythons(self.scene)}")
+            self._impossible(f"there is no CPython {self.python} in {python_source(self.context)}")
 
     def _torch(self) -> None:
-        self.judged = (self.pins.torch, self.pins.torchvision, self.pins.torchaudio)
-        project, local = self.scene.torch("torch", self.tag)
+        self.about = (self.pins.torch, self.pins.torchvision, self.pins.torchaudio)
+        project, local = self.context.torch("torch", self.tag)
         file = self._pick(project, self.pins.torch, local)
         if file and not local and self.tag != "cpu":
             self._built_for_cuda(project.of(self.pins.torch))
         for name in () if self._blocked() else COMPANIONS:
-            project, local = self.scene.torch(name, self.tag)
+            project, local = self.context.torch(name, self.tag)
             version = getattr(self.pins, name)
             if not self._pick(project, version, local):
                 continue
@@ -201,14 +201,14 @@ class _Look:
             self._impossible(f"torch {self.pins.torch} is built for CUDA {needs.cuda}: no {self.tag}")
 
     def _pyg(self) -> None:
-        self.judged = (self.matrix.pyg.torch_geometric,)
-        self._pick(self.book.project("torch-geometric"), self.matrix.pyg.torch_geometric)
-        address = self.scene.pyg_page(self.pins.torch, self.tag)
+        self.about = (self.matrix.pyg.torch_geometric,)
+        self._pick(self.index_cache.project("torch-geometric"), self.matrix.pyg.torch_geometric)
+        address = self.context.pyg_page(self.pins.torch, self.tag)
         for name, pin in self.matrix.pyg.extensions.items():
-            self.judged = (name, pin.version, self.pins.torch)
+            self.about = (name, pin.version, self.pins.torch)
             if address:
-                found = self.book.wheel(
-                    address, name, pin.version, local_of(self.pins.torch, self.tag), self.python
+                found = self.index_cache.wheel(
+                    address, name, pin.version, pyg_local_version(self.pins.torch, self.tag), self.python
                 )
                 if found is not None:
                     self.extensions[name] = "unknown" if isinstance(found, str) else "wheel"
@@ -218,7 +218,7 @@ class _Look:
             if not pin.sdist:
                 self.extensions[name] = "left out"
                 continue
-            project = self.book.project(name)
+            project = self.index_cache.project(name)
             files = () if project.problem else project.of(pin.version)
             self.extensions[name] = "compile" if any(not one.is_wheel for one in files) else "unknown"
             if project.problem and not project.absent:
@@ -244,7 +244,7 @@ class _Look:
         return max(fitting, key=lambda file: file.is_wheel, default=None)
 
     def _needs(self, name: str, files: Sequence[File]) -> WheelMetadata | None:
-        found = self.scene.needs(name, files)
+        found = self.context.needs(name, files)
         if isinstance(found, str):
             self._unknown(found)
             return None
@@ -254,15 +254,15 @@ class _Look:
         return any(one.state == "impossible" for one in self.troubles.get("", ()))
 
     def _impossible(self, why: str) -> None:
-        self.troubles.setdefault(self.layer, []).append(Obstacle("impossible", why, self.judged))
+        self.troubles.setdefault(self.layer, []).append(Obstacle("impossible", why, self.about))
 
     def _unknown(self, why: str) -> None:
-        self.troubles.setdefault(self.layer, []).append(Obstacle("unknown", why, self.judged))
+        self.troubles.setdefault(self.layer, []).append(Obstacle("unknown", why, self.about))
 
 
-def place_of_pythons(scene: UpdateContext) -> str:
+def python_source(context: UpdateContext) -> str:
     """Name where the environment's CPython comes from."""
-    channels = scene.shop.sources.conda.channels
+    channels = context.inputs.sources.conda.channels
     return ", ".join(channels) if channels else "the recipe of the channel that is made here"
 
 

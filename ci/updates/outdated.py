@@ -12,17 +12,17 @@ from pydantic import Field
 from ci.config.matrix import TorchPins
 from ci.index.projects import WheelMetadata
 from ci.plan import requirements
-from ci.updates.feasibility import COMPANIONS, Path, UpdateContext, place_of_pythons, tag_of
+from ci.updates.feasibility import COMPANIONS, Path, UpdateContext, python_source, tag_of
 from ci.updates.pins import (
     Candidate,
     CellImpact,
     Pin,
+    best_upgrade,
     candidate,
     candidates,
     effects,
     pair_effects,
     pins,
-    taken,
     torch_indexes,
     versions,
 )
@@ -51,42 +51,47 @@ class OutdatedPin(FrozenModel):
     name: str
     pinned: str | None = None
     newest: str | None = None
-    takes: str | None = None
+    python_allowed: str | None = None
     note: str = ""
     problem: str | None = None
     offers: tuple[Upgrade, ...] = ()
 
 
-def latest(scene: UpdateContext) -> tuple[OutdatedPin, ...]:
+def latest(context: UpdateContext) -> tuple[OutdatedPin, ...]:
     """Look at everything that is pinned."""
-    return (*_cudas(scene), *_pythons(scene), *(_pinned(scene, pin) for pin in pins(scene)), *_tools(scene))
+    return (
+        *_cudas(context),
+        *_pythons(context),
+        *(_pinned(context, pin) for pin in pins(context)),
+        *_tools(context),
+    )
 
 
 # -- findings ------------------------------------------------------------------------------------------------
 
 
-def _pinned(scene: UpdateContext, pin: Pin) -> OutdatedPin:
-    known = versions(scene, pin)
+def _pinned(context: UpdateContext, pin: Pin) -> OutdatedPin:
+    known = versions(context, pin)
     if isinstance(known, str):
         return OutdatedPin(name=pin.name, pinned=pin.version, problem=known)
     gone = (
         "" if Version(pin.version) in known else f"{pin.version} is on no index of these sources, or yanked"
     )
-    take = taken(scene, pin)
-    told = {one.version: one for one in (*candidates(scene, pin)[:1], *((take,) if take else ()))}
+    take = best_upgrade(context, pin)
+    told = {one.version: one for one in (*candidates(context, pin)[:1], *((take,) if take else ()))}
     return OutdatedPin(
         name=pin.name,
         pinned=pin.version,
         newest=str(known[0]) if known else None,
-        takes=take.version if take else None,
+        python_allowed=take.version if take else None,
         note=gone,
-        offers=tuple(_offer(scene, pin, one) for one in told.values()),
+        offers=tuple(_offer(context, pin, one) for one in told.values()),
     )
 
 
-def _offer(scene: UpdateContext, pin: Pin, new: Candidate) -> Upgrade:
-    after = scene.changed(new.changes)
-    found = effects(scene, after, of=pin.cuda)
+def _offer(context: UpdateContext, pin: Pin, new: Candidate) -> Upgrade:
+    after = context.changed(new.changes)
+    found = effects(context, after, of=pin.cuda)
     vain = bool(found) and all(one.state == "impossible" for one in found)
     return Upgrade(
         version=new.version,
@@ -96,11 +101,11 @@ def _offer(scene: UpdateContext, pin: Pin, new: Candidate) -> Upgrade:
     )
 
 
-def _torch_facts(scene: UpdateContext, cuda: str, *, alone: bool) -> tuple[str, ...]:
+def _torch_facts(context: UpdateContext, cuda: str, *, alone: bool) -> tuple[str, ...]:
     """Tell for which CUDA and which Pythons the indexes have a torch, and what its companions leave open."""
-    row, tag = scene.matrix.torch[scene.shop.profile][cuda], scene.matrix.cuda[cuda].wheel_tag
+    row, tag = context.matrix.torch[context.inputs.sources_name][cuda], context.matrix.cuda[cuda].wheel_tag
     builds: list[str] = []
-    for label, project in torch_indexes(scene).items():
+    for label, project in torch_indexes(context).items():
         files = project.of(row.torch, label)
         linux = {tag for file in files if file.is_wheel for tag in file.tags if "linux" in tag.platform}
         # Not the free-threaded ones, whose ABI is another than the interpreter's name.
@@ -109,31 +114,31 @@ def _torch_facts(scene: UpdateContext, cuda: str, *, alone: bool) -> tuple[str, 
             continue
         where = label
         if label is None:
-            needs = scene.needs("torch", files)
+            needs = context.needs("torch", files)
             where = f"CUDA {needs.cuda}" if not isinstance(needs, str) and needs.cuda else "package index"
         builds.append(f"{where}: {' '.join(sorted(abis, key=lambda one: int(one[3:])))}")
     said = [f"torch {row.torch} for {'; '.join(builds)}"] if builds else []
     for name in () if alone else COMPANIONS:
         version = getattr(row, name)
-        project, local = scene.torch(name, tag)
-        needs = scene.needs(name, project.of(version, local))
+        project, local = context.torch(name, tag)
+        needs = context.needs(name, project.of(version, local))
         if not isinstance(needs, str) and not any(one.name == "torch" for one in needs.requirements):
             said.append(f"{name} {version} does not say which torch it goes with")
     return tuple(said)
 
 
-def _pythons(scene: UpdateContext) -> list[OutdatedPin]:
-    known = scene.pythons()
+def _pythons(context: UpdateContext) -> list[OutdatedPin]:
+    known = context.pythons()
     if isinstance(known, str):
         return [OutdatedPin(name="python", problem=known)]
-    made_here = not scene.shop.sources.conda.channels
+    made_here = not context.inputs.sources.conda.channels
     found: list[OutdatedPin] = []
-    minors = sorted({pair.python for pair in scene.matrix.pairs}, key=Version)
+    minors = sorted({pair.python for pair in context.matrix.pairs}, key=Version)
     for minor in minors:
         patches = [one for one in known if one.release[:2] == Version(minor).release]
         note = "a new environment takes it"
         if made_here:
-            note = f"in {place_of_pythons(scene)}; what is newer is not looked up"
+            note = f"in {python_source(context)}; what is newer is not looked up"
         found.append(
             OutdatedPin(
                 name=f"python@{minor}", pinned=minor, newest=str(patches[0]) if patches else None, note=note
@@ -141,18 +146,18 @@ def _pythons(scene: UpdateContext) -> list[OutdatedPin]:
         )
     if known and known[0].release[:2] > Version(minors[-1]).release:
         minor = ".".join(str(part) for part in known[0].release[:2])
-        rows = [pin.cuda for pin in pins(scene) if pin.cuda]
+        rows = [pin.cuda for pin in pins(context) if pin.cuda]
         offer = Upgrade(
-            version=minor, effects=tuple(one for cuda in rows for one in _new_pair(scene, cuda, minor))
+            version=minor, effects=tuple(one for cuda in rows for one in _new_pair(context, cuda, minor))
         )
         note = f"`bump --to pair=CUDA/{minor}` adds a pair"
         found.append(OutdatedPin(name="python", newest=str(known[0]), note=note, offers=(offer,)))
     return found
 
 
-def _new_pair(scene: UpdateContext, cuda: str, python: str) -> list[CellImpact]:
+def _new_pair(context: UpdateContext, cuda: str, python: str) -> list[CellImpact]:
     """Tell what becomes of a pair that the matrix has not, with the torch that is pinned or a newer one."""
-    added = scene.changed(new_pair(scene, cuda, python))
+    added = context.changed(new_pair(context, cuda, python))
     first = pair_effects(added, cuda, python)
     pin = next(one for one in pins(added) if one.cuda == cuda)
     for new in reversed(candidates(added, pin)):
@@ -165,39 +170,39 @@ def _new_pair(scene: UpdateContext, cuda: str, python: str) -> list[CellImpact]:
     return first
 
 
-def new_pair(scene: UpdateContext, cuda: str, python: str) -> dict[Path, Any]:
+def new_pair(context: UpdateContext, cuda: str, python: str) -> dict[Path, Any]:
     """Return the change that adds a pair."""
-    pairs = [pair.model_dump(by_alias=True) for pair in scene.matrix.pairs]
+    pairs = [pair.model_dump(by_alias=True) for pair in context.matrix.pairs]
     return {("pairs",): (*pairs, {"cuda": cuda, "python": python})}
 
 
-def _cudas(scene: UpdateContext) -> list[OutdatedPin]:
-    known = cudas(scene)
-    rows = scene.matrix.torch[scene.shop.profile]
-    pinned = sorted({pair.cuda for pair in scene.matrix.pairs if pair.cuda in rows} - {"cpu"}, key=Version)
+def _cudas(context: UpdateContext) -> list[OutdatedPin]:
+    known = cudas(context)
+    rows = context.matrix.torch[context.inputs.sources_name]
+    pinned = sorted({pair.cuda for pair in context.matrix.pairs if pair.cuda in rows} - {"cpu"}, key=Version)
     if isinstance(known, str):
         return [OutdatedPin(name="cuda", problem=known)]
     found: list[OutdatedPin] = []
     for cuda in pinned:
         newest = next((one for one in known if one.release[:2] == Version(cuda).release[:2]), None)
         gone = "" if Version(cuda) in known else f"{cuda} is no longer there"
-        offers = (_new_cuda(scene, newest, like=cuda),) if newest and newest > Version(cuda) else ()
-        name, shown = f"cuda@{cuda}", str(newest) if newest else None
-        found.append(OutdatedPin(name=name, pinned=cuda, newest=shown, note=gone, offers=offers))
+        offers = (_new_cuda(context, newest, like=cuda),) if newest and newest > Version(cuda) else ()
+        name, quote_value = f"cuda@{cuda}", str(newest) if newest else None
+        found.append(OutdatedPin(name=name, pinned=cuda, newest=quote_value, note=gone, offers=offers))
     if pinned and known and known[0].release[:2] > Version(pinned[-1]).release[:2]:
         minors = {one.release[:2]: str(one) for one in reversed(known) if one > Version(pinned[0])}
         note = f"there are {', '.join(one for one in minors.values() if one not in pinned)}"
         found.append(
-            OutdatedPin(name="cuda", newest=str(known[0]), note=note, offers=(_new_cuda(scene, known[0]),))
+            OutdatedPin(name="cuda", newest=str(known[0]), note=note, offers=(_new_cuda(context, known[0]),))
         )
     return found
 
 
-def cudas(scene: UpdateContext) -> tuple[Version, ...] | str:
+def cudas(context: UpdateContext) -> tuple[Version, ...] | str:
     """Return the CUDA versions that the sources have images or toolkits of, newest first, or why that is not known."""
-    sources = scene.shop.sources
+    sources = context.inputs.sources
     if sources.images.tags:
-        tags = scene.book.tags(sources.images.tags)
+        tags = context.index_cache.tags(sources.images.tags)
         if isinstance(tags, str):
             return tags
         names = (sources.images.devel, sources.images.runtime)
@@ -207,8 +212,8 @@ def cudas(scene: UpdateContext) -> tuple[Version, ...] | str:
     for cuda, toolkit in sources.toolkit.items():
         for line in map(Requirement, toolkit.wheels):
             if str(line.specifier) == f"=={cuda}":
-                project = scene.book.project(line.name)
-                three = {Version(".".join(map(str, one.release[:3]))) for one in project.offered()}
+                project = context.index_cache.project(line.name)
+                three = {Version(".".join(map(str, one.release[:3]))) for one in project.versions()}
                 return project.problem or tuple(sorted(three, reverse=True))  # 12.8.2.0 is CUDA 12.8.2
     return "the sources name no place that lists CUDA versions"
 
@@ -218,34 +223,34 @@ def _versions_of(tags: Iterable[str], template: str) -> set[Version]:
     return {Version(match[1]) for tag in tags if (match := re.fullmatch(pattern, tag))}
 
 
-def _new_cuda(scene: UpdateContext, version: Version, like: str | None = None) -> Upgrade:
+def _new_cuda(context: UpdateContext, version: Version, like: str | None = None) -> Upgrade:
     """Tell what a CUDA version that the matrix has not would need, and which of its pairs would be possible.
 
     `like` is the CUDA version whose wheels it takes: that of another patch.
     """
-    cuda, rows = str(version), scene.matrix.torch[scene.shop.profile]
+    cuda, rows = str(version), context.matrix.torch[context.inputs.sources_name]
     needs = f'needs rows for "{cuda}" in matrix.toml ([cuda], [torch], [archs]) and sources.toml ([toolkit])'
     if like:
-        tag, torch = scene.matrix.cuda[like].wheel_tag, Version(rows[like].torch)
+        tag, torch = context.matrix.cuda[like].wheel_tag, Version(rows[like].torch)
     else:
-        chosen = _torch_of_cuda(scene, version)
+        chosen = _torch_of_cuda(context, version)
         if isinstance(chosen, str):
             return Upgrade(version=cuda, facts=(chosen, needs))
         tag, torch = chosen
     row = rows[like] if like else next(reversed(rows.values()))
     found: list[tuple[CellImpact, TorchPins]] = []
-    for python in dict.fromkeys(pair.python for pair in scene.matrix.pairs if like in (None, pair.cuda)):
-        added = scene.changed(
+    for python in dict.fromkeys(pair.python for pair in context.matrix.pairs if like in (None, pair.cuda)):
+        added = context.changed(
             {
                 ("cuda", cuda): {"wheel_tag": tag},
-                ("torch", scene.shop.profile, cuda): row.model_dump(),
+                ("torch", context.inputs.sources_name, cuda): row.model_dump(),
                 ("pairs",): ({"cuda": cuda, "python": python},),
                 ("schedule",): {},  # its phases are those of the pairs that are not looked at
             }
         )
         pin = next(one for one in pins(added) if one.cuda == cuda)
         after = added.changed(candidate(added, pin, torch).changes)
-        used = after.matrix.torch[scene.shop.profile][cuda]
+        used = after.matrix.torch[context.inputs.sources_name][cuda]
         found += [(one, used) for one in pair_effects(after, cuda, python)]
     return Upgrade(
         version=cuda,
@@ -259,16 +264,16 @@ def _goes_with(row: TorchPins) -> dict[str, str]:
     return {name: getattr(row, name) for name in ("torch", *COMPANIONS)}
 
 
-def _torch_of_cuda(scene: UpdateContext, cuda: Version) -> tuple[str, Version] | str:
+def _torch_of_cuda(context: UpdateContext, cuda: Version) -> tuple[str, Version] | str:
     """Find the wheels that go with a CUDA version: built for it or for an older minor of the same major."""
-    if scene.torch_index("cpu") is None:
-        project = scene.book.project("torch")
+    if context.torch_index("cpu") is None:
+        project = context.index_cache.project("torch")
         if project.problem:
             return project.problem
-        oldest = min(Version(row.torch) for row in scene.matrix.torch[scene.shop.profile].values())
+        oldest = min(Version(row.torch) for row in context.matrix.torch[context.inputs.sources_name].values())
         unread = ""
-        for version in project.offered():
-            needs = scene.needs("torch", project.of(str(version))) if version >= oldest else WheelMetadata()
+        for version in project.versions():
+            needs = context.needs("torch", project.of(str(version))) if version >= oldest else WheelMetadata()
             if isinstance(needs, str):
                 unread = unread or needs
                 continue
@@ -279,26 +284,26 @@ def _torch_of_cuda(scene: UpdateContext, cuda: Version) -> tuple[str, Version] |
     tried: list[str] = []
     for minor in range(min(cuda.minor, 9), -1, -1):
         tag = tag_of(f"{cuda.major}.{minor}")
-        project, local = scene.torch("torch", tag)
+        project, local = context.torch("torch", tag)
         if project.problem and not project.absent:
             return project.problem
-        if offered := project.offered(local):
-            return tag, Version(offered[0].public)
+        if wheel_versions := project.versions(local):
+            return tag, Version(wheel_versions[0].public)
         tried.append(tag)
     return f"there are no wheels of torch: {', '.join(tried)}"
 
 
-def _tools(scene: UpdateContext) -> list[OutdatedPin]:
-    locked = requirements.pins(scene.shop.lock.tools())
+def _tools(context: UpdateContext) -> list[OutdatedPin]:
+    locked = requirements.pinned_versions(context.inputs.lock.tools())
     found: list[OutdatedPin] = []
     for name in TOOLS:
-        project = scene.book.project(name)
-        offered = project.offered()
+        project = context.index_cache.project(name)
+        wheel_versions = project.versions()
         found.append(
             OutdatedPin(
                 name=name,
                 pinned=locked.get(name),
-                newest=str(offered[0]) if offered else None,
+                newest=str(wheel_versions[0]) if wheel_versions else None,
                 note="pinned in requirements/tools.in",
                 problem=project.problem,
             )
@@ -309,31 +314,31 @@ def _tools(scene: UpdateContext) -> list[OutdatedPin]:
 # -- told ----------------------------------------------------------------------------------------------------
 
 
-def text(scene: UpdateContext, found: Sequence[OutdatedPin]) -> str:
+def text(context: UpdateContext, found: Sequence[OutdatedPin]) -> str:
     """Return findings for people: a line for each pin, what newer versions would do below it, what was not read."""
-    unread = [answer.trouble for answer in scene.book.unread()]
+    unread = [answer.trouble for answer in context.index_cache.unread()]
     width = max(len(one.name) for one in found)
     lines = [f"{'':{width}}  {'pinned':10} {'newest':10} bump takes"]
     for one in found:
         why = "" if one.problem in unread else f": {one.problem}"  # the last lines tell it
-        takes = f"not known{why}" if one.problem else one.takes or "-"
-        line = f"{one.name:{width}}  {one.pinned or '-':10} {one.newest or '?':10} {takes}"
+        python_allowed = f"not known{why}" if one.problem else one.python_allowed or "-"
+        line = f"{one.name:{width}}  {one.pinned or '-':10} {one.newest or '?':10} {python_allowed}"
         lines.append(f"{line}  ({one.note})" if one.note else line)
         for offer in one.offers:
-            lines += [f"    {line}" for line in _offer_text(scene, offer)]
+            lines += [f"    {line}" for line in _offer_text(context, offer)]
     lines += [f"not read: {trouble}" for trouble in unread]
     return "\n".join(lines) + "\n"
 
 
-def _offer_text(scene: UpdateContext, offer: Upgrade) -> list[str]:
+def _offer_text(context: UpdateContext, offer: Upgrade) -> list[str]:
     goes = ", ".join(f"{name} {version}" for name, version in offer.goes_with.items())
     first = f"{offer.version}{f' with {goes}' if goes else ''}"
     if not offer.effects and not offer.facts:
         return [f"{first}: no cell changes"]
-    return [first, *(f"  {line}" for line in (*offer.facts, *effects_text(scene, offer.effects)))]
+    return [first, *(f"  {line}" for line in (*offer.facts, *effects_text(context, offer.effects)))]
 
 
-def effects_text(scene: UpdateContext, found: Sequence[CellImpact]) -> list[str]:
+def effects_text(context: UpdateContext, found: Sequence[CellImpact]) -> list[str]:
     """Return effects for people, a line for each group of cells."""
     lines: list[str] = []
     for effect in found:
@@ -341,25 +346,25 @@ def effects_text(scene: UpdateContext, found: Sequence[CellImpact]) -> list[str]
         for name, made in effect.extensions.items():
             ways.setdefault(made, []).append(name)
         parts = [*effect.why, *(f"{made}: {', '.join(names)}" for made, names in ways.items())]
-        said = [shown_cells(scene, effect.cells), effect.state]
+        said = [shown_cells(context, effect.cells), effect.state]
         lines.append(": ".join([*said, "; ".join(parts)] if parts else said))
     return lines
 
 
-def shown_cells(scene: UpdateContext, ids: Sequence[str]) -> str:
+def shown_cells(context: UpdateContext, ids: Sequence[str]) -> str:
     """Name cells of one pair shortly: `cu12.8.1-py3.13-*`, `cpu-py3.13-{devel,runtime}`."""
     pair = "-".join(ids[0].split("-")[:2])
     targets = [one.removeprefix(f"{pair}-") for one in ids]
-    if len(targets) == len(scene.matrix.targets):
+    if len(targets) == len(context.matrix.targets):
         return f"{pair}-*"
     return f"{pair}-{targets[0]}" if len(targets) == 1 else f"{pair}-{{{','.join(targets)}}}"
 
 
-def document(scene: UpdateContext, found: Sequence[OutdatedPin]) -> str:
+def document(context: UpdateContext, found: Sequence[OutdatedPin]) -> str:
     """Return findings for programs: JSON with the fields of `Finding`, and what was not read."""
-    unread = [{"address": one.address, "problem": one.problem} for one in scene.book.unread()]
+    unread = [{"address": one.address, "problem": one.problem} for one in context.index_cache.unread()]
     data = {
-        "sources": scene.shop.profile,
+        "sources": context.inputs.sources_name,
         "findings": [one.model_dump(mode="json") for one in found],
         "unread": unread,
     }

@@ -8,7 +8,15 @@ from pydantic import Field
 
 from ci.config.matrix import Cell, TorchPins
 from ci.index.projects import Project
-from ci.updates.feasibility import COMPANIONS, Obstacle, Path, StageCache, State, UpdateContext, local_of
+from ci.updates.feasibility import (
+    COMPANIONS,
+    Obstacle,
+    Path,
+    StageCache,
+    State,
+    UpdateContext,
+    pyg_local_version,
+)
 from ci.util.model import FrozenModel
 
 
@@ -40,15 +48,15 @@ class Candidate:
     goes_with: Mapping[str, str]
 
 
-def pins(scene: UpdateContext) -> tuple[Pin, ...]:
+def pins(context: UpdateContext) -> tuple[Pin, ...]:
     """List what the matrix pins by versions, for the sources in use."""
-    matrix, profile = scene.matrix, scene.shop.profile
-    rows = dict.fromkeys(pair.cuda for pair in matrix.pairs if pair.cuda in matrix.torch[profile])
+    matrix, sources_name = context.matrix, context.inputs.sources_name
+    rows = dict.fromkeys(pair.cuda for pair in matrix.pairs if pair.cuda in matrix.torch[sources_name])
     found = [
         Pin(
             name=f"torch@{cuda}",
-            version=matrix.torch[profile][cuda].torch,
-            path=("torch", profile, cuda, "torch"),
+            version=matrix.torch[sources_name][cuda].torch,
+            path=("torch", sources_name, cuda, "torch"),
             cuda=cuda,
         )
         for cuda in rows
@@ -68,79 +76,79 @@ def pins(scene: UpdateContext) -> tuple[Pin, ...]:
 # -- versions ------------------------------------------------------------------------------------------------
 
 
-def versions(scene: UpdateContext, pin: Pin) -> tuple[Version, ...] | str:
+def versions(context: UpdateContext, pin: Pin) -> tuple[Version, ...] | str:
     """List the versions that the indexes have of what is pinned, the newest first, or why they are not known."""
     if pin.cuda:
-        found: Iterable[Version] | str = _torches(scene, pin)
-    elif pin.name in scene.matrix.pyg.extensions:
-        found = _extensions(scene, pin)
+        found: Iterable[Version] | str = _torches(context, pin)
+    elif pin.name in context.matrix.pyg.extensions:
+        found = _extensions(context, pin)
     else:
-        project = scene.book.project(pin.name)
-        found = project.problem or project.offered()
+        project = context.index_cache.project(pin.name)
+        found = project.problem or project.versions()
     if isinstance(found, str):
         return found
     return tuple(sorted(set(found), reverse=True))
 
 
-def candidates(scene: UpdateContext, pin: Pin) -> tuple[Candidate, ...]:
+def candidates(context: UpdateContext, pin: Pin) -> tuple[Candidate, ...]:
     """List what could stand in a pin's place and is newer, newest first; the same torch too if its companions are."""
-    found = versions(scene, pin)
+    found = versions(context, pin)
     newer = [one for one in found if one >= Version(pin.version)] if not isinstance(found, str) else []
-    return tuple(new for one in newer if (new := candidate(scene, pin, one)).changes)
+    return tuple(new for one in newer if (new := candidate(context, pin, one)).changes)
 
 
-def taken(scene: UpdateContext, pin: Pin) -> Candidate | None:
+def best_upgrade(context: UpdateContext, pin: Pin) -> Candidate | None:
     """Return the newest version that breaks no cell, None where that is what is pinned, or nothing is known."""
-    found = candidates(scene, pin)
-    return next((one for one in found if not breaks(scene, scene.changed(one.changes))), None)
+    found = candidates(context, pin)
+    return next((one for one in found if not regressions(context, context.changed(one.changes))), None)
 
 
-def candidate(scene: UpdateContext, pin: Pin, version: Version) -> Candidate:
+def candidate(context: UpdateContext, pin: Pin, version: Version) -> Candidate:
     """Say what changes with a version: torch brings what is released with it."""
     changes = {} if version == Version(pin.version) else {pin.path: str(version)}
     goes_with: dict[str, str] = {}
     if pin.cuda:
         for name in COMPANIONS:
-            goes_with[name] = _companion(scene, pin, name, version)
-            if goes_with[name] != getattr(_row(scene, pin), name):
+            goes_with[name] = _companion(context, pin, name, version)
+            if goes_with[name] != getattr(_row(context, pin), name):
                 changes[(*pin.path[:-1], name)] = goes_with[name]
     return Candidate(version=str(version), changes=changes, goes_with=goes_with)
 
 
-def _torches(scene: UpdateContext, pin: Pin) -> Iterable[Version] | str:
+def _torches(context: UpdateContext, pin: Pin) -> Iterable[Version] | str:
     """List the versions of torch on all indexes that are known, so that one without wheels for a row is seen too."""
-    tag = scene.matrix.cuda[pin.cuda].wheel_tag
-    own, local = scene.torch("torch", tag)
+    tag = context.matrix.cuda[pin.cuda].wheel_tag
+    own, local = context.torch("torch", tag)
     if own.problem:
         return own.problem
-    found = {*own.offered(local)}.union(
-        *(other.offered(label) for label, other in torch_indexes(scene).items())
+    found = {*own.versions(local)}.union(
+        *(other.versions(label) for label, other in torch_indexes(context).items())
     )
     return {Version(one.public) for one in found}
 
 
-def torch_indexes(scene: UpdateContext) -> dict[str | None, Project]:
+def torch_indexes(context: UpdateContext) -> dict[str | None, Project]:
     """Return what the indexes in use have of torch, by the local label of its versions, none on the package index."""
-    tags = dict.fromkeys(scene.matrix.cuda[pair.cuda].wheel_tag for pair in scene.matrix.pairs)
-    found = {local: project for project, local in (scene.torch("torch", tag) for tag in tags)}
-    return {**found, None: scene.book.project("torch")}
+    tags = dict.fromkeys(context.matrix.cuda[pair.cuda].wheel_tag for pair in context.matrix.pairs)
+    found = {local: project for project, local in (context.torch("torch", tag) for tag in tags)}
+    return {**found, None: context.index_cache.project("torch")}
 
 
-def _companion(scene: UpdateContext, pin: Pin, name: str, torch: Version) -> str:
+def _companion(context: UpdateContext, pin: Pin, name: str, torch: Version) -> str:
     """Choose what goes with a torch: the newest that says so, else one that says nothing, else what is pinned."""
-    pinned = str(getattr(_row(scene, pin), name))
-    project, local = scene.torch(name, scene.matrix.cuda[pin.cuda].wheel_tag)
+    pinned = str(getattr(_row(context, pin), name))
+    project, local = context.torch(name, context.matrix.cuda[pin.cuda].wheel_tag)
     newer = torch >= Version(pin.version)
-    pythons = [pair.python for pair in scene.matrix.pairs if pair.cuda == pin.cuda]
-    glibc = scene.shop.sources.images.glibc
+    pythons = [pair.python for pair in context.matrix.pairs if pair.cuda == pin.cuda]
+    glibc = context.inputs.sources.images.glibc
     silent = unread = ""
-    for version in project.offered(local):
+    for version in project.versions(local):
         if (Version(version.public) >= Version(pinned)) is not newer and version.public != pinned:
             continue
         files = project.of(version.public, local)
         if not all(any(file.fits(python, glibc) for file in files) for python in pythons):
             continue
-        needs = scene.needs(name, files)
+        needs = context.needs(name, files)
         if isinstance(needs, str):
             unread = unread or version.public  # whoever looks at it finds the same trouble, and takes nothing
             continue
@@ -152,44 +160,44 @@ def _companion(scene: UpdateContext, pin: Pin, name: str, torch: Version) -> str
     return silent or pinned
 
 
-def _extensions(scene: UpdateContext, pin: Pin) -> Iterable[Version] | str:
+def _extensions(context: UpdateContext, pin: Pin) -> Iterable[Version] | str:
     """List the versions of a PyG extension: sources on the package index, wheels on the pages of the pinned torches."""
     found: set[Version] = set()
-    project = scene.book.project(pin.name)
+    project = context.index_cache.project(pin.name)
     if project.problem and not project.absent:
         return project.problem
-    if scene.matrix.pyg.extensions[pin.name].sdist:
-        found |= set(project.offered())
-    for row in pins(scene):
-        tag = scene.matrix.cuda[row.cuda].wheel_tag if row.cuda else ""
-        address = scene.pyg_page(row.version, tag) if row.cuda else None
+    if context.matrix.pyg.extensions[pin.name].sdist:
+        found |= set(project.versions())
+    for row in pins(context):
+        tag = context.matrix.cuda[row.cuda].wheel_tag if row.cuda else ""
+        address = context.pyg_page(row.version, tag) if row.cuda else None
         if address:
-            listed = scene.book.wheels(address, pin.name, local_of(row.version, tag))
+            listed = context.index_cache.wheels(address, pin.name, pyg_local_version(row.version, tag))
             if isinstance(listed, str):
                 return listed
             found |= set(listed)
     return found
 
 
-def _row(scene: UpdateContext, pin: Pin) -> TorchPins:
-    return scene.matrix.torch[scene.shop.profile][pin.cuda]
+def _row(context: UpdateContext, pin: Pin) -> TorchPins:
+    return context.matrix.torch[context.inputs.sources_name][pin.cuda]
 
 
 # -- effects -------------------------------------------------------------------------------------------------
 
 
-def cells(scene: UpdateContext, cuda: str, python: str) -> tuple[Cell, ...]:
+def cells(context: UpdateContext, cuda: str, python: str) -> tuple[Cell, ...]:
     """Return the cells that a pair has or would have, without those that nobody builds."""
-    matrix = scene.matrix
+    matrix = context.matrix
     found = (Cell(cuda=cuda, python=python, target=target) for target in matrix.targets)
     return tuple(cell for cell in found if not matrix.excluded(cell))
 
 
-def breaks(before: UpdateContext, after: UpdateContext) -> tuple[str, ...]:
+def regressions(before: UpdateContext, after: UpdateContext) -> tuple[str, ...]:
     """Tell what a change breaks: troubles that were not there before, extensions that are lost."""
     found: dict[str, None] = {}
     for pair in after.matrix.pairs:
-        old, new = before.outlook(pair.cuda, pair.python), after.outlook(pair.cuda, pair.python)
+        old, new = before.feasibility(pair.cuda, pair.python), after.feasibility(pair.cuda, pair.python)
         for cell in cells(after, pair.cuda, pair.python):
             target = after.matrix.targets[cell.target]
             known = old.of(target)
@@ -208,7 +216,7 @@ def effects(before: UpdateContext, after: UpdateContext, *, of: str = "") -> tup
     for pair in after.matrix.pairs:
         if of and pair.cuda != of:
             continue
-        old, new = (scene.outlook(pair.cuda, pair.python) for scene in (before, after))
+        old, new = (context.feasibility(pair.cuda, pair.python) for context in (before, after))
         changed = [
             name
             for name, target in after.matrix.targets.items()
@@ -219,21 +227,21 @@ def effects(before: UpdateContext, after: UpdateContext, *, of: str = "") -> tup
 
 
 def pair_effects(
-    scene: UpdateContext, cuda: str, python: str, targets: Iterable[str] | None = None
+    context: UpdateContext, cuda: str, python: str, targets: Iterable[str] | None = None
 ) -> list[CellImpact]:
     """Group the cells of a pair, or those of some targets, by what stands in their way."""
-    outlook = scene.outlook(cuda, python)
-    wanted = scene.matrix.targets if targets is None else frozenset(targets)
+    feasibility = context.feasibility(cuda, python)
+    wanted = context.matrix.targets if targets is None else frozenset(targets)
     groups: dict[tuple[Obstacle, ...], list[str]] = {}
-    for cell in cells(scene, cuda, python):
+    for cell in cells(context, cuda, python):
         if cell.target in wanted:
-            groups.setdefault(outlook.of(scene.matrix.targets[cell.target]), []).append(cell.id)
+            groups.setdefault(feasibility.of(context.matrix.targets[cell.target]), []).append(cell.id)
     return [
         CellImpact(
             cells=tuple(ids),
             state=_state(troubles),
             why=tuple(dict.fromkeys(one.why for one in troubles)),
-            extensions=dict(outlook.extensions) if _state(troubles) != "impossible" else {},
+            extensions=dict(feasibility.extensions) if _state(troubles) != "impossible" else {},
         )
         for troubles, ids in groups.items()
     ]

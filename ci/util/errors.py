@@ -39,7 +39,7 @@ def without_traces(text: str) -> str:
     return _TRACE.sub("", text)
 
 
-def shown(value: str, limit: int = 60) -> str:
+def quote_value(value: str, limit: int = 60) -> str:
     """Quote a user's value for a message: escaped and cut.
 
     >>> shown("12.8.2")
@@ -48,7 +48,7 @@ def shown(value: str, limit: int = 60) -> str:
     return repr(value if len(value) <= limit else value[:limit] + "…")
 
 
-def choose(kind: str, value: str, accepted: Iterable[str]) -> str:
+def require_choice(kind: str, value: str, accepted: Iterable[str]) -> str:
     """Return `value` if it is accepted, else raise a UserError naming the accepted ones and the closest.
 
     >>> choose("target", "devel", ["devel", "runtime"])
@@ -58,5 +58,5 @@ def choose(kind: str, value: str, accepted: Iterable[str]) -> str:
     if value in names:
         return value
     close = get_close_matches(value[:200], names, n=1, cutoff=0.5)
-    hint = f" (did you mean {shown(close[0])}?)" if close else ""
-    raise UserError(f"unknown {kind} {shown(value)}{hint}; accepted: {', '.join(names)}")
+    hint = f" (did you mean {quote_value(close[0])}?)" if close else ""
+    raise UserError(f"unknown {kind} {quote_value(value)}{hint}; accepted: {', '.join(names)}")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ci.util.errors import UserError, shown
+from ci.util.errors import UserError, quote_value
 
 
 class FrozenModel(BaseModel):
@@ -46,7 +46,7 @@ def load(data: Mapping[str, Any], model: type[Model], name: str) -> Model:
     try:
         return model.model_validate(tuples(data))
     except ValidationError as error:
-        raise UserError(f"{name}: {first_mistake(error, model)}") from None
+        raise UserError(f"{name}: {format_validation_error(error, model)}") from None
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def children(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def first_mistake(error: ValidationError, model: type[FrozenModel]) -> str:
+def format_validation_error(error: ValidationError, model: type[FrozenModel]) -> str:
     """Tell one error of a validation by its key; an unknown key comes first, for it often explains the rest."""
     errors = error.errors(include_url=False, include_input=False)
     found = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
@@ -84,12 +84,12 @@ def first_mistake(error: ValidationError, model: type[FrozenModel]) -> str:
     if found["type"] == "extra_forbidden":
         table = model_at(model, path[:-1])
         if path[-1] in table.renamed:
-            return f"key {shown(where)} is called {shown(table.renamed[path[-1]])} now"
+            return f"key {quote_value(where)} is called {quote_value(table.renamed[path[-1]])} now"
         accepted = [field.alias or key for key, field in table.model_fields.items()]
         close = get_close_matches(path[-1][:200], accepted, n=1, cutoff=0.5)
-        hint = f" (did you mean {shown(close[0])}?)" if close else ""
-        return f"unknown key {shown(where)}{hint}; accepted: {', '.join(accepted)}"
-    return f"key {shown(where)}: {found['msg'].removeprefix('Value error, ')}"
+        hint = f" (did you mean {quote_value(close[0])}?)" if close else ""
+        return f"unknown key {quote_value(where)}{hint}; accepted: {', '.join(accepted)}"
+    return f"key {quote_value(where)}: {found['msg'].removeprefix('Value error, ')}"
 
 
 def model_at(model: type[FrozenModel], path: list[str]) -> type[FrozenModel]:

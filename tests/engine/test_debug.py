@@ -18,7 +18,7 @@ from tests.engine.test_small_stack import quoted
 from tests.stand_ins import world
 from tests.stand_ins.terminal import in_terminal, until
 
-AGAIN = "sh /run/cslr-images/failed.sh"
+SCRIPT_FILE = "sh /run/cslr-images/failed.sh"
 CPU = ("--cuda=cpu", "--python=3.13")
 
 
@@ -34,7 +34,7 @@ def wrong_pin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_fails_again_and_passes_when_its_input_is_right(small: World, wrong_pin: Path) -> None:
-    commands = f"{AGAIN}; echo ended=$?; sed -i s/9.9.9/0.1.0/ /run/requirements.txt; {AGAIN}; echo ended=$?"
+    commands = f"{SCRIPT_FILE}; echo ended=$?; sed -i s/9.9.9/0.1.0/ /run/requirements.txt; {SCRIPT_FILE}; echo ended=$?"
     debug = [*small.words(matrix=wrong_pin), "debug", *CPU, "--target=devel"]
     printed = succeed(*debug, "with-exec", f"--args=sh,-c,{quoted(commands)}", "combined-output")
     failed, repaired = printed.split("ended=1\n")
@@ -63,7 +63,7 @@ def test_without_a_terminal_the_state_is_an_image(small: World, tmp_path: Path) 
     assert "promise versions is not kept: exit status 66" in (root / "run/cslr-images/failed.txt").read_text()
     # As a container runtime would: with the image's user, and a /proc of its own.
     apart = ["unshare", "--mount", "--pid", "--fork", f"--root={root}", "--mount-proc"]
-    enter = [*apart, "--setgid=1000", "--setuid=1000", *AGAIN.split()]
+    enter = [*apart, "--setgid=1000", "--setuid=1000", *SCRIPT_FILE.split()]
     assert subprocess.run(enter, check=False).returncode == 66
     next((root / "opt/env").glob("lib/python3.*/site-packages/zz_poison.pth")).unlink()
     kept = subprocess.run(enter, check=True, capture_output=True, text=True)
@@ -96,7 +96,7 @@ def opened(layer: IO[bytes]) -> tarfile.TarFile:
 def test_in_a_terminal_it_says_what_to_type(small: World, wrong_pin: Path) -> None:
     words = [str(ROOT / "daggerw"), "debug", *small.words(matrix=wrong_pin)[1:], "--", *CPU, "--target=devel"]
     with in_terminal(words, ROOT) as terminal:
-        shown = until(terminal, rb"again, type:\s+sh /run/cslr-images/failed.sh\s.*# ")
-        assert b"cpu-py3.13-devel, torch: a step ended with exit status 1: sh /run/" in shown
-        os.write(terminal, f"{AGAIN}; echo ended=$?\r".encode())
+        quote_value = until(terminal, rb"again, type:\s+sh /run/cslr-images/failed.sh\s.*# ")
+        assert b"cpu-py3.13-devel, torch: a step ended with exit status 1: sh /run/" in quote_value
+        os.write(terminal, f"{SCRIPT_FILE}; echo ended=$?\r".encode())
         until(terminal, rb"torchaudio==9\.9\.9.*ended=1\r")

@@ -14,7 +14,7 @@ from typing import TypeVar
 from ci.index.lookup import IndexCache, IndexQuery, IndexResponse
 from ci.updates.feasibility import UpdateContext
 from ci.util.errors import UserError
-from tests.unit.plans import shop
+from tests.unit.plans import inputs
 
 T = TypeVar("T")
 PAGES = Path(__file__).parent / "data/indexes"
@@ -64,32 +64,32 @@ class Shelf:
         """Answer as `programs/read_pages.py` would."""
         self.asked.append(ask)
         key = ask.address, ask.name
-        shown = f"{ask.address or INDEX}/{ask.name}/" if ask.kind == "project" else ask.address
+        quote_value = f"{ask.address or INDEX}/{ask.name}/" if ask.kind == "project" else ask.address
         text = self._texts.get(key) or _recorded(ask)
         if key in self._problems or text is None:
             status, problem = self._problems.get(key, (404, "HTTP 404"))
-            return IndexResponse(address=shown, status=status, problem=problem)
-        return IndexResponse(address=shown, status=200, bodies=(text,))
+            return IndexResponse(address=quote_value, status=status, problem=problem)
+        return IndexResponse(address=quote_value, status=200, bodies=(text,))
 
 
-def settle(scene: UpdateContext, shelf: Shelf, decide: Callable[[UpdateContext], T]) -> T:
+def settle(context: UpdateContext, shelf: Shelf, decide: Callable[[UpdateContext], T]) -> T:
     """Decide, read what was missing, and decide again, as the module does."""
     for _ in range(12):
         try:
-            found = decide(scene)
+            found = decide(context)
         except UserError:
-            if not scene.book.missing:
+            if not context.index_cache.missing:
                 raise
         else:
-            if not scene.book.missing:
+            if not context.index_cache.missing:
                 return found
-        scene.book.add({ask: shelf.answer(ask) for ask in scene.book.missing})
+        context.index_cache.add({ask: shelf.answer(ask) for ask in context.index_cache.missing})
     raise AssertionError("it asks and asks")
 
 
 def recorded(changes: str = PINS) -> tuple[UpdateContext, Shelf]:
     """Return the `registries` sources with the recordings."""
-    return UpdateContext(shop("registries", changes=changes), IndexCache()), Shelf()
+    return UpdateContext(inputs("registries", changes=changes), IndexCache()), Shelf()
 
 
 def upstream(changes: str = "") -> tuple[UpdateContext, Shelf]:
@@ -97,7 +97,7 @@ def upstream(changes: str = "") -> tuple[UpdateContext, Shelf]:
 
     torch 2.12.0 is there for cu130 and cpu, and 2.15.0 for cu132 alone; CUDA is there up to 13.2.0, CPython to 3.15.
     """
-    scene, shelf = UpdateContext(shop("upstream", changes=changes), IndexCache()), Shelf()
+    context, shelf = UpdateContext(inputs("upstream", changes=changes), IndexCache()), Shelf()
     old, new = ("cp313", "cp314"), ("cp313", "cp314", "cp315")
     indexes: dict[str, dict[str, Sequence[str]]] = {
         "cu128": {"2.11.0": old},
@@ -123,7 +123,7 @@ def upstream(changes: str = "") -> tuple[UpdateContext, Shelf]:
         ("3.14.9", "h_0_cp314t"),
     ]
     shelf.put(json.dumps([*builds, ("3.15.1", "h_0_cp315"), ("3.16.0a1", "h_0_cp316")]), CHANNEL, "python")
-    return scene, shelf
+    return context, shelf
 
 
 def _torch_index(shelf: Shelf, index: str, tag: str, by_torch: Mapping[str, Sequence[str]]) -> None:

@@ -16,7 +16,7 @@ from ci.index.wheels import Page, read_page
 from ci.plan.code_digests import CodeDigests, read_code
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Plan, plan_cell
-from ci.sweep.preview import survey, text
+from ci.sweep.preview import preview, text
 from ci.util.model import load, merged, parse_toml
 
 _TORCH = 'torch = "2.11.0"\ntorchvision = "0.26.0"\ntorchaudio = "2.11.0"\n'
@@ -82,11 +82,11 @@ def code() -> CodeDigests:
     return read_code()
 
 
-def shop(profile: str = "upstream", *, changes: str = "", mirrors: str | None = None) -> PlanInputs:
+def inputs(sources_name: str = "upstream", *, changes: str = "", mirrors: str | None = None) -> PlanInputs:
     """Return what plans are made from."""
-    sources = read_sources(profile, mirrors)
+    sources = read_sources(sources_name, mirrors)
     return PlanInputs(
-        matrix=matrix_with(changes), profile=profile, sources=sources, lock=locks(), code=code()
+        matrix=matrix_with(changes), sources_name=sources_name, sources=sources, lock=locks(), code=code()
     )
 
 
@@ -98,7 +98,7 @@ def cell(cell_id: str) -> Cell:
 
 def plan(
     cell_id: str,
-    profile: str = "upstream",
+    sources_name: str = "upstream",
     *,
     page: Page | None = None,
     changes: str = "",
@@ -107,7 +107,7 @@ def plan(
 ) -> Plan:
     """Plan a cell; without a page, none was read."""
     pages = {page.address: page} if page else {}
-    return plan_cell(cell(cell_id), shop(profile, changes=changes, mirrors=mirrors), pages, options)
+    return plan_cell(cell(cell_id), inputs(sources_name, changes=changes, mirrors=mirrors), pages, options)
 
 
 def digests(made: Plan) -> dict[str, str]:
@@ -132,4 +132,4 @@ def pyg_page(
 
 def explain(made: Plan) -> str:
     """Return a plan in words, without any history."""
-    return text(survey([made], {}, History()))
+    return text(preview([made], {}, History()))

@@ -20,7 +20,7 @@ from ci.config.matrix import default_matrix, default_text
 from ci.config.sources import read_sources
 from ci.index.lookup import IndexQuery
 from ci.plan.code_digests import read_code
-from ci.plan.externals import image_need, plan_needs
+from ci.plan.externals import image_input, list_plan_inputs
 from ci.plan.inputs import PlanInputs
 from ci.plan.planner import plan_cell
 from ci.programs.bundle import Entry, Manifest
@@ -117,9 +117,9 @@ def bundle() -> str:
     """Return the id of a bundle that has all that a cell needs."""
     name = "registries"
     sources = read_sources(name)
-    shop = PlanInputs(matrix=MATRIX, profile=name, sources=sources, lock=read_lock(), code=read_code())
-    needs = (image_need(sources.images.cpu), *plan_needs(plan_cell(CELL, shop, {})))
-    folders = tuple(dict.fromkeys(need.folder for need in needs))
+    inputs = PlanInputs(matrix=MATRIX, sources_name=name, sources=sources, lock=read_lock(), code=read_code())
+    externals = (image_input(sources.images.cpu), *list_plan_inputs(plan_cell(CELL, inputs, {})))
+    folders = tuple(dict.fromkeys(external.bundle_path for external in externals))
     files = tuple(Entry(f"{folder}/file", "0" * 64, 1) for folder in folders)
     return ENGINE.directory({"bundle.json": Manifest(name, (CELL.id,), folders, files).text()})
 

@@ -7,7 +7,7 @@ import pytest
 from ci.config.locks import read_lock
 from ci.config.matrix import Matrix, default_matrix, read_matrix
 from ci.config.sources import profiles, read_sources
-from ci.generate.files import generated
+from ci.generate.files import render_files
 from ci.generate.reference import reference
 from ci.main import CslrImages
 from ci.plan.inputs import Options, PlanInputs
@@ -31,9 +31,11 @@ def matrix() -> Matrix:
     return read_matrix(resources.files("ci").joinpath("matrix.toml").read_text("utf-8") + PAIR)
 
 
-def shop(matrix: Matrix, name: str) -> PlanInputs:
+def inputs(matrix: Matrix, name: str) -> PlanInputs:
     """Return what plans of a matrix are made from."""
-    return PlanInputs(matrix=matrix, profile=name, sources=read_sources(name), lock=read_lock(), code=code())
+    return PlanInputs(
+        matrix=matrix, sources_name=name, sources=read_sources(name), lock=read_lock(), code=code()
+    )
 
 
 def test_it_has_cells(matrix: Matrix) -> None:
@@ -43,15 +45,15 @@ def test_it_has_cells(matrix: Matrix) -> None:
 
 @pytest.mark.parametrize("name", profiles())
 def test_it_is_planned_for_its_own_python(matrix: Matrix, name: str) -> None:
-    planner = Planner(shop(matrix, name), {})
+    planner = Planner(inputs(matrix, name), {})
     plans = [planner.plan(cell) for cell in matrix.pair("13.1.1", "3.15")]
     assert [row["cell"] for row in github(plans)["include"]] == [f"{ID}-{target}" for target in TARGETS]
     assert plans[0].spec("conda", CondaSpec).packages == ("python=3.15.*", "pip")
 
 
 def test_it_is_in_every_generated_file(matrix: Matrix) -> None:
-    before = generated(shop(default_matrix(), "upstream"), Options(), {})
-    after = generated(shop(matrix, "upstream"), Options(), {})
+    before = render_files(inputs(default_matrix(), "upstream"), Options(), {})
+    after = render_files(inputs(matrix, "upstream"), Options(), {})
     assert set(after) - set(before) == {f"dockerfiles/{ID}/Dockerfile"}
     assert "python=3.15.*" in after[f"dockerfiles/{ID}/Dockerfile"]
     changed = {path for path in before if after[path] != before[path]}

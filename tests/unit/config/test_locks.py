@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from ci.config.locks import Locks, read_lock
 from ci.config.matrix import default_matrix
 from ci.config.sources import read_sources
-from ci.plan.requirements import STAGES, honours, picked
+from ci.plan.requirements import STAGES, select_pins, satisfies
 from tests.unit.plans import PAIRS, locks
 
 LOCKED = (*PAIRS, "cpu-py3.13")
@@ -48,7 +48,7 @@ TOOLKITS = read_sources("registries").toolkit
 def test_the_wheels_of_a_toolkit_are_locked_with_all_that_they_need(cuda: str) -> None:
     text = locks().toolkit("registries", cuda) or ""
     asked = TOOLKITS[cuda].wheels
-    assert honours(text, "\n".join(asked))
+    assert satisfies(text, "\n".join(asked))
     assert len(pins(text)) > sum(len(Requirement(line).extras) for line in asked), "a wheel for each part"
     assert not [line for line in text.splitlines() if not PIN.match(line) and not HASH.match(line)]
 
@@ -85,16 +85,16 @@ def test_a_lock_satisfies_what_the_environment_asks_for(pair: str) -> None:
 @pytest.mark.parametrize("pair", LOCKED)
 def test_no_stage_changes_what_a_stage_below_it_installed(pair: str) -> None:
     # The layers of runtime images are deltas: a package at two versions would lie in two layers.
-    seen: dict[str, str] = {}
+    parse_machine: dict[str, str] = {}
     for stage in STAGES:
         for name, version in pins(stage_lock(pair, stage)).items():
-            assert seen.setdefault(name, version) == version, (stage, name)
+            assert parse_machine.setdefault(name, version) == version, (stage, name)
 
 
 def test_every_extension_with_sources_has_their_hashes() -> None:
     wanted = [f"{name}=={pin.version}" for name, pin in MATRIX.pyg.extensions.items() if pin.sdist]
     assert len(wanted) == 4
-    assert (picked(locks().sdists(), wanted) or "").count("--hash=sha256:") >= 4
+    assert (select_pins(locks().sdists(), wanted) or "").count("--hash=sha256:") >= 4
 
 
 def test_the_tools_are_those_that_make_environments() -> None:

@@ -15,12 +15,12 @@ def test_the_shipped_variants_are_told_with_all_that_they_take_and_give_up() -> 
         assert f"{name}: {variant.note}" in said
         for rule in variant.rules:
             assert matrix.rules[rule].takes in said
-        for promise, reason in variant.gives_up.items():
+        for promise, reason in variant.waives.items():
             assert f"{promise}: {reason}" in said
 
 
 def test_each_variant_names_the_promises_that_it_keeps() -> None:
-    variants = {"one": Variant(), "two": Variant(gives_up={"imports": "nothing to import"})}
+    variants = {"one": Variant(), "two": Variant(waives={"imports": "nothing to import"})}
     lines = told(variants, {}, ["versions", "imports"]).splitlines()
     start = "  promises, where they are for its target, "
     assert [line.removeprefix(start) for line in lines if line.startswith(start)] == [
@@ -31,20 +31,20 @@ def test_each_variant_names_the_promises_that_it_keeps() -> None:
 
 def test_the_default_variant_gives_up_nothing_and_full_takes_nothing() -> None:
     variants = default_matrix().variants
-    assert (variants["default"].gives_up, variants["default"].strip, variants["default"].toolkit) == (
+    assert (variants["default"].waives, variants["default"].strip, variants["default"].toolkit) == (
         {},
         "debug",
         True,
     )
     full = variants["full"]
-    assert (full.rules, full.strip, full.toolkit, full.gives_up) == ((), "no", True, {})
+    assert (full.rules, full.strip, full.toolkit, full.waives) == ((), "no", True, {})
 
 
 def test_every_rule_is_noticed_by_a_promise_that_its_variants_keep() -> None:
     matrix = default_matrix()
     for name, variant in matrix.variants.items():
         for rule in variant.rules:
-            kept = set(matrix.rules[rule].noticed_by) - set(variant.gives_up)
+            kept = set(matrix.rules[rule].noticed_by) - set(variant.waives)
             assert kept, f"no promise of {name} would notice that {rule} takes too much"
 
 

@@ -11,17 +11,17 @@ from ci.plan.environment import extension_pages
 from ci.plan.inputs import Options
 from ci.plan.planner import Plan, Planner
 from ci.plan.specs import CondaSpec, InstallSpec, WheelsSpec
-from tests.unit.plans import TARGETS, pyg_page, shop
+from tests.unit.plans import TARGETS, inputs, pyg_page
 from tests.unit.user_errors import mistake
 
 ROOT = Path(__file__).parents[3]
 PAIRS = (("12.8.1", "3.13"), ("12.8.1", "3.14"), ("13.1.1", "3.14"), ("cpu", "3.13"))
-ALL = [(profile, *pair) for profile in ("upstream", "registries") for pair in PAIRS]
+ALL = [(sources_name, *pair) for sources_name in ("upstream", "registries") for pair in PAIRS]
 
 
-def plans(profile: str, cuda: str, python: str, options: Options | None = None) -> list[Plan]:
+def plans(sources_name: str, cuda: str, python: str, options: Options | None = None) -> list[Plan]:
     """Plan a pair; the sources' page of PyG wheels has some of them."""
-    stand = shop(profile)
+    stand = inputs(sources_name)
     cells = stand.matrix.pair(cuda, python)
     some = pyg_page(["pyg_lib", "torch_scatter"])
     pages = {some.address: some} if some.address in extension_pages(cells[0], stand) else {}
@@ -29,18 +29,18 @@ def plans(profile: str, cuda: str, python: str, options: Options | None = None) 
     return [planner.plan(cell) for cell in cells]
 
 
-def written(profile: str, cuda: str, python: str, options: Options | None = None) -> dict[str, str]:
+def written(sources_name: str, cuda: str, python: str, options: Options | None = None) -> dict[str, str]:
     """Write a pair's files."""
-    made = plans(profile, cuda, python, options)
-    return dockerfile(made, f"dockerfiles/{made[0].cell.pair_id}", shop(profile).lock.places())
+    made = plans(sources_name, cuda, python, options)
+    return dockerfile(made, f"dockerfiles/{made[0].cell.pair_id}", inputs(sources_name).lock.places())
 
 
 @pytest.mark.parametrize(("profile", "cuda", "python"), ALL)
 def test_every_target_is_a_stage_and_every_stage_comes_before_it_is_used(
-    profile: str, cuda: str, python: str
+    sources_name: str, cuda: str, python: str
 ) -> None:
     known: set[str] = set()
-    for line in written(profile, cuda, python)["Dockerfile"].splitlines():
+    for line in written(sources_name, cuda, python)["Dockerfile"].splitlines():
         for used in re.findall(r"--from=([a-z-]+)|from=([a-z-]+),", line):
             assert set(used) & known, line
         if line.startswith("FROM "):
@@ -52,9 +52,9 @@ def test_every_target_is_a_stage_and_every_stage_comes_before_it_is_used(
 
 
 @pytest.mark.parametrize(("profile", "cuda", "python"), ALL)
-def test_every_file_that_a_step_reads_is_there(profile: str, cuda: str, python: str) -> None:
-    files = written(profile, cuda, python)
-    made = plans(profile, cuda, python)
+def test_every_file_that_a_step_reads_is_there(sources_name: str, cuda: str, python: str) -> None:
+    files = written(sources_name, cuda, python)
+    made = plans(sources_name, cuda, python)
     beside = {f"dockerfiles/{made[0].cell.pair_id}/{name}" for name in files}
     read = set(re.findall(r"type=bind,source=([^,]+),", files["Dockerfile"]))
     read |= set(re.findall(r"^COPY (?:--chmod=\d+ )?(ci/\S+)", files["Dockerfile"], re.MULTILINE))
@@ -64,9 +64,9 @@ def test_every_file_that_a_step_reads_is_there(profile: str, cuda: str, python: 
 
 
 @pytest.mark.parametrize(("profile", "cuda", "python"), ALL)
-def test_the_steps_are_those_of_the_stages(profile: str, cuda: str, python: str) -> None:
-    text = written(profile, cuda, python)["Dockerfile"].replace("'", "")
-    plan = plans(profile, cuda, python)[-1]
+def test_the_steps_are_those_of_the_stages(sources_name: str, cuda: str, python: str) -> None:
+    text = written(sources_name, cuda, python)["Dockerfile"].replace("'", "")
+    plan = plans(sources_name, cuda, python)[-1]
     wanted = [commands.create_env(plan.spec("conda", CondaSpec), "/var/cache/cslr-images/conda")]
     if plan.has("wheels"):
         spec = plan.spec("wheels", WheelsSpec)
@@ -82,7 +82,7 @@ def test_two_plans_of_one_pair_write_the_same() -> None:
 
 
 def test_another_version_of_ray_changes_the_steps_of_ray_and_no_step_before() -> None:
-    stand = shop("upstream", changes='[ray]\nversion = "2.60.1"\n')
+    stand = inputs("upstream", changes='[ray]\nversion = "2.60.1"\n')
     planner = Planner(stand, {})
     changed = [planner.plan(cell) for cell in stand.matrix.pair("13.1.1", "3.14")]
     after = dockerfile(changed, "dockerfiles/cu13.1.1-py3.14", stand.lock.places())["Dockerfile"]
@@ -119,8 +119,8 @@ def test_cudas_libraries_are_a_layer_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("profile", ["upstream", "registries"])
-def test_every_stage_of_a_plan_is_written(profile: str) -> None:
-    made = {stage.name for plan in plans(profile, "12.8.1", "3.13") for stage in plan.stages}
+def test_every_stage_of_a_plan_is_written(sources_name: str) -> None:
+    made = {stage.name for plan in plans(sources_name, "12.8.1", "3.13") for stage in plan.stages}
     assert made - set(WRITERS) == {"image"}
 
 

@@ -10,14 +10,14 @@ import pytest
 from ci.config.locks import Locks
 from ci.config.matrix import default_matrix
 from ci.config.sources import read_sources
-from ci.generate.files import COMMAND, RECORD, dockerfiles, generated
+from ci.generate.files import COMMAND, RECORD, dockerfiles, render_files
 from ci.generate.reference import REFERENCE, reference
 from ci.index.wheels import Pages, read_page
 from ci.main import CslrImages
 from ci.plan.code_digests import read_code
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
-from tests.unit.plans import EXTENSIONS, locks, pyg_page, shop
+from tests.unit.plans import EXTENSIONS, inputs, locks, pyg_page
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,8 +26,10 @@ def shipped() -> dict[str, str]:
     """Return what the command would write, from the record of index pages."""
     matrix = default_matrix()
     name = matrix.dockerfiles.sources
-    own = PlanInputs(matrix=matrix, profile=name, sources=read_sources(name), lock=locks(), code=read_code())
-    return {**generated(own, Options(), {}), REFERENCE: reference(CslrImages, matrix)}
+    own = PlanInputs(
+        matrix=matrix, sources_name=name, sources=read_sources(name), lock=locks(), code=read_code()
+    )
+    return {**render_files(own, Options(), {}), REFERENCE: reference(CslrImages, matrix)}
 
 
 FILES = shipped()
@@ -46,15 +48,15 @@ def test_no_dockerfile_is_left_over() -> None:
 
 def made(read: Pages, record: str = "{}", changes: str = "") -> dict[str, str]:
     """Make the files where some pages can be read, and a record says what was read before."""
-    stand = shop("upstream", changes=changes)
+    stand = inputs("upstream", changes=changes)
     files = {text: path for path, text in stand.lock.places().items() if path != RECORD}
     lock = Locks(
         {path.removeprefix("ci/locks/"): text for path, text in files.items()} | {"pages.json": record}
     )
     own = PlanInputs(
-        matrix=stand.matrix, profile="upstream", sources=stand.sources, lock=lock, code=stand.code
+        matrix=stand.matrix, sources_name="upstream", sources=stand.sources, lock=lock, code=stand.code
     )
-    return generated(own, Options(), read)
+    return render_files(own, Options(), read)
 
 
 def test_a_page_that_was_read_once_is_planned_with_everywhere() -> None:
@@ -131,7 +133,7 @@ def test_an_excluded_cell_has_no_stage_and_an_excluded_pair_no_dockerfile() -> N
 
 
 def test_one_pair_alone_keeps_its_files_in_its_own_folder() -> None:
-    stand = shop("upstream")
+    stand = inputs("upstream")
     plans = [Planner(stand, {}).plan(cell) for cell in stand.matrix.pair("12.8.1", "3.13")]
     found = dockerfiles(plans, stand.lock.places())
     assert {"Dockerfile", "sdists.txt"} <= {path.rsplit("/", 1)[1] for path in found}

@@ -27,16 +27,16 @@ PAGE = reference(CslrImages, matrix_with())
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_has_a_text_and_an_example_that_its_signature_takes(name: str) -> None:
     method = FUNCTIONS[name]
-    shown = example(method)
-    assert shown, f"{name}: no example such as `{name} …` in its text"
+    quote_value = example(method)
+    assert quote_value, f"{name}: no example such as `{name} …` in its text"
     assert described(method).count(" "), f"{name}: no text"
-    assert shown not in described(method)
+    assert quote_value not in described(method)
     parameters = {
         f"--{cli(given.name)}": given
         for given in inspect.signature(method).parameters.values()
         if given.name != "self"
     }
-    first, *words = shlex.split(shown)
+    first, *words = shlex.split(quote_value)
     assert first == name
     asked: set[str] = set()
     while words and words[0].startswith("--"):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.history.failures import LENGTH, POLICIES, TAIL, kind_of, triage
+from ci.history.failures import LENGTH, POLICIES, TAIL, classify_failure, failure_kind
 from ci.history.records import Failure, Kind
 from tests.unit.user_errors import is_one_line, texts
 
@@ -155,7 +155,7 @@ HARMLESS = [
 
 def of_sample(path: Path) -> Failure:
     """Triage a sample."""
-    return triage("torch", path.read_text("utf-8"), exit_code=int(path.name.split(".")[-2]))
+    return classify_failure("torch", path.read_text("utf-8"), exit_code=int(path.name.split(".")[-2]))
 
 
 def named(path: Path) -> str:
@@ -201,7 +201,7 @@ def test_samples_name_no_machine_and_no_index() -> None:
 
 @pytest.mark.parametrize(("kind", "message"), ENGINE)
 def test_what_the_engine_says_without_an_exit_code(kind: str, message: str) -> None:
-    found = triage("base", "", message=message)
+    found = classify_failure("base", "", message=message)
     assert found.kind == kind
     assert found.exit_code is None
     assert found.message == message or len(message) > LENGTH
@@ -209,12 +209,12 @@ def test_what_the_engine_says_without_an_exit_code(kind: str, message: str) -> N
 
 @pytest.mark.parametrize(("kind", "line"), OURS + NVCC)
 def test_programs_of_ours_and_compilers_that_are_not_here(kind: str, line: str) -> None:
-    assert triage("pyg", f"some output\n{line}\nmore output\n", exit_code=1).kind == kind
+    assert classify_failure("pyg", f"some output\n{line}\nmore output\n", exit_code=1).kind == kind
 
 
 @pytest.mark.parametrize("line", HARMLESS)
 def test_words_that_mean_nothing(line: str) -> None:
-    assert kind_of(f"start\n{line}\nthe end\n", 1) == "unknown"
+    assert failure_kind(f"start\n{line}\nthe end\n", 1) == "unknown"
 
 
 @pytest.mark.parametrize("noise", [path for path in FILES if path.parent.name == "network"], ids=named)
@@ -223,14 +223,14 @@ def test_a_fault_of_the_network_on_the_way_hides_no_other_cause(kind: str, noise
     # A wrong hash would be retried, and one of the tries might pass.
     cause = next(path for path in FILES if path.parent.name == kind).read_text("utf-8")
     retried = noise.read_text("utf-8")
-    assert kind_of(f"{retried}\n{cause}", 1) == kind
-    assert kind_of(f"{cause}\n{retried}", 1) == kind
+    assert failure_kind(f"{retried}\n{cause}", 1) == kind
+    assert failure_kind(f"{cause}\n{retried}", 1) == kind
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.parent.name == "hash-mismatch"], ids=named)
 @pytest.mark.parametrize("code", [None, 1, 2, 137])
 def test_a_wrong_hash_is_a_wrong_hash_however_the_step_ended(path: Path, code: int | None) -> None:
-    assert kind_of(path.read_text("utf-8"), code) == "hash-mismatch"
+    assert failure_kind(path.read_text("utf-8"), code) == "hash-mismatch"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_wrong_hash_is_a_wrong_hash_however_the_step_ended(path: Path, code: i
     ],
 )
 def test_a_killed_process_had_no_memory_unless_another_cause_was_named(output: str, kind: str) -> None:
-    assert triage("pyg", output, exit_code=137).kind == kind
+    assert classify_failure("pyg", output, exit_code=137).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -261,27 +261,27 @@ def test_a_killed_process_had_no_memory_unless_another_cause_was_named(output: s
 )
 @pytest.mark.parametrize("code", [134, 135, 139])
 def test_a_process_that_crashed_did_so_unless_a_cause_was_named(output: str, kind: str, code: int) -> None:
-    assert triage("marimo", output, exit_code=code).kind == kind
+    assert classify_failure("marimo", output, exit_code=code).kind == kind
 
 
 def test_a_killed_process_is_told_with_its_last_line() -> None:
-    found = triage("pyg", "[1/9] a.o\n[2/9] b.o\n", exit_code=137)
+    found = classify_failure("pyg", "[1/9] a.o\n[2/9] b.o\n", exit_code=137)
     assert found.message == "killed (exit status 137); its last line: [2/9] b.o"
 
 
 def test_a_step_that_says_nothing_is_told_by_its_exit_code() -> None:
-    assert triage("pack", "", exit_code=3).message == "exit status 3"
-    assert triage("pack", " \n\n", exit_code=3).tail == ()
+    assert classify_failure("pack", "", exit_code=3).message == "exit status 3"
+    assert classify_failure("pack", " \n\n", exit_code=3).tail == ()
 
 
 def test_a_cause_that_nobody_knows_is_told_by_the_last_error_else_the_last_line() -> None:
-    assert triage("pack", "error: no idea\nbye\n", exit_code=1).message == "error: no idea"
-    assert triage("pack", "hello\nbye\n", exit_code=1).message == "bye"
+    assert classify_failure("pack", "error: no idea\nbye\n", exit_code=1).message == "error: no idea"
+    assert classify_failure("pack", "hello\nbye\n", exit_code=1).message == "bye"
 
 
 def test_a_warning_is_not_the_message_of_an_error() -> None:
     text = "x.c:1:2: warning: cannot allocate memory\n    1 | failed\n      | ^~~~\nbye\n"
-    assert triage("pack", text, exit_code=1).message == "bye"
+    assert classify_failure("pack", text, exit_code=1).message == "bye"
 
 
 def test_the_errors_of_a_chain_are_told_together() -> None:
@@ -290,7 +290,7 @@ def test_the_errors_of_a_chain_are_told_together() -> None:
         "  ├─▶ Failed to fetch: `http://127.0.0.1/x`\n"
         "  ╰─▶ Connection refused (os error 111)\n"
     )
-    found = triage("torch", older, exit_code=1)
+    found = classify_failure("torch", older, exit_code=1)
     assert found.kind == "network"
     assert found.message == (
         "\u00d7 Failed to download `x`: Failed to fetch: `http://127.0.0.1/x`: Connection refused (os error 111)"
@@ -298,7 +298,7 @@ def test_the_errors_of_a_chain_are_told_together() -> None:
 
 
 def test_what_follows_an_error_is_not_its_cause() -> None:
-    found = triage("torch", "error: Failed to fetch: x\nbye\n    indented\n", exit_code=1)
+    found = classify_failure("torch", "error: Failed to fetch: x\nbye\n    indented\n", exit_code=1)
     assert found.message == "error: Failed to fetch: x"
 
 
@@ -308,27 +308,29 @@ def test_a_compiler_inside_a_failed_build_is_told_by_its_own_line() -> None:
         "  cause: Call to `setuptools` failed (exit status: 1)\n\n"
         "         [stderr]\n         x.cpp:4:5: error: expected initializer\n"
     )
-    found = triage("pyg", text, exit_code=1)
+    found = classify_failure("pyg", text, exit_code=1)
     assert (found.kind, found.message) == ("compile-error", "x.cpp:4:5: error: expected initializer")
 
 
 def test_a_record_keeps_the_end_of_the_output_and_the_command() -> None:
     output = "".join(f"line {number}\n\n" for number in range(100))
-    found = triage("pyg", output, exit_code=1, command="sh -c\nset -eu\tx")
+    found = classify_failure("pyg", output, exit_code=1, command="sh -c\nset -eu\tx")
     assert found.tail == tuple(f"line {number}" for number in range(100 - TAIL, 100))
     assert found.command == "sh -c set -eu x"
     assert (found.stage, found.exit_code) == ("pyg", 1)
 
 
 def test_colours_of_a_terminal_neither_hide_a_sign_nor_reach_a_record() -> None:
-    found = triage("torch", "\x1b[31merror\x1b[39m: Connection \x1b[1mrefused\x1b[0m\n", exit_code=1)
+    found = classify_failure(
+        "torch", "\x1b[31merror\x1b[39m: Connection \x1b[1mrefused\x1b[0m\n", exit_code=1
+    )
     assert found.kind == "network"
     assert found.message == found.tail[0] == "error: Connection refused"
 
 
 def test_no_credentials_of_an_address_reach_a_record() -> None:
     line = "Failed to fetch: https://me:s3cret@index.example.invalid/x: connection refused"
-    found = triage("torch", line, exit_code=1, command=f"uv --index {line}", message=line)
+    found = classify_failure("torch", line, exit_code=1, command=f"uv --index {line}", message=line)
     assert "s3cret" not in found.model_dump_json()
     assert "https://***@index.example.invalid/x" in found.message
 
@@ -337,7 +339,7 @@ def test_no_credentials_of_an_address_reach_a_record() -> None:
 def test_any_output_makes_a_failure_of_printable_lines(
     output: str, code: int | None, command: str, message: str
 ) -> None:
-    found = triage("s", output, exit_code=code, command=command, message=message)
+    found = classify_failure("s", output, exit_code=code, command=command, message=message)
     for line in (found.message, found.command, *found.tail):
         assert is_one_line(line) or not line
         assert len(line) <= LENGTH
@@ -360,7 +362,7 @@ def test_any_output_makes_a_failure_of_printable_lines(
 )
 def test_a_large_output_takes_no_time(output: str) -> None:
     began = time.process_time()
-    triage("pyg", output, exit_code=1)
+    classify_failure("pyg", output, exit_code=1)
     assert time.process_time() - began < 10
 
 

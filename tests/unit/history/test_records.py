@@ -444,11 +444,11 @@ def test_work_grows_with_the_number_of_records_only() -> None:
             record(cell=f"cell-{number // 2}", status=("building", "ok")[number % 2]).line()
             for number in range(count)
         )
-        seen = 0
+        parse_machine = 0
 
         def lines(_frame: FrameType, _event: str, _argument: object) -> Callable[..., Any]:
-            nonlocal seen
-            seen += 1  # a call or a line
+            nonlocal parse_machine
+            parse_machine += 1  # a call or a line
             return lines
 
         before = sys.gettrace()
@@ -462,7 +462,7 @@ def test_work_grows_with_the_number_of_records_only() -> None:
         finally:
             sys.settrace(before)
         assert len(known) == count // 2
-        return seen
+        return parse_machine
 
     # Quadratic would be 64 times as much.
     assert calls(800) < 10 * calls(100)

@@ -13,7 +13,9 @@ PAGE = pyg_address("2.11.0", "cu128")
 TEXT = simple_page({"ray-1.0-cp313-cp313-manylinux2014_x86_64.whl": ""})
 
 
-def book(ask: IndexQuery, *bodies: str, status: int | None = 200, problem: str | None = None) -> IndexCache:
+def index_cache(
+    ask: IndexQuery, *bodies: str, status: int | None = 200, problem: str | None = None
+) -> IndexCache:
     """Return a book with one answer."""
     found = IndexCache()
     address = ask.address or "https://index.example/simple/ray/"
@@ -24,23 +26,23 @@ def book(ask: IndexQuery, *bodies: str, status: int | None = 200, problem: str |
 def test_what_was_not_read_is_a_problem_and_is_asked_for_once() -> None:
     found = IndexCache()
     assert found.project("ray").problem
-    assert found.project("ray").offered() == ()
+    assert found.project("ray").versions() == ()
     assert list(found.missing) == [RAY]
     found.add({RAY: IndexResponse(address="https://index.example/simple/ray/", status=200, bodies=(TEXT,))})
     assert not found.missing
-    assert [str(one) for one in found.project("ray").offered()] == ["1.0"]
+    assert [str(one) for one in found.project("ray").versions()] == ["1.0"]
     assert not found.missing
 
 
 def test_a_project_that_is_not_there_is_an_answer() -> None:
-    found = book(RAY, status=404, problem="HTTP 404")
+    found = index_cache(RAY, status=404, problem="HTTP 404")
     assert found.project("ray").absent
     assert found.unread() == ()
 
 
 @pytest.mark.parametrize("status", [None, 401, 429, 500, 503])
 def test_a_server_that_fails_is_none(status: int | None) -> None:
-    found = book(RAY, status=status, problem="out of order")
+    found = index_cache(RAY, status=status, problem="out of order")
     assert not found.project("ray").absent
     assert found.project("ray").problem == "https://index.example/simple/ray/: out of order"
     assert [one.problem for one in found.unread()] == ["out of order"]
@@ -48,7 +50,7 @@ def test_a_server_that_fails_is_none(status: int | None) -> None:
 
 @pytest.mark.parametrize("text", ["<p>log in</p>", "{", '{"files": [{}]}', '{"files": [1]}'])
 def test_a_page_of_something_else_was_not_read(text: str) -> None:
-    found = book(RAY, text)
+    found = index_cache(RAY, text)
     assert "not understood" in (found.project("ray").problem or "")
     assert found.project("ray").problem == found.project("ray").problem
     assert len(found.unread()) == 1
@@ -56,35 +58,37 @@ def test_a_page_of_something_else_was_not_read(text: str) -> None:
 
 def test_tags_of_all_pages_count() -> None:
     ask = IndexQuery(kind="tags", address="https://registry.example/v2/x/tags/list")
-    found = book(ask, '{"name": "x", "tags": ["a", "b"]}', '{"name": "x", "tags": null}', '{"tags": ["c"]}')
+    found = index_cache(
+        ask, '{"name": "x", "tags": ["a", "b"]}', '{"name": "x", "tags": null}', '{"tags": ["c"]}'
+    )
     assert found.tags(ask.address) == frozenset("abc")
-    assert isinstance(book(ask, "{}").tags(ask.address), str)
+    assert isinstance(index_cache(ask, "{}").tags(ask.address), str)
 
 
 def test_builds_of_a_channel_are_read() -> None:
     ask = IndexQuery(kind="conda", address="https://channel.example", name="python")
-    assert book(ask, '[["3.13.5", "h_0"]]').builds(ask.address, "python") == (("3.13.5", "h_0"),)
-    assert isinstance(book(ask, '[["3.13.5"]]').builds(ask.address, "python"), str)
+    assert index_cache(ask, '[["3.13.5", "h_0"]]').builds(ask.address, "python") == (("3.13.5", "h_0"),)
+    assert isinstance(index_cache(ask, '[["3.13.5"]]').builds(ask.address, "python"), str)
 
 
 def test_a_page_of_pyg_has_wheels_or_none_or_is_not_known() -> None:
     ask = IndexQuery(kind="page", address=PAGE)
     wanted = (PAGE, "torch-scatter", "2.1.2", "pt211cu128")
-    there = book(ask, pyg_page("2.11.0", "cu128", {"torch_scatter": ("cp313-cp313",)}))
+    there = index_cache(ask, pyg_page("2.11.0", "cu128", {"torch_scatter": ("cp313-cp313",)}))
     assert isinstance(there.wheel(*wanted, "3.13"), Wheel)
     assert there.wheel(*wanted, "3.14") is None
     assert there.wheels(PAGE, "torch-scatter", "pt211cu128") == (Version("2.1.2"),)
-    gone = book(ask, status=403, problem="HTTP 403")
+    gone = index_cache(ask, status=403, problem="HTTP 403")
     assert gone.wheel(*wanted, "3.13") is None
     assert gone.wheels(PAGE, "torch-scatter", "pt211cu128") == ()
-    broken = book(ask, status=500, problem="HTTP 500")
+    broken = index_cache(ask, status=500, problem="HTTP 500")
     assert broken.wheel(*wanted, "3.13") == f"{PAGE}: HTTP 500"
     assert broken.wheels(PAGE, "torch-scatter", "pt211cu128") == f"{PAGE}: HTTP 500"
 
 
 @pytest.mark.parametrize(("attributes", "kind"), [('data-core-metadata="true"', "metadata"), ("", "wheel")])
 def test_metadata_is_read_beside_a_wheel_or_out_of_it(attributes: str, kind: str) -> None:
-    found = book(RAY, TEXT.replace("><", f" {attributes}><").replace('" >', f'" {attributes}>'))
+    found = index_cache(RAY, TEXT.replace("><", f" {attributes}><").replace('" >', f'" {attributes}>'))
     (file,) = found.project("ray").of("1.0")
     assert isinstance(found.needs(file), str)
     (ask,) = found.missing

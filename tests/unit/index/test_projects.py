@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from ci.index.projects import Project, read_metadata, read_project, takes
+from ci.index.projects import Project, python_allowed, read_metadata, read_project
 from tests.unit.fake_indexes import INDEX, PAGES, simple_page
 from tests.unit.user_errors import texts
 
@@ -19,7 +19,7 @@ def project(*files: str, name: str = "ray", attributes: str = "") -> Project:
     return read_project(name, f"{INDEX}/{name}/", simple_page(dict.fromkeys(files, attributes)))
 
 
-def recorded(name: str) -> Project:
+def load_pages(name: str) -> Project:
     """Read a recording."""
     path = next(PAGES.glob(f"{name}.*"))
     return read_project(name, f"{INDEX}/{name}/", path.read_text("utf-8"))
@@ -27,14 +27,14 @@ def recorded(name: str) -> Project:
 
 def versions(found: Project, local: str | None = None) -> list[str]:
     """Return what a project offers."""
-    return [str(one) for one in found.offered(local)]
+    return [str(one) for one in found.versions(local)]
 
 
 # -- what PyPI serves ----------------------------------------------------------------------------------------
 
 
 def test_a_json_page_is_read() -> None:
-    torch = recorded("torch")
+    torch = load_pages("torch")
     assert versions(torch) == ["2.15.0", "2.14.1", "2.11.0", "2.10.0", "2.9.1"]
     (file,) = (one for one in torch.of("2.15.0") if one.fits("3.15", "2.36"))
     assert file.filename == "torch-2.15.0-cp315-cp315-manylinux_2_28_x86_64.whl"
@@ -44,7 +44,7 @@ def test_a_json_page_is_read() -> None:
 
 
 def test_an_html_page_is_read() -> None:
-    scatter = recorded("torch-scatter")
+    scatter = load_pages("torch-scatter")
     assert versions(scatter) == ["2.1.2", "2.1.1"]
     (file,) = scatter.of("2.1.2")
     assert not file.is_wheel
@@ -54,16 +54,16 @@ def test_an_html_page_is_read() -> None:
 
 
 def test_the_free_threaded_wheel_is_not_the_usual_one() -> None:
-    names = [one.filename for one in recorded("torch").of("2.14.1") if one.fits("3.14", "2.36")]
+    names = [one.filename for one in load_pages("torch").of("2.14.1") if one.fits("3.14", "2.36")]
     assert names == ["torch-2.14.1-cp314-cp314-manylinux_2_28_x86_64.whl"]
 
 
 def test_a_wheel_for_any_python_fits_all() -> None:
-    assert [one for one in recorded("torchvision").of("0.29.2") if one.fits("3.15", "2.36")]
+    assert [one for one in load_pages("torchvision").of("0.29.2") if one.fits("3.15", "2.36")]
 
 
 def test_pre_releases_are_left_out() -> None:
-    cuda = recorded("cuda-toolkit")
+    cuda = load_pages("cuda-toolkit")
     assert Version("13.4.0rc1") in cuda.files
     assert "13.4.0rc1" not in versions(cuda)
     assert versions(cuda)[:2] == ["13.5.0", "13.4.3"]
@@ -164,7 +164,7 @@ def test_the_tags_decide(tag: str, glibc: str, fits: bool) -> None:
     [("", True), (">=3.9", True), (">=3.13.4", True), ("<3.13", False), (">=3.14", False), ("rubbish", True)],
 )
 def test_requires_python_is_asked_with_the_newest_patch(said: str, takes_it: bool) -> None:
-    assert takes(said, "3.13") is takes_it
+    assert python_allowed(said, "3.13") is takes_it
 
 
 def test_requirements_hold_where_their_markers_do() -> None:

@@ -5,7 +5,7 @@ from importlib import resources
 
 import pytest
 
-from ci.inspection.checks import expected, promises
+from ci.inspection.checks import checks_for, expected
 from ci.plan.inputs import Options
 from tests.unit.plans import CELLS, plan, pyg_page
 
@@ -19,7 +19,7 @@ CONDA = "conda_install"
 
 def names(cell_id: str) -> tuple[str, ...]:
     """Return the names of a cell's promises."""
-    return tuple(promise.name for promise in promises(plan(cell_id)))
+    return tuple(promise.name for promise in checks_for(plan(cell_id)))
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_every_runtime_can_still_compile_extensions(cell_id: str) -> None:
 )
 def test_a_variant_promises_what_it_does_not_give_up(variant: str, gone: set[str]) -> None:
     made = plan("cu12.8.1-py3.13-ray-runtime", options=Options(variant=variant))
-    lost = set(names("cu12.8.1-py3.13-ray-runtime")) - {promise.name for promise in promises(made)}
-    assert gone <= lost == {name for name, _ in made.gives_up}
-    assert all(reason for _, reason in made.gives_up)
+    lost = set(names("cu12.8.1-py3.13-ray-runtime")) - {promise.name for promise in checks_for(made)}
+    assert gone <= lost == {name for name, _ in made.waives}
+    assert all(reason for _, reason in made.waives)
     assert {"imports", "train_step", "extension_ops", "pip_install", "ray_task"}.isdisjoint(lost)
 
 
@@ -76,14 +76,14 @@ def test_every_promise_has_a_program() -> None:
 
 def test_wheels_of_others_are_not_held_to_the_list_of_architectures() -> None:
     made = plan("cu12.8.1-py3.13-devel", page=pyg_page())
-    assert "extension_archs" not in [promise.name for promise in promises(made)]
+    assert "extension_archs" not in [promise.name for promise in checks_for(made)]
 
 
 @pytest.mark.parametrize(
     ("archs", "told"), [(None, "7.5 8.0 8.6 9.0 10.0 12.0+PTX"), ("8.0 9.0+PTX", "8.0 9.0+PTX")]
 )
 def test_the_architectures_are_those_of_the_plan(archs: str | None, told: str) -> None:
-    found = promises(plan("cu12.8.1-py3.13-devel", options=Options(archs=archs)))
+    found = checks_for(plan("cu12.8.1-py3.13-devel", options=Options(archs=archs)))
     arguments = {promise.name: promise.arguments for promise in found}
     assert arguments["cpp_extension_cuda"] == ("--arch-list", told)
     compiled = ("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv")
@@ -109,7 +109,7 @@ VERSIONS = {
 
 def test_the_versions_are_told_as_json() -> None:
     made = plan("cu12.8.1-py3.13-marimo-runtime")
-    flag, told = promises(made)[0].arguments
+    flag, told = checks_for(made)[0].arguments
     assert flag == "--expect"
     assert json.loads(told) == VERSIONS
 

@@ -5,13 +5,13 @@ import pytest
 from ci.config.matrix import Cell
 from ci.history.records import BuildRecord, Failure, Kind
 from ci.session.session import Session, open_session
-from ci.sweep.run import ways_in
+from ci.sweep.run import debug_hints
 
 CELL = Cell(cuda="cpu", python="3.13", target="devel")
 PLAIN = "./daggerw call --sources=registries debug --cuda=cpu --python=3.13 --target=devel terminal"
 
 
-async def desk(archs: str | None = None, jobs: int | None = None, variant: str = "default") -> Session:
+async def session(archs: str | None = None, jobs: int | None = None, variant: str = "default") -> Session:
     return await open_session(
         sources="registries",
         mirrors=None,
@@ -32,8 +32,8 @@ def record(failure: Failure | None) -> BuildRecord:
 
 
 async def test_the_call_has_the_options_that_were_given() -> None:
-    assert (await desk()).call("debug", CELL, "terminal") == PLAIN
-    given = await desk(archs="8.0 9.0+PTX", jobs=2, variant="slim")
+    assert (await session()).call("debug", CELL, "terminal") == PLAIN
+    given = await session(archs="8.0 9.0+PTX", jobs=2, variant="slim")
     assert given.call("debug", CELL) == (
         "./daggerw call --sources=registries '--archs=8.0 9.0+PTX' --jobs=2 --variant=slim "
         "debug --cuda=cpu --python=3.13 --target=devel"
@@ -56,9 +56,9 @@ async def test_there_is_a_way_in_where_a_command_failed(
     kind: Kind, exit_code: int | None, told: bool
 ) -> None:
     failure = Failure(kind=kind, stage="torch", message="m", exit_code=exit_code)
-    lines = ways_in(await desk(), [CELL], [record(failure)])
+    lines = debug_hints(await session(), [CELL], [record(failure)])
     assert lines == ([f"cpu-py3.13-devel: to look around where it failed: {PLAIN}"] if told else [])
 
 
 async def test_there_is_none_into_a_cell_that_came_out() -> None:
-    assert ways_in(await desk(), [CELL], [record(None)]) == []
+    assert debug_hints(await session(), [CELL], [record(None)]) == []

@@ -7,11 +7,11 @@ import pytest
 from ci.inspection.sizes import (
     LayerSizes,
     SizeBreakdown,
+    combine_layers,
     difference,
     document,
-    grown,
-    read_ledger,
-    summed,
+    package_changes,
+    read_sizes,
     text,
 )
 from tests.unit.user_errors import mistake
@@ -28,12 +28,12 @@ ONE = SizeBreakdown(
 
 
 def test_a_ledger_survives_writing_and_reading() -> None:
-    assert read_ledger(document(ONE), "sizes.json") == ONE
+    assert read_sizes(document(ONE), "sizes.json") == ONE
 
 
 @pytest.mark.parametrize("given", ["", "[]", "{}", "null", '{"total": "many"}', "\x00"])
 def test_what_is_no_ledger_is_a_mistake_in_one_line(given: str) -> None:
-    assert mistake(lambda: read_ledger(given, "sizes.json")).startswith("sizes.json: not sizes as")
+    assert mistake(lambda: read_sizes(given, "sizes.json")).startswith("sizes.json: not sizes as")
 
 
 def test_the_text_has_every_table() -> None:
@@ -49,7 +49,7 @@ def test_what_is_not_shown_is_summed_up() -> None:
 def test_the_difference_names_what_grew_and_what_went() -> None:
     packages = {"pip:torch": 25_000_000, "unowned": 1_050_000, "pip:ray": 3_000_000}
     after = ONE.model_copy(update={"packages": packages, "total": 29_050_000})
-    assert grown(ONE, after) == [
+    assert package_changes(ONE, after) == [
         ("debian:gcc-12", -9_000_000),
         ("pip:torch", 5_000_000),
         ("pip:ray", 3_000_000),
@@ -69,7 +69,7 @@ def test_the_layers_of_an_image_add_up() -> None:
         given = {"packages": {package: size}, "kinds": {"library": size}, "elf": {}, "archs": {"sm_80": 1}}
         return LayerSizes.model_validate({"total": size, "rows": ((package, "library", size),), **given})
 
-    found = summed(
+    found = combine_layers(
         {"base": part(5, "debian:gcc"), "pack": part(70, "pip:torch"), "ray": part(6, "pip:torch")}
     )
     assert found.total == 81

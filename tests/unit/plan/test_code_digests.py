@@ -9,7 +9,7 @@ import ci
 from ci.plan.code_digests import FILES
 from ci.plan.inputs import Options
 from ci.plan.planner import plan_cell
-from tests.unit.plans import cell, code, digests, plan, shop
+from tests.unit.plans import cell, code, digests, inputs, plan
 
 ROOT = Path(ci.__file__).parent
 ALL = "cu12.8.1-py3.13-marimo-runtime"
@@ -64,7 +64,7 @@ def test_every_file_that_makes_images_belongs_to_a_stage() -> None:
 def test_a_change_of_code_makes_the_stage_and_what_stands_on_it_new(
     file: str, first: str, spared: set[str]
 ) -> None:
-    stand = shop("registries")
+    stand = inputs("registries")
     before = digests(plan_cell(cell(ALL), stand, {}))
     changed = replace(stand, code=code().changed(file, "another program"))
     after = digests(plan_cell(cell(ALL), changed, {}))

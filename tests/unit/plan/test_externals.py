@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ci.plan.externals import COMPILER, CONDA, DEBS, ExternalInput, plan_needs, require, stage_needs
+from ci.plan.externals import (
+    COMPILER,
+    CONDA,
+    DEBS,
+    ExternalInput,
+    list_plan_inputs,
+    list_stage_inputs,
+    require_in_bundle,
+)
 from ci.plan.inputs import Options
 from ci.plan.planner import Plan
 from ci.programs.bundle import Entry, Manifest, read_manifest
@@ -23,19 +31,19 @@ MIRRORS = '[wheels]\nindex = "http://mirror:8080/simple"\n'
 def kinds(made: Plan) -> dict[str, int]:
     """Count the needs of a plan by kind."""
     found: dict[str, int] = {}
-    for need in plan_needs(made):
-        found[need.kind] = found.get(need.kind, 0) + 1
+    for external in list_plan_inputs(made):
+        found[external.kind] = found.get(external.kind, 0) + 1
     return found
 
 
 def needs_of(made: Plan, name: str) -> dict[str, ExternalInput]:
     """Return what one stage needs."""
-    return dict(stage_needs(next(stage for stage in made.stages if stage.name == name), made.cell))
+    return dict(list_stage_inputs(next(stage for stage in made.stages if stage.name == name), made.cell))
 
 
-def holding(needs: tuple[ExternalInput, ...], cells: tuple[str, ...] = (CPU,)) -> Manifest:
+def holding(externals: tuple[ExternalInput, ...], cells: tuple[str, ...] = (CPU,)) -> Manifest:
     """Return the list of a bundle that has needs."""
-    return Manifest("registries", cells, tuple(need.folder for need in needs), ())
+    return Manifest("registries", cells, tuple(external.bundle_path for external in externals), ())
 
 
 def test_a_cell_without_cuda_needs_no_toolkit() -> None:
@@ -43,9 +51,9 @@ def test_a_cell_without_cuda_needs_no_toolkit() -> None:
 
 
 def test_a_compiler_out_of_debian_is_a_need_of_its_own() -> None:
-    needs = needs_of(plan("cu12.8.1-py3.13-runtime", "registries"), "toolkit")
-    assert needs[COMPILER].name == "nvidia-cuda-toolkit"
-    assert needs[COMPILER].asked[1:] == (
+    externals = needs_of(plan("cu12.8.1-py3.13-runtime", "registries"), "toolkit")
+    assert externals[COMPILER].name == "nvidia-cuda-toolkit"
+    assert externals[COMPILER].key[1:] == (
         "12.4.131~12.4.1-2",
         "cd5fe85aee38d108b315f408a688641478f2402622a10c677478eb7a6c4e5319",
     )
@@ -63,12 +71,14 @@ def test_the_channels_and_wheels_of_upstream_are_needs() -> None:
 
 def test_a_site_without_the_mirrors_finds_the_same() -> None:
     with_mirrors = plan(CPU, "registries", mirrors=MIRRORS)
-    assert plan_needs(with_mirrors) == plan_needs(plan(CPU, "registries"))
+    assert list_plan_inputs(with_mirrors) == list_plan_inputs(plan(CPU, "registries"))
 
 
 def test_cells_of_a_pair_share_what_they_need() -> None:
     folders = {
-        target: {need.folder for need in plan_needs(plan(f"cpu-py3.13-{target}", "registries"))}
+        target: {
+            external.bundle_path for external in list_plan_inputs(plan(f"cpu-py3.13-{target}", "registries"))
+        }
         for target in ("runtime", "devel")
     }
     assert folders["devel"] < folders["runtime"], "all but the packages of the runtime base"
@@ -77,52 +87,55 @@ def test_cells_of_a_pair_share_what_they_need() -> None:
 def test_an_environment_without_conda_cannot_be_carried() -> None:
     made = plan(CPU, "registries", options=Options(variant="uv"))
     with pytest.raises(UserError, match="without conda goes into no bundle"):
-        plan_needs(made)
+        list_plan_inputs(made)
 
 
 def test_another_pin_is_another_need() -> None:
     changed = '[marimo]\nversion = "0.1.2"\nport = 8080\n'
     made = plan("cpu-py3.13-marimo-runtime", "registries", changes=changed)
     before = plan("cpu-py3.13-marimo-runtime", "registries")
-    new = set(plan_needs(made)) - set(plan_needs(before))
-    assert [need.folder.rpartition("-")[0] for need in new] == ["wheels/cpu-py3.13-marimo"]
+    new = set(list_plan_inputs(made)) - set(list_plan_inputs(before))
+    assert [external.bundle_path.rpartition("-")[0] for external in new] == ["wheels/cpu-py3.13-marimo"]
 
 
 def test_ray_from_source_cannot_be_carried() -> None:
     made = plan("cu13.1.1-py3.14-ray-devel", options=Options(ray="source"))
     with pytest.raises(UserError, match="Ray built from source goes into no bundle"):
-        plan_needs(made)
+        list_plan_inputs(made)
 
 
 def test_what_a_bundle_lacks_is_named_with_the_cell() -> None:
     made = plan(CPU, "registries")
-    needs = plan_needs(made)
-    require(holding(needs), "registries", {CPU: needs})
-    lacking = next(need for need in needs if need.kind == "wheels")
-    rest = tuple(need for need in needs if need != lacking)
+    externals = list_plan_inputs(made)
+    require_in_bundle(holding(externals), "registries", {CPU: externals})
+    lacking = next(external for external in externals if external.kind == "wheels")
+    rest = tuple(external for external in externals if external != lacking)
     with pytest.raises(UserError) as caught:
-        require(holding(rest), "registries", {CPU: needs})
-    assert str(caught.value) == f"the bundle lacks {lacking.folder} for {CPU}; it was made for: {CPU}"
+        require_in_bundle(holding(rest), "registries", {CPU: externals})
+    assert str(caught.value) == f"the bundle lacks {lacking.bundle_path} for {CPU}; it was made for: {CPU}"
 
 
 def test_a_bundle_of_other_sources_is_refused() -> None:
     with pytest.raises(UserError, match="give --sources registries"):
-        require(holding(()), "upstream", {})
+        require_in_bundle(holding(()), "upstream", {})
 
 
 def test_every_need_has_a_place_that_a_bundle_may_have() -> None:
     for cell in (CPU, "cu12.8.1-py3.13-marimo-devel", "cu13.1.1-py3.14-ray-runtime"):
         for sources in ("registries", "upstream"):
-            needs = plan_needs(plan(cell, sources))
-            assert len({need.folder for need in needs}) == len(needs)
-            files = tuple(Entry(f"{need.folder}/x", hashlib.sha256(b"").hexdigest(), 0) for need in needs)
-            manifest = replace(holding(needs), files=files)
-            assert read_manifest(manifest.text()).below(needs[0].folder) == (files[0],)
+            externals = list_plan_inputs(plan(cell, sources))
+            assert len({external.bundle_path for external in externals}) == len(externals)
+            files = tuple(
+                Entry(f"{external.bundle_path}/x", hashlib.sha256(b"").hexdigest(), 0)
+                for external in externals
+            )
+            manifest = replace(holding(externals), files=files)
+            assert read_manifest(manifest.text()).below(externals[0].bundle_path) == (files[0],)
 
 
 def test_debs_of_two_images_are_two_needs() -> None:
     made = plan("cu12.8.1-py3.13-runtime")
-    assert needs_of(made, "base")[DEBS].folder != needs_of(made, "runtime-base")[DEBS].folder
+    assert needs_of(made, "base")[DEBS].bundle_path != needs_of(made, "runtime-base")[DEBS].bundle_path
 
 
 # ---- daggerw -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tests.unit.user_errors import mistake
 
 SHIPPED = PlanInputs(
     matrix=default_matrix(),
-    profile="upstream",
+    sources_name="upstream",
     sources=read_sources("upstream"),
     lock=read_lock(),
     code=code(),
@@ -44,7 +44,7 @@ def test_a_lock_that_the_matrix_left_behind_is_named() -> None:
 
 def test_a_lock_of_another_toolkit_is_named() -> None:
     mirrors = 'toolkit."13.1.1".wheels = ["cuda-toolkit[nvcc]==13.1.0"]'
-    stand = replace(SHIPPED, profile="registries", sources=read_sources("registries", mirrors))
+    stand = replace(SHIPPED, sources_name="registries", sources=read_sources("registries", mirrors))
     assert mistake(lambda: lint_locks(stand)).endswith(": registries/toolkit-13.1.1.txt")
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ci.config.matrix import Matrix
 from ci.config.sources import Sources, profiles, read_sources
 from ci.index.wheels import Page
-from ci.inspection.checks import promises
+from ci.inspection.checks import checks_for
 from ci.plan.environment import extension_pages
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Plan, checked_archs, parse_ray_mode, plan_cell
@@ -42,11 +42,11 @@ from tests.unit.plans import (
     cell,
     digests,
     explain,
+    inputs,
     plan,
     pyg_page,
     reason,
     shipped,
-    shop,
 )
 from tests.unit.user_errors import answer, mistake, nasty, texts
 
@@ -119,8 +119,8 @@ def test_a_stage_stands_on_those_that_it_needs() -> None:
 
 
 def test_a_base_image_that_brings_the_toolkit_gets_no_second_one() -> None:
-    for profile, adds in (("upstream", False), ("registries", True)):
-        made = plan("cu12.8.1-py3.13-runtime", profile)
+    for sources_name, adds in (("upstream", False), ("registries", True)):
+        made = plan("cu12.8.1-py3.13-runtime", sources_name)
         parents = {stage.name: tuple(parent.name for parent in stage.parents) for stage in made.stages}
         assert made.spec("base", BaseSpec).adds_toolkit is adds
         assert parents["base"] == (("toolkit",) if adds else ())
@@ -130,11 +130,11 @@ def test_a_base_image_that_brings_the_toolkit_gets_no_second_one() -> None:
 
 @pytest.mark.parametrize("profile", ["upstream", "registries"])
 @pytest.mark.parametrize("cell_id", [*CELLS, "cpu-py3.13-marimo-runtime"])
-def test_every_parent_is_a_stage_of_the_plan_that_comes_before(cell_id: str, profile: str) -> None:
-    seen: list[str] = []
-    for stage in plan(cell_id, profile).stages:
-        assert {parent.digest for parent in stage.parents} <= set(seen)
-        seen.append(stage.digest)
+def test_every_parent_is_a_stage_of_the_plan_that_comes_before(cell_id: str, sources_name: str) -> None:
+    parse_machine: list[str] = []
+    for stage in plan(cell_id, sources_name).stages:
+        assert {parent.digest for parent in stage.parents} <= set(parse_machine)
+        parse_machine.append(stage.digest)
 
 
 def test_the_base_image_follows_the_cuda_version() -> None:
@@ -211,14 +211,16 @@ def test_a_spec_is_asked_for_by_its_own_type() -> None:
 # -- digests -------------------------------------------------------------------------------------------------
 
 
-def all_digests(profile: str) -> dict[str, dict[str, str]]:
+def all_digests(sources_name: str) -> dict[str, dict[str, str]]:
     """Return the digest of every stage of the eighteen cells."""
-    return {cell_id: digests(plan(cell_id, profile)) for cell_id in CELLS}
+    return {cell_id: digests(plan(cell_id, sources_name)) for cell_id in CELLS}
 
 
 @pytest.mark.parametrize(("profile", "channels"), [("upstream", 0), ("registries", 1)])
-def test_eighteen_cells_are_built_of_few_stages(profile: str, channels: int) -> None:
-    distinct = {(name, digest) for stages in all_digests(profile).values() for name, digest in stages.items()}
+def test_eighteen_cells_are_built_of_few_stages(sources_name: str, channels: int) -> None:
+    distinct = {
+        (name, digest) for stages in all_digests(sources_name).values() for name, digest in stages.items()
+    }
     counted = Counter(name for name, _ in distinct)
     assert counted == Counter(
         {
@@ -240,8 +242,8 @@ def test_eighteen_cells_are_built_of_few_stages(profile: str, channels: int) -> 
 
 @pytest.mark.parametrize("profile", ["upstream", "registries"])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_all_cells_of_a_pair_share_their_environment(pair: str, profile: str) -> None:
-    cells = [digests(plan(f"{pair}-{target}", profile)) for target in TARGETS]
+def test_all_cells_of_a_pair_share_their_environment(pair: str, sources_name: str) -> None:
+    cells = [digests(plan(f"{pair}-{target}", sources_name)) for target in TARGETS]
     for name in ENVIRONMENT:
         assert len({stages[name] for stages in cells}) == 1, name
     for name in ("toolkit", "ray", "marimo", "runtime-base"):
@@ -249,9 +251,9 @@ def test_all_cells_of_a_pair_share_their_environment(pair: str, profile: str) ->
 
 
 @pytest.mark.parametrize("profile", ["upstream", "registries"])
-def test_two_pythons_share_toolkit_and_bases_and_nothing_else(profile: str) -> None:
-    one = digests(plan("cu12.8.1-py3.13-marimo-runtime", profile))
-    two = digests(plan("cu12.8.1-py3.14-marimo-runtime", profile))
+def test_two_pythons_share_toolkit_and_bases_and_nothing_else(sources_name: str) -> None:
+    one = digests(plan("cu12.8.1-py3.13-marimo-runtime", sources_name))
+    two = digests(plan("cu12.8.1-py3.14-marimo-runtime", sources_name))
     shared = {name for name in one if one[name] == two[name]}
     assert shared - {"channel"} == {"toolkit", "base", "runtime-base"}
 
@@ -282,10 +284,13 @@ def test_a_pin_changes_only_what_is_built_from_it(changes: str, changed: set[str
 
 
 @pytest.mark.parametrize("profile", ["upstream", "registries"])
-def test_a_newer_ray_leaves_every_stage_below_and_every_cell_without_ray(profile: str) -> None:
+def test_a_newer_ray_leaves_every_stage_below_and_every_cell_without_ray(sources_name: str) -> None:
     changes = 'ray.version = "2.61.0"'
     for cell_id in CELLS:
-        before, after = digests(plan(cell_id, profile)), digests(plan(cell_id, profile, changes=changes))
+        before, after = (
+            digests(plan(cell_id, sources_name)),
+            digests(plan(cell_id, sources_name, changes=changes)),
+        )
         for name in ENVIRONMENT:
             assert before[name] == after[name], (cell_id, name)
         changed = {name for name in before if before[name] != after[name]}
@@ -327,11 +332,11 @@ def test_the_digest_of_a_plan_is_that_of_its_last_stage() -> None:
 
 @pytest.mark.parametrize("profile", ["upstream", "registries"])
 @pytest.mark.parametrize("cell_id", ["cu12.8.1-py3.13-marimo-runtime", "cpu-py3.13-devel"])
-def test_planning_twice_gives_equal_plans(cell_id: str, profile: str) -> None:
-    one, two = plan(cell_id, profile), plan(cell_id, profile)
+def test_planning_twice_gives_equal_plans(cell_id: str, sources_name: str) -> None:
+    one, two = plan(cell_id, sources_name), plan(cell_id, sources_name)
     assert one == two
     assert digests(one) == digests(two)
-    assert one == plan(cell_id, profile)  # also after the digests were read
+    assert one == plan(cell_id, sources_name)  # also after the digests were read
 
 
 def elsewhere(tmp_path: Path, **environment: str) -> Any:
@@ -372,7 +377,9 @@ def test_digests_do_not_depend_on_the_process_or_the_machine(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     ids = ("cu12.8.1-py3.13-marimo-runtime", "cpu-py3.13-devel")
-    here = [digests(plan(cell_id, profile)) for cell_id in ids for profile in ("upstream", "registries")]
+    here = [
+        digests(plan(cell_id, sources_name)) for cell_id in ids for sources_name in ("upstream", "registries")
+    ]
     assert elsewhere(tmp_path, **environment) == here
 
 
@@ -388,8 +395,8 @@ def test_digests_do_not_depend_on_the_process_or_the_machine(
     ],
 )
 def test_the_page_of_wheels_is_named_by_torch_and_cuda_tag(cell_id: str, address: str) -> None:
-    assert extension_pages(cell(cell_id), shop()) == (address,)
-    assert extension_pages(cell(cell_id), shop("registries")) == ()
+    assert extension_pages(cell(cell_id), inputs()) == (address,)
+    assert extension_pages(cell(cell_id), inputs("registries")) == ()
 
 
 def test_wheels_are_used_where_the_page_has_all_of_them() -> None:
@@ -420,9 +427,9 @@ def test_only_what_has_no_wheel_is_compiled() -> None:
     ]
     assert spec.compiled == ("torch-cluster==1.6.3", "torch-spline-conv==1.2.2")
     assert spec.left_out == ()
-    wanted = made.spec("wheels", WheelsSpec).requirements
-    assert re.findall(r"(?m)^[a-z-]+==\S+", wanted) == list(spec.compiled)
-    assert wanted.count("--hash=sha256:") >= 2
+    requirement_lines = made.spec("wheels", WheelsSpec).requirements
+    assert re.findall(r"(?m)^[a-z-]+==\S+", requirement_lines) == list(spec.compiled)
+    assert requirement_lines.count("--hash=sha256:") >= 2
     told = "compile (no cp313 wheel on the PyG page for torch 2.11.0+cu128)"
     assert reason(made, "pyg") == (
         "pyg-lib 0.8.0: wheel; torch-scatter 2.1.2: wheel; torch-sparse 0.6.18: wheel; "
@@ -461,7 +468,7 @@ def test_each_cell_is_planned_with_the_page_of_its_own_torch_and_cuda() -> None:
     read = [pyg_page(tag="cu128"), pyg_page(abi="cp314", tag="cu130")]
     pages = {page.address: page for page in read}
     for cell_id, tag in (("cu12.8.1-py3.13-devel", "cu128"), ("cu13.1.1-py3.14-devel", "cu130")):
-        made = plan_cell(cell(cell_id), shop(), pages)
+        made = plan_cell(cell(cell_id), inputs(), pages)
         assert not made.has("wheels")
         assert {wheel.filename.split("pt211")[1][:5] for wheel in made.spec("pyg", PygSpec).wheels} == {tag}
 
@@ -721,19 +728,19 @@ def test_the_variables_of_an_image() -> None:
 
 @pytest.mark.parametrize("profile", ["upstream", "registries"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_labels_say_what_is_inside(target: str, profile: str) -> None:
-    made = plan(f"cu12.8.1-py3.13-{target}", profile)
+def test_the_labels_say_what_is_inside(target: str, sources_name: str) -> None:
+    made = plan(f"cu12.8.1-py3.13-{target}", sources_name)
     expected = {
         "org.opencontainers.image.title": f"cu12.8.1-py3.13-{target}",
         "org.opencontainers.image.source": "https://hub.docker.com/r/plumiiume/cslr-exp-platform",
         "io.cslr-images.cuda": "12.8.1",
         "io.cslr-images.python": "3.13",
         "io.cslr-images.target": target,
-        "io.cslr-images.sources": profile,
+        "io.cslr-images.sources": sources_name,
         "io.cslr-images.torch-geometric": "2.8.1",
         "io.cslr-images.toolkit": "12.8.1",
     }
-    if profile == "upstream":
+    if sources_name == "upstream":
         expected |= {
             "io.cslr-images.torch": "2.11.0+cu128",
             "io.cslr-images.torchvision": "0.26.0",
@@ -892,19 +899,19 @@ def test_every_cell_of_any_matrix_that_is_accepted_is_planned_or_refused(
     path: tuple[str | int, ...], value: object
 ) -> None:
     matrix = answer(lambda: load(replaced(MATRIX, path, value), Matrix, "matrix.toml"))
-    stand = shop()
+    stand = inputs()
     if matrix:
-        for profile in ("upstream", "registries"):
+        for sources_name in ("upstream", "registries"):
             changed = PlanInputs(
                 matrix=matrix,
-                profile=profile,
-                sources=read_sources(profile),
+                sources_name=sources_name,
+                sources=read_sources(sources_name),
                 lock=stand.lock,
                 code=stand.code,
             )
             for one in matrix.cells[::5]:
                 made = answer(partial(plan_cell, one, changed, {PYG_PAGE: pyg_page()}))
-                assert made is None or (explain(made) and promises(made))
+                assert made is None or (explain(made) and checks_for(made))
 
 
 @given(st.sampled_from(places(SOURCES)), anything)
@@ -912,10 +919,10 @@ def test_every_cell_is_planned_from_any_sources_that_are_accepted_or_refused(
     path: tuple[str | int, ...], value: object
 ) -> None:
     sources = answer(lambda: load(replaced(SOURCES, path, value), Sources, "sources.toml"))
-    stand = shop("registries")
+    stand = inputs("registries")
     if sources:
         changed = PlanInputs(
-            matrix=stand.matrix, profile="registries", sources=sources, lock=stand.lock, code=stand.code
+            matrix=stand.matrix, sources_name="registries", sources=sources, lock=stand.lock, code=stand.code
         )
         for one in stand.matrix.cells[::5]:
             answer(partial(extension_pages, one, changed))
@@ -943,7 +950,7 @@ def test_cudas_libraries_are_a_layer_that_both_pythons_of_a_line_share() -> None
 
 @pytest.mark.parametrize(("profile", "pins"), [("registries", "nvidia-cublas==13"), ("upstream", None)])
 def test_without_a_gpu_the_libraries_are_a_layer_where_torch_brings_them(
-    profile: str, pins: str | None
+    sources_name: str, pins: str | None
 ) -> None:
-    libraries = plan("cpu-py3.13-runtime", profile).spec("pack", PackSpec).libraries
+    libraries = plan("cpu-py3.13-runtime", sources_name).spec("pack", PackSpec).libraries
     assert libraries is None if pins is None else libraries and libraries.startswith(pins)

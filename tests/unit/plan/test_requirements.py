@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.plan.requirements import honours, picked, pins, ray_nightly_wheel, wanted
+from ci.plan.requirements import pinned_versions, ray_nightly_wheel, requirement_lines, satisfies, select_pins
 from tests.unit.plans import matrix_with
 from tests.unit.user_errors import texts
 
@@ -27,13 +27,13 @@ torch-sparse==0.6.18 --hash=sha256:dddd
 
 
 def test_torch_is_asked_for_with_the_label_of_its_own_index() -> None:
-    asked = wanted("torch", MATRIX, PINS, "cu128").splitlines()
+    asked = requirement_lines("torch", MATRIX, PINS, "cu128").splitlines()
     assert asked[:3] == ["torch==2.11.0+cu128", "torchvision==0.26.0+cu128", "torchaudio==2.11.0+cu128"]
     assert asked[3:] == list(MATRIX.environment.packages)
 
 
 def test_torch_has_no_label_where_it_has_no_index() -> None:
-    asked = wanted("torch", MATRIX, PINS).splitlines()
+    asked = requirement_lines("torch", MATRIX, PINS).splitlines()
     assert asked[:3] == ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0"]
 
 
@@ -46,30 +46,30 @@ def test_torch_has_no_label_where_it_has_no_index() -> None:
     ],
 )
 def test_other_stages_ask_for_one_package(stage: str, text: str) -> None:
-    assert wanted(stage, MATRIX, PINS, "cu128") == text
+    assert requirement_lines(stage, MATRIX, PINS, "cu128") == text
 
 
 def test_nightly_ray_asks_for_the_version_that_the_nightly_wheel_carries() -> None:
-    assert wanted("ray", MATRIX, PINS, nightly=True) == "ray[data,train,tune,serve]==3.0.0.dev0\n"
+    assert requirement_lines("ray", MATRIX, PINS, nightly=True) == "ray[data,train,tune,serve]==3.0.0.dev0\n"
 
 
 # -- picked --------------------------------------------------------------------------------------------------
 
 
 def test_a_pin_is_taken_with_all_its_hashes_and_no_others() -> None:
-    assert picked(LOCK, ["torch-cluster==1.6.3"]) == (
+    assert select_pins(LOCK, ["torch-cluster==1.6.3"]) == (
         "torch-cluster==1.6.3 \\\n    --hash=sha256:aaaa \\\n    --hash=sha256:bbbb\n"
     )
 
 
 def test_pins_come_in_the_order_in_which_they_are_wanted() -> None:
-    text = picked(LOCK, ["torch-sparse==0.6.18", "torch-scatter==2.1.2"]) or ""
+    text = select_pins(LOCK, ["torch-sparse==0.6.18", "torch-scatter==2.1.2"]) or ""
     assert text.index("dddd") < text.index("cccc")
     assert "torch-cluster" not in text
 
 
 def test_nothing_wanted_is_nothing_taken() -> None:
-    assert picked(LOCK, []) == ""
+    assert select_pins(LOCK, []) == ""
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_nothing_wanted_is_nothing_taken() -> None:
     ],
 )
 def test_a_lock_that_lacks_a_pin_gives_none_at_all(pin: str) -> None:
-    assert picked(LOCK, ["torch-cluster==1.6.3", pin]) is None
+    assert select_pins(LOCK, ["torch-cluster==1.6.3", pin]) is None
 
 
 @given(texts, st.lists(texts, max_size=3))
 def test_any_lock_gives_all_pins_or_none(lock: str, wanted_pins: list[str]) -> None:
-    found = picked(lock, wanted_pins)
+    found = select_pins(lock, wanted_pins)
     assert found is None or all(pin in found for pin in wanted_pins)
 
 
@@ -99,8 +99,8 @@ def test_any_lock_gives_all_pins_or_none(lock: str, wanted_pins: list[str]) -> N
 
 def test_the_pins_of_a_lock_are_told_by_normal_names() -> None:
     lock = 'Torch_Cluster==1.6.3 \\\n    --hash=sha256:a==b\n# x==1\ncolorama==0.4.6 ; os_name == "nt" \\\n\n'
-    assert pins(lock) == {"torch-cluster": "1.6.3", "colorama": "0.4.6"}
-    assert pins(LOCK) == {"torch-cluster": "1.6.3", "torch-scatter": "2.1.2", "torch-sparse": "0.6.18"}
+    assert pinned_versions(lock) == {"torch-cluster": "1.6.3", "colorama": "0.4.6"}
+    assert pinned_versions(LOCK) == {"torch-cluster": "1.6.3", "torch-scatter": "2.1.2", "torch-sparse": "0.6.18"}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_pins_of_a_lock_are_told_by_normal_names() -> None:
     ],
 )
 def test_a_lock_honours_what_is_asked_or_does_not(asked: str, honoured: bool) -> None:
-    assert honours(LOCK, asked) is honoured
+    assert satisfies(LOCK, asked) is honoured
 
 
 # -- Ray's nightly wheel -------------------------------------------------------------------------------------

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from ci.config.locks import Locks
-from ci.inspection.checks import promises
+from ci.inspection.checks import checks_for
 from ci.plan.inputs import Options
 from ci.plan.planner import Planner, plan_cell
 from ci.plan.specs import ImageSpec, InstallSpec, InterpreterSpec, PackSpec
-from tests.unit.plans import CELLS, cell, digests, locks, plan, reason, shop
+from tests.unit.plans import CELLS, cell, digests, inputs, locks, plan, reason
 from tests.unit.user_errors import mistake
 
 UV = Options(variant="uv")
@@ -38,8 +38,8 @@ def test_upstream_has_a_standalone_build_fetched_from_an_address_that_a_mirror_c
     assert spec.standalone.endswith("/python-build-standalone/releases/download")
     assert (spec.recipe, spec.pip.requirements, spec.pip.hashed) == (None, "pip\n", False)
     mirror = 'interpreter.standalone = "http://mirror:8080/pythons"'
-    mirrored = plan(RUNTIME, options=UV, mirrors=mirror).spec("interpreter", InterpreterSpec)
-    assert mirrored.standalone == "http://mirror:8080/pythons"
+    with_mirror = plan(RUNTIME, options=UV, mirrors=mirror).spec("interpreter", InterpreterSpec)
+    assert with_mirror.standalone == "http://mirror:8080/pythons"
 
 
 @pytest.mark.parametrize(("cell_id", "python"), [(RUNTIME, "3.14"), ("cu12.8.1-py3.13-runtime", "3.13")])
@@ -58,13 +58,13 @@ def test_registries_make_the_interpreter_of_what_the_channel_is_made_of(cell_id:
 
 
 def test_a_python_that_the_recipe_has_not_is_a_mistake() -> None:
-    stand = shop("registries")
+    stand = inputs("registries")
     whole = json.loads(locks().channel())
     few = json.dumps({**whole, "python": whole["python"][:1]})
     files = {path.removeprefix("ci/locks/"): text for text, path in locks().places().items()}
     stand = type(stand)(
         matrix=stand.matrix,
-        profile=stand.profile,
+        sources_name=stand.sources_name,
         sources=stand.sources,
         lock=Locks({**files, "channel.json": few}),
         code=stand.code,
@@ -94,7 +94,7 @@ def test_the_base_and_cudas_libraries_are_the_same_layers() -> None:
 
 def test_it_keeps_all_promises_and_names_no_conda() -> None:
     bare, usual = plan(RUNTIME, options=UV), plan(RUNTIME)
-    assert promises(bare) == promises(usual)
+    assert checks_for(bare) == checks_for(usual)
     env = dict(bare.spec("image", ImageSpec).env)
     assert "CONDA_PREFIX" not in env
     assert env == {
@@ -105,7 +105,7 @@ def test_it_keeps_all_promises_and_names_no_conda() -> None:
 
 @pytest.mark.parametrize("sources", ["upstream", "registries"])
 def test_devel_images_are_made_with_conda_beside_it(sources: str) -> None:
-    planner, usual = Planner(shop(sources), {}, UV), Planner(shop(sources), {})
+    planner, usual = Planner(inputs(sources), {}, UV), Planner(inputs(sources), {})
     for cell_id in CELLS:
         made = planner.plan(cell(cell_id))
         assert made.has("conda") != cell_id.endswith("runtime")

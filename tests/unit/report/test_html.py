@@ -207,31 +207,36 @@ def test_hostile_text_changes_no_element(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_shows_as_itself(text: str) -> None:
     page = Page(said_everywhere(text))
-    seen = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
-    assert page.all("pre")[0][1] == f"{seen}\n{seen}"
-    assert page.text("section", id="problems").endswith(seen)
+    parse_machine = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+    assert page.all("pre")[0][1] == f"{parse_machine}\n{parse_machine}"
+    assert page.text("section", id="problems").endswith(parse_machine)
     assert json.loads(page.text("script", id="data"))["problems"] == [text]
 
 
 @given(texts)
 def test_any_text_stays_inside_its_element_and_its_attribute(text: str) -> None:
     class One(HTMLParser):
-        seen: tuple[object, ...] = ()
+        parse_machine: tuple[object, ...] = ()
 
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            self.seen += (tag, attrs)
+            self.parse_machine += (tag, attrs)
 
         def handle_endtag(self, tag: str) -> None:
-            self.seen += (f"/{tag}",)
+            self.parse_machine += (f"/{tag}",)
 
         def handle_data(self, data: str) -> None:
-            self.seen += (data,)
+            self.parse_machine += (data,)
 
-    shown = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+    quote_value = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
     reader = One()
     reader.feed(element("p", text, title=text))
     reader.close()
-    assert reader.seen == ("p", [("title", shown)], *([shown] if shown else []), "/p")
+    assert reader.parse_machine == (
+        "p",
+        [("title", quote_value)],
+        *([quote_value] if quote_value else []),
+        "/p",
+    )
 
 
 @given(texts)

@@ -57,9 +57,9 @@ def test_steps_are_the_commands_of_the_stages() -> None:
 
 
 def test_a_build_that_nobody_asks_for_its_steps_keeps_none() -> None:
-    site = BuildContext()
-    ImageBuilder(plan("cpu-py3.13-devel", "registries"), site).image()
-    assert site.steps is None
+    context = BuildContext()
+    ImageBuilder(plan("cpu-py3.13-devel", "registries"), context).image()
+    assert context.steps is None
 
 
 def test_no_stage_runs_a_command_that_is_no_step() -> None:

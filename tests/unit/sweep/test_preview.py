@@ -7,7 +7,7 @@ import pytest
 from ci.history.records import BuildRecord, History, LayerSize, StageRun
 from ci.plan.inputs import Options
 from ci.plan.planner import Plan
-from ci.sweep.preview import PlanPreview, changed, document, github, left_out, survey, text
+from ci.sweep.preview import PlanPreview, changed, document, github, left_out, preview, text
 from ci.util.errors import UserError
 from tests.unit.plans import CELLS, explain, matrix_with, plan, pyg_page
 
@@ -47,8 +47,8 @@ def test_a_plan_reads_as_a_table_of_stages_with_reasons_and_notes() -> None:
 
 def test_the_digests_are_the_stages_own() -> None:
     made = plan("cu12.8.1-py3.13-runtime")
-    shown = DIGEST.findall(explain(made))
-    assert shown == [made.digest[:12], *(stage.digest[:12] for stage in made.stages)]
+    quote_value = DIGEST.findall(explain(made))
+    assert quote_value == [made.digest[:12], *(stage.digest[:12] for stage in made.stages)]
 
 
 def test_a_note_cannot_forge_a_line() -> None:
@@ -58,7 +58,7 @@ def test_a_note_cannot_forge_a_line() -> None:
 
 
 def made(*ids: str, history: History | None = None) -> PlanPreview:
-    return survey([plan(name, "registries") for name in ids], {}, history or History())
+    return preview([plan(name, "registries") for name in ids], {}, history or History())
 
 
 def record(made_plan: Plan, *, seconds: float, size: int) -> BuildRecord:
@@ -88,7 +88,7 @@ def test_what_cells_share_is_told_once() -> None:
 def test_times_and_sizes_come_from_records_and_nothing_is_guessed() -> None:
     one = plan(CELLS[0], "registries")
     history = History((record(one, seconds=60, size=8_000_000_000),))
-    found = survey([one, plan(CELLS[1], "registries")], {}, history)
+    found = preview([one, plan(CELLS[1], "registries")], {}, history)
     assert found.seconds == 60 * len(one.stages)
     assert found.unknown == found.stages - len(one.stages)
     assert found.size == 8_000_000_000
@@ -108,7 +108,7 @@ def test_layers_that_images_share_are_summed_once() -> None:
             for one in plans
         )
     )
-    found = survey(plans, {}, history)
+    found = preview(plans, {}, history)
     assert (found.size, found.unique_size) == (16_000_000_000, 9_000_000_000)
     assert "16.0 GB of images, 9.0 GB with shared layers counted once" in text(found)
 
@@ -116,7 +116,7 @@ def test_layers_that_images_share_are_summed_once() -> None:
 def test_a_stage_that_changed_has_no_time() -> None:
     old = plan(CELLS[0], "registries")
     new = plan(CELLS[0], "registries", options=Options(archs="9.0"))
-    found = survey([new], {}, History((record(old, seconds=60, size=1),)))
+    found = preview([new], {}, History((record(old, seconds=60, size=1),)))
     timed = {stage.name for stage in found.cells[0].stages if stage.seconds is not None}
     assert {"base", "torch"} <= timed
     assert not {"wheels", "pyg", "image"} & timed
@@ -130,7 +130,7 @@ def test_excluded_cells_are_told_with_the_reason() -> None:
     assert len(chosen) == 6
     assert left_out(matrix, chosen) == {}
     assert len(left_out(matrix, matrix.cells)) == 6
-    found = survey([], left_out(matrix, matrix.cells), History())
+    found = preview([], left_out(matrix, matrix.cells), History())
     assert "left out: cu12.8.1-py3.14-devel: no cp314 wheel" in text(found)
 
 
@@ -141,7 +141,7 @@ def test_the_form_for_github_is_what_strategy_matrix_takes() -> None:
 
 def test_plans_that_are_as_before_are_left_out() -> None:
     plans = [plan(name, "upstream") for name in ("cu12.8.1-py3.13-devel", "cu12.8.1-py3.13-ray-runtime")]
-    before = document(survey(plans, {}, History()))
+    before = document(preview(plans, {}, History()))
     assert changed(plans, before, "before.json") == []
     newer = [plan(made.cell.id, "upstream", changes='[ray]\nversion = "2.60.1"\n') for made in plans]
     assert [made.id for made in changed(newer, before, "before.json")] == ["cu12.8.1-py3.13-ray-runtime"]
@@ -157,5 +157,5 @@ def test_what_is_no_survey_is_refused(given: str) -> None:
 
 
 def test_a_selection_in_which_nothing_changed_is_said_and_empty_for_github() -> None:
-    assert text(survey([], {}, History())) == "no cell to build\n"
+    assert text(preview([], {}, History())) == "no cell to build\n"
     assert github([]) == {"include": []}

@@ -39,9 +39,9 @@ class Yard:
     most: Counter[str] = field(default_factory=Counter)
     clock: float = 0.0
 
-    async def stage(self, plan: Plan, name: str, efforts: Attempts) -> None:
+    async def stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
         digest = next(stage.digest for stage in plan.stages if stage.name == name)
-        self.asked.append((plan.cell.id, name, efforts))
+        self.asked.append((plan.cell.id, name, attempts))
         kinds = ("all", name)
         for kind in kinds:
             self.at_once[kind] += 1
@@ -55,8 +55,8 @@ class Yard:
             for kind in kinds:
                 self.at_once[kind] -= 1
 
-    async def finish(self, plan: Plan, efforts: Attempts) -> Outcome:
-        self.asked.append((plan.cell.id, "finish", efforts))
+    async def finish(self, plan: Plan, attempts: Attempts) -> Outcome:
+        self.asked.append((plan.cell.id, "finish", attempts))
         await anyio.lowlevel.checkpoint()
         tries = sum(ask[:2] == (plan.cell.id, "finish") for ask in self.asked)
         self.fault(plan, "finish", tries)
@@ -154,9 +154,11 @@ async def test_a_network_fault_is_tried_again_with_longer_pauses() -> None:
 async def test_a_further_try_is_another_step_and_what_stands_on_it_keeps_its_number() -> None:
     yard = Yard(fails("network", "torch", CELLS[0], tries=2))
     await swept(yard, [PLANS[0], PLANS[1]], cells=2)
-    tries = [efforts.get("torch", FIRST_ATTEMPT).tried for _, name, efforts in yard.asked if name == "torch"]
+    tries = [
+        attempts.get("torch", FIRST_ATTEMPT).tried for _, name, attempts in yard.asked if name == "torch"
+    ]
     assert tries == [1, 2, 3]
-    after = [dict(efforts) for _, name, efforts in yard.asked if name in ("pyg", "image", "finish")]
+    after = [dict(attempts) for _, name, attempts in yard.asked if name in ("pyg", "image", "finish")]
     assert after == [{"torch": StageAttempt(tried=3)}] * len(after)
 
 
@@ -164,11 +166,11 @@ async def test_a_later_sweep_builds_each_stage_as_it_came_out() -> None:
     first = Yard(fails("out-of-memory", "wheels", CELLS[0], tries=1))
     await swept(first, PLANS[:2], jobs=2)
     second = Yard()
-    known = History(tuple(first.kept)).efforts()
+    known = History(tuple(first.kept)).attempts()
     await sweep(PLANS[:2], second, Limits(), run="later", sources="registries", known=known)
-    wheels = [efforts["wheels"] for _, name, efforts in second.asked if name in ("wheels", "finish")]
+    wheels = [attempts["wheels"] for _, name, attempts in second.asked if name in ("wheels", "finish")]
     assert wheels == [StageAttempt(jobs=1)] * 3
-    assert History(tuple(second.kept)).efforts() == known
+    assert History(tuple(second.kept)).attempts() == known
 
 
 async def test_a_program_that_crashes_once_costs_one_try() -> None:
@@ -197,10 +199,10 @@ async def test_out_of_memory_is_tried_with_half_the_jobs_and_all_that_follows_ke
     yard = Yard(fails("out-of-memory", "wheels", CELLS[0], tries=2))
     records = await swept(yard, PLANS[:6], jobs=8, cells=2)
     assert {record.status for record in records.values()} == {"ok"}
-    tries = [efforts.get("wheels", FIRST_ATTEMPT) for _, name, efforts in yard.asked if name == "wheels"]
+    tries = [attempts.get("wheels", FIRST_ATTEMPT) for _, name, attempts in yard.asked if name == "wheels"]
     assert tries == [FIRST_ATTEMPT, StageAttempt(jobs=4), StageAttempt(jobs=2)]
     above = ("pyg", "ray", "marimo", "pack", "image", "finish")
-    after = [dict(efforts) for _, name, efforts in yard.asked if name in above]
+    after = [dict(attempts) for _, name, attempts in yard.asked if name in above]
     assert after == [{"wheels": StageAttempt(jobs=2)}] * len(after)
     assert any("with 4 compile jobs" in note for one in yard.kept for note in one.notes)
 
@@ -209,7 +211,7 @@ async def test_one_job_cannot_be_halved() -> None:
     yard = Yard(fails("out-of-memory", "wheels", CELLS[0]))
     records = await swept(yard, PLANS[:1], jobs=2)
     assert records[CELLS[0]].status == "failed"
-    tries = [efforts.get("wheels", FIRST_ATTEMPT) for _, name, efforts in yard.asked if name == "wheels"]
+    tries = [attempts.get("wheels", FIRST_ATTEMPT) for _, name, attempts in yard.asked if name == "wheels"]
     assert tries == [FIRST_ATTEMPT, StageAttempt(jobs=1)]
 
 

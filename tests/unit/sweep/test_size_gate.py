@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ci.config.size_limits import SizeLimits, passed
+from ci.config.size_limits import SizeLimits, check_size_limits
 from ci.history.records import BuildRecord, NamedSize
 
 GB = 10**9
@@ -36,24 +36,24 @@ def record(size: int, **sizes: int) -> BuildRecord:
     ],
 )
 def test_the_narrowest_limit_counts(limits: Mapping[str, float], size: int, *, stopped: bool) -> None:
-    assert bool(passed(SizeLimits(max_gb=dict(limits)), IMAGE, size, (), None)) == stopped
+    assert bool(check_size_limits(SizeLimits(max_gb=dict(limits)), IMAGE, size, (), None)) == stopped
 
 
 @pytest.mark.parametrize(
     ("size", "stopped"), [(10 * GB, False), (10_500_000_000, False), (10_500_000_001, True)]
 )
 def test_growth_is_against_the_last_good_build(size: int, *, stopped: bool) -> None:
-    assert bool(passed(SizeLimits(growth_percent=5), IMAGE, size, (), record(10 * GB))) == stopped
+    assert bool(check_size_limits(SizeLimits(growth_percent=5), IMAGE, size, (), record(10 * GB))) == stopped
 
 
 def test_without_an_earlier_build_nothing_has_grown() -> None:
-    assert passed(SizeLimits(growth_percent=5), IMAGE, 99 * GB, (), None) is None
+    assert check_size_limits(SizeLimits(growth_percent=5), IMAGE, 99 * GB, (), None) is None
 
 
 def test_the_packages_that_grew_are_named_the_largest_growth_first() -> None:
     before = record(5 * GB, torch=10**9, ray=10**8, numpy=10**7)
     now = packages(torch=3 * 10**9, ray=10**8, new=5 * 10**8, numpy=10**7 + 10)
-    failure = passed(SizeLimits(growth_percent=5), IMAGE, 8 * GB, now, before)
+    failure = check_size_limits(SizeLimits(growth_percent=5), IMAGE, 8 * GB, now, before)
     assert failure
     assert failure.kind == "gate"
     assert failure.tail == ("torch: +2,000.0 MB", "new: +500.0 MB")
@@ -62,6 +62,6 @@ def test_the_packages_that_grew_are_named_the_largest_growth_first() -> None:
 
 @pytest.mark.parametrize("before", [None, record(8 * GB, torch=3 * 10**9)])
 def test_where_nothing_grew_the_largest_are_named(before: BuildRecord | None) -> None:
-    failure = passed(SizeLimits(max_gb={"*": 1}), IMAGE, 8 * GB, packages(torch=3 * 10**9), before)
+    failure = check_size_limits(SizeLimits(max_gb={"*": 1}), IMAGE, 8 * GB, packages(torch=3 * 10**9), before)
     assert failure
     assert failure.tail == ("torch: 3,000.0 MB",)

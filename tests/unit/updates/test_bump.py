@@ -60,9 +60,9 @@ version = "0.25.1"
 """
 
 
-def bumped(scene: UpdateContext, shelf: Shelf, *to: str, text: str = DOCUMENT) -> Bump:
+def bumped(context: UpdateContext, shelf: Shelf, *to: str, text: str = DOCUMENT) -> Bump:
     """Change the document."""
-    return settle(scene, shelf, lambda seen: bump(seen, text, "ci/matrix.toml", to))
+    return settle(context, shelf, lambda parse_machine: bump(parse_machine, text, "ci/matrix.toml", to))
 
 
 def changed(found: Bump) -> list[tuple[str, str]]:
@@ -133,8 +133,8 @@ def test_a_row_of_torch_changes_alone_with_what_goes_with_it() -> None:
 
 
 def test_changes_that_are_asked_for_stand_on_each_other() -> None:
-    scene, shelf = upstream('[[excludes]]\nonly = "cu13.1.1-py3.15-*-*"\nreason = "no Ray"\n')
-    found = bumped(scene, shelf, "torch@13.1.1=2.12.0", "pair=13.1.1/3.15")
+    context, shelf = upstream('[[excludes]]\nonly = "cu13.1.1-py3.15-*-*"\nreason = "no Ray"\n')
+    found = bumped(context, shelf, "torch@13.1.1=2.12.0", "pair=13.1.1/3.15")
     assert '[[pairs]]\ncuda = "13.1.1"\npython = "3.15"\n\n[torch.registries]\n' in found.after
     assert "pair 13.1.1/3.15: added" in found.lines
 
@@ -145,20 +145,20 @@ def test_what_is_pinned_can_be_asked_for_and_changes_nothing() -> None:
 
 
 def test_nothing_newer_changes_nothing() -> None:
-    scene, shelf = upstream()
+    context, shelf = upstream()
     shelf.put(simple_page({"ray-2.60.0-py3-none-any.whl": ""}), name="ray")
     for tag in ("cu130", "cpu"):
         shelf.fail(pyg_address("2.12.0", tag), status=404)
         shelf.fail(f"https://download.pytorch.org/whl/{tag}", "torchvision", status=500)
-    found = bumped(scene, shelf)
+    found = bumped(context, shelf)
     assert found.after == DOCUMENT
     assert found.lines[-1] == "nothing to change"
 
 
 def test_an_index_that_does_not_answer_changes_nothing_of_its_own() -> None:
-    scene, shelf = recorded()
+    context, shelf = recorded()
     shelf.fail(name="ray")
-    found = bumped(scene, shelf)
+    found = bumped(context, shelf)
     assert 'version = "2.58.1"  # as' in found.after
     assert 'version = "0.25.2"' in found.after
     said = "ray stays at 2.58.1: its index could not be read: https://index.example/simple/ray/: [Errno 111]"
@@ -210,16 +210,16 @@ def test_a_name_stands_once() -> None:
 
 
 def test_a_long_list_of_versions_is_cut() -> None:
-    scene, shelf = recorded()
+    context, shelf = recorded()
     shelf.put(simple_page({f"ray-2.{n}.0-py3-none-any.whl": "" for n in range(58, 70)}), name="ray")
-    assert mistake(lambda: bumped(scene, shelf, "ray=3")).endswith("2.63.0, 2.62.0, and older ones")
+    assert mistake(lambda: bumped(context, shelf, "ray=3")).endswith("2.63.0, 2.62.0, and older ones")
 
 
 def test_a_version_that_breaks_a_cell_is_refused() -> None:
-    scene, shelf = recorded()
+    context, shelf = recorded()
     names = ("ray-2.58.1-cp314-cp314", "ray-2.58.1-cp313-cp313", "ray-2.60.0-cp313-cp313")
     shelf.put(simple_page({f"{name}-manylinux2014_x86_64.whl": "" for name in names}), name="ray")
-    assert mistake(lambda: bumped(scene, shelf, "ray=2.60.0")) == (
+    assert mistake(lambda: bumped(context, shelf, "ray=2.60.0")) == (
         "ray does not go to 2.60.0: cu12.8.1-py3.14: ray 2.60.0 has no cp314 wheel; "
         "cells that [[excludes]] of the matrix names do not count"
     )
@@ -232,12 +232,12 @@ def test_a_pair_that_cannot_be_is_refused() -> None:
 
 
 def test_a_version_that_cannot_be_checked_is_refused() -> None:
-    scene, shelf = recorded()
+    context, shelf = recorded()
     shelf.fail(name="ray")
-    assert "the index of ray could not be read" in mistake(lambda: bumped(scene, shelf, "ray=2.60.0"))
-    scene, shelf = upstream()
+    assert "the index of ray could not be read" in mistake(lambda: bumped(context, shelf, "ray=2.60.0"))
+    context, shelf = upstream()
     shelf.fail(CHANNEL, "python")
-    assert "the list of Pythons could not be read" in mistake(lambda: bumped(scene, shelf, "pair=cpu/3.15"))
+    assert "the list of Pythons could not be read" in mistake(lambda: bumped(context, shelf, "pair=cpu/3.15"))
 
 
 @nasty
@@ -249,9 +249,9 @@ def test_any_wish_is_refused_in_one_line(value: str) -> None:
 # -- the document --------------------------------------------------------------------------------------------
 
 
-def read_rows(text: str, profile: str) -> dict[str, dict[str, str]]:
+def read_rows(text: str, sources_name: str) -> dict[str, dict[str, str]]:
     """Return the rows of torch."""
-    rows: dict[str, dict[str, str]] = parse_toml(text, "after")["torch"][profile]
+    rows: dict[str, dict[str, str]] = parse_toml(text, "after")["torch"][sources_name]
     return rows
 
 

@@ -27,14 +27,14 @@ Found = dict[str, OutdatedPin]
 COMPILED = dict.fromkeys(("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv"), "compile")
 
 
-def look(scene: UpdateContext, shelf: Shelf) -> Found:
+def look(context: UpdateContext, shelf: Shelf) -> Found:
     """Look at everything, by name."""
-    return {one.name: one for one in settle(scene, shelf, latest)}
+    return {one.name: one for one in settle(context, shelf, latest)}
 
 
-def told(scene: UpdateContext, shelf: Shelf) -> str:
+def told(context: UpdateContext, shelf: Shelf) -> str:
     """Look at everything, in words."""
-    return text(scene, settle(scene, shelf, latest))
+    return text(context, settle(context, shelf, latest))
 
 
 def states(found: OutdatedPin, version: str) -> dict[str, str]:
@@ -48,7 +48,9 @@ def states(found: OutdatedPin, version: str) -> dict[str, str]:
 
 def test_the_torch_that_is_taken_is_the_newest_built_for_the_rows_cuda() -> None:
     found = look(*recorded())
-    rows = {name: (found[name].newest, found[name].takes) for name in found if name.startswith("torch@")}
+    rows = {
+        name: (found[name].newest, found[name].python_allowed) for name in found if name.startswith("torch@")
+    }
     assert rows == {
         "torch@12.8.1": ("2.15.0", "2.10.0"),
         "torch@13.1.1": ("2.15.0", "2.14.1"),
@@ -69,8 +71,8 @@ def test_what_goes_with_torch_is_what_says_so() -> None:
 
 
 def test_a_torch_for_another_cuda_makes_cells_impossible() -> None:
-    scene, shelf = recorded()
-    found = look(scene, shelf)["torch@12.8.1"]
+    context, shelf = recorded()
+    found = look(context, shelf)["torch@12.8.1"]
     assert set(states(found, "2.15.0").values()) == {"impossible"}
     assert len(states(found, "2.15.0")) == 12
     assert found.offers[0].effects[0].why == ("torch 2.15.0 is built for CUDA 13.2: no cu128",)
@@ -87,17 +89,17 @@ def test_extensions_are_compiled_where_the_sources_have_no_page_of_wheels() -> N
 )
 def test_a_package_that_every_cell_can_have_is_taken(name: str, newest: str) -> None:
     found = look(*recorded())[name]
-    assert (found.newest, found.takes) == (newest, newest)
+    assert (found.newest, found.python_allowed) == (newest, newest)
     assert [offer.effects for offer in found.offers] == [()]
 
 
 def test_what_is_pinned_and_newest_is_not_offered() -> None:
     found = look(*recorded())["torch-geometric"]
-    assert (found.pinned, found.newest, found.takes, found.offers) == ("2.8.1", "2.8.1", None, ())
+    assert (found.pinned, found.newest, found.python_allowed, found.offers) == ("2.8.1", "2.8.1", None, ())
 
 
 def test_a_wheel_for_one_python_only_makes_the_cells_of_the_other_impossible() -> None:
-    scene, shelf = recorded()
+    context, shelf = recorded()
     page = simple_page(
         {
             "ray-2.58.1-cp313-cp313-manylinux2014_x86_64.whl": "",
@@ -106,15 +108,15 @@ def test_a_wheel_for_one_python_only_makes_the_cells_of_the_other_impossible() -
         }
     )
     shelf.put(page, name="ray")
-    found = look(scene, shelf)["ray"]
-    assert (found.newest, found.takes) == ("2.60.0", None)
+    found = look(context, shelf)["ray"]
+    assert (found.newest, found.python_allowed) == ("2.60.0", None)
     became = states(found, "2.60.0")
     assert became["cu12.8.1-py3.14-ray-runtime"] == became["cu13.1.1-py3.14-marimo-devel"] == "impossible"
     assert len(became) == 8, "nothing changes in images without Ray, nor in those of Python 3.13"
 
 
 def test_a_package_that_takes_no_python_of_the_matrix_is_not_taken() -> None:
-    scene, shelf = recorded()
+    context, shelf = recorded()
     shelf.put(
         simple_page(
             {
@@ -124,8 +126,8 @@ def test_a_package_that_takes_no_python_of_the_matrix_is_not_taken() -> None:
         ),
         name="marimo",
     )
-    found = look(scene, shelf)["marimo"]
-    assert found.takes is None
+    found = look(context, shelf)["marimo"]
+    assert found.python_allowed is None
     assert found.offers[0].effects[0].why == ("marimo 0.25.2 does not take Python 3.13",)
 
 
@@ -155,15 +157,15 @@ def test_tools_are_listed_with_the_place_of_their_pins() -> None:
 def test_a_pin_that_is_on_no_index_is_said() -> None:
     found = look(*recorded(PINS.replace('version = "2.58.1"', 'version = "2.57.0"')))["ray"]
     assert found.note == "2.57.0 is on no index of these sources, or yanked"
-    assert found.takes == "2.60.0"
+    assert found.python_allowed == "2.60.0"
 
 
 def test_excluded_cells_stand_in_nobodys_way() -> None:
     exclude = '[[excludes]]\nonly = "cu*-py3.14-*"\nreason = "not yet"\n'
-    scene, shelf = recorded(PINS + exclude)
+    context, shelf = recorded(PINS + exclude)
     names = ("ray-2.58.1-cp314-cp314", "ray-2.58.1-cp313-cp313", "ray-2.60.0-cp313-cp313")
     shelf.put(simple_page({f"{name}-manylinux2014_x86_64.whl": "" for name in names}), name="ray")
-    assert look(scene, shelf)["ray"].takes == "2.60.0"
+    assert look(context, shelf)["ray"].python_allowed == "2.60.0"
 
 
 # -- upstream: stand-ins -------------------------------------------------------------------------------------
@@ -171,8 +173,8 @@ def test_excluded_cells_stand_in_nobodys_way() -> None:
 
 def test_each_row_of_torch_has_its_own_index() -> None:
     found = look(*upstream())
-    assert (found["torch@12.8.1"].newest, found["torch@12.8.1"].takes) == ("2.15.0", None)
-    assert (found["torch@13.1.1"].newest, found["torch@13.1.1"].takes) == ("2.15.0", "2.12.0")
+    assert (found["torch@12.8.1"].newest, found["torch@12.8.1"].python_allowed) == ("2.15.0", None)
+    assert (found["torch@13.1.1"].newest, found["torch@13.1.1"].python_allowed) == ("2.15.0", "2.12.0")
     offer = found["torch@13.1.1"].offers[1]
     assert offer.goes_with == {"torchvision": "0.27.0", "torchaudio": "2.11.0"}
     assert offer.facts[0] == "torch 2.12.0 for cu130: cp313 cp314 cp315; cpu: cp313 cp314 cp315"
@@ -181,18 +183,18 @@ def test_each_row_of_torch_has_its_own_index() -> None:
 
 
 def test_a_new_torch_may_turn_wheels_into_compiling() -> None:
-    scene, shelf = upstream()
-    now = settle(scene, shelf, lambda seen: seen.outlook("13.1.1", "3.14")).extensions
+    context, shelf = upstream()
+    now = settle(context, shelf, lambda parse_machine: parse_machine.feasibility("13.1.1", "3.14")).extensions
     assert now == {"pyg-lib": "wheel", **COMPILED, "torch-scatter": "wheel"}
     after = look(*upstream())["torch@13.1.1"].offers[1].effects[0].extensions
     assert after == {"pyg-lib": "wheel", **COMPILED}
 
 
 def test_an_extension_that_would_be_lost_stops_a_torch() -> None:
-    scene, shelf = upstream()
+    context, shelf = upstream()
     shelf.fail(pyg_address("2.12.0", "cu130"), status=404)
-    found = look(scene, shelf)["torch@13.1.1"]
-    assert found.takes is None
+    found = look(context, shelf)["torch@13.1.1"]
+    assert found.python_allowed is None
 
 
 def test_a_new_cuda_is_judged_for_each_python() -> None:
@@ -214,21 +216,21 @@ def test_a_cuda_without_wheels_of_its_minor_takes_those_of_an_older_one() -> Non
         ("13.4.0", "with the cu132 wheels"),
         ("14.1.0", "there are no wheels of torch: cu141, cu140"),
     ):
-        scene, shelf = upstream()
+        context, shelf = upstream()
         shelf.put(tags("12.8.1", "13.1.1", cuda), TAGS)
-        assert look(scene, shelf)["cuda"].offers[0].facts[0] == told
+        assert look(context, shelf)["cuda"].offers[0].facts[0] == told
 
 
 def test_a_cuda_whose_image_is_gone_is_said() -> None:
-    scene, shelf = upstream()
+    context, shelf = upstream()
     shelf.put(tags("13.1.1"), TAGS)
-    found = look(scene, shelf)["cuda@12.8.1"]
+    found = look(context, shelf)["cuda@12.8.1"]
     assert (found.newest, found.note) == (None, "12.8.1 is no longer there")
 
 
 def test_a_new_python_needs_a_newer_torch_and_has_no_ray() -> None:
-    scene, shelf = upstream()
-    found = look(scene, shelf)["python"]
+    context, shelf = upstream()
+    found = look(context, shelf)["python"]
     assert found.newest == "3.15.1"
     became = states(found, "3.15")
     assert became["cu13.1.1-py3.15-runtime"] == "possible"
@@ -238,37 +240,39 @@ def test_a_new_python_needs_a_newer_torch_and_has_no_ray() -> None:
 
 
 def test_pypy_and_free_threaded_pythons_are_not_the_environments() -> None:
-    scene, shelf = upstream()
+    context, shelf = upstream()
     shelf.put(
         '[["3.13.5", "h_0_cp313"], ["3.14.9", "h_0_cp314t"], ["3.14.8", "1_pypy314"]]', CHANNEL, "python"
     )
-    found = look(scene, shelf)
+    found = look(context, shelf)
     assert (found["python@3.13"].newest, found["python@3.14"].newest) == ("3.13.5", None)
 
 
 def test_a_newer_extension_is_found_on_pygs_pages() -> None:
-    scene, shelf = upstream()
+    context, shelf = upstream()
     for torch, tag in (("2.11.0", "cu128"), ("2.11.0", "cu130")):
         rows = [f"pyg_lib-{v}%2Bpt211{tag}-cp310-abi3-linux_x86_64.whl" for v in ("0.8.0", "0.9.0")]
         shelf.put("".join(f'<a href="{row}">x</a>' for row in rows), pyg_address(torch, tag))
-    found = look(scene, shelf)["pyg-lib"]
-    assert (found.pinned, found.newest, found.takes) == ("0.8.0", "0.9.0", "0.9.0")
+    found = look(context, shelf)["pyg-lib"]
+    assert (found.pinned, found.newest, found.python_allowed) == ("0.8.0", "0.9.0", "0.9.0")
 
 
 # -- what cannot be read -------------------------------------------------------------------------------------
 
 
 def test_an_index_that_does_not_answer_is_said_and_nothing_guessed() -> None:
-    scene, shelf = recorded()
+    context, shelf = recorded()
     shelf.fail(name="ray")
-    found = settle(scene, shelf, latest)
+    found = settle(context, shelf, latest)
     ray = next(one for one in found if one.name == "ray")
-    assert (ray.newest, ray.takes, ray.offers) == (None, None, ())
+    assert (ray.newest, ray.python_allowed, ray.offers) == (None, None, ())
     assert ray.problem == "https://index.example/simple/ray/: [Errno 111] Connection refused"
     assert "not read: https://index.example/simple/ray/: [Errno 111] Connection refused\n" in text(
-        scene, found
+        context, found
     )
-    assert next(one for one in found if one.name == "marimo").takes == "0.25.2", "the others are looked at"
+    assert next(one for one in found if one.name == "marimo").python_allowed == "0.25.2", (
+        "the others are looked at"
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,27 +287,27 @@ def test_an_index_that_does_not_answer_is_said_and_nothing_guessed() -> None:
     ],
 )
 def test_each_source_fails_for_itself(address: str, name: str, unknown: set[str]) -> None:
-    scene, shelf = upstream()
+    context, shelf = upstream()
     shelf.fail(address, name)
-    found = look(scene, shelf)
+    found = look(context, shelf)
     assert {one.name for one in found.values() if one.problem} == unknown
     assert all(found[one].newest is None or one == "uv" for one in unknown)
 
 
 def test_metadata_that_cannot_be_read_leaves_a_torch_unknown() -> None:
-    scene, shelf = recorded()
-    page = scene.book
-    settle(scene, shelf, lambda seen: seen.book.project("torchvision"))
+    context, shelf = recorded()
+    page = context.index_cache
+    settle(context, shelf, lambda parse_machine: parse_machine.index_cache.project("torchvision"))
     wheel = next(one for one in page.project("torchvision").of("0.29.2") if one.fits("3.13", "2.36"))
     shelf.fail(wheel.address)
-    found = look(scene, shelf)["torch@13.1.1"]
-    assert found.takes is None
+    found = look(context, shelf)["torch@13.1.1"]
+    assert found.python_allowed is None
     assert set(states(found, found.offers[0].version).values()) <= {"impossible", "unknown"}
 
 
 def test_every_page_is_asked_for_once() -> None:
-    scene, shelf = upstream()
-    settle(scene, shelf, latest)
+    context, shelf = upstream()
+    settle(context, shelf, latest)
     assert len(shelf.asked) == len(set(shelf.asked))
     assert IndexQuery(kind="tags", address=TAGS) in shelf.asked
 
@@ -325,7 +329,7 @@ GARBAGE = [
 @settings(max_examples=25, phases=[Phase.generate])  # shrinking would take minutes
 @given(st.data())
 def test_whatever_indexes_answer_it_is_told_in_printable_lines(data: st.DataObject) -> None:
-    for scene, shelf in (recorded(), upstream()):
+    for context, shelf in (recorded(), upstream()):
         answer = shelf.answer
 
         def mixed(ask: IndexQuery, answer: Callable[[IndexQuery], IndexResponse] = answer) -> IndexResponse:
@@ -336,7 +340,7 @@ def test_whatever_indexes_answer_it_is_told_in_printable_lines(data: st.DataObje
             return good if bad is None else good.model_copy(update={"bodies": (bad,), "problem": None})
 
         shelf.answer = mixed  # type: ignore[method-assign]
-        assert all(line.isprintable() for line in told(scene, shelf).splitlines())
+        assert all(line.isprintable() for line in told(context, shelf).splitlines())
 
 
 # -- told ----------------------------------------------------------------------------------------------------
@@ -354,9 +358,9 @@ def test_the_text_has_a_line_for_each_pin_and_groups_cells() -> None:
 
 
 def test_the_json_has_everything() -> None:
-    scene, shelf = recorded()
+    context, shelf = recorded()
     shelf.fail(name="uv")
-    data = json.loads(document(scene, settle(scene, shelf, latest)))
+    data = json.loads(document(context, settle(context, shelf, latest)))
     assert data["sources"] == "registries"
     assert [one["address"] for one in data["unread"]] == ["https://index.example/simple/uv/"]
     (row,) = (one for one in data["findings"] if one["name"] == "torch@13.1.1")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.util.errors import UserError, choose, one_line, shown
+from ci.util.errors import UserError, one_line, quote_value, require_choice
 from tests.unit.user_errors import is_one_line, mistake, nasty, texts
 
 TARGETS = ["devel", "runtime", "ray-devel", "ray-runtime"]
@@ -12,35 +12,36 @@ TARGETS = ["devel", "runtime", "ray-devel", "ray-runtime"]
 
 def test_the_closest_match_and_all_accepted_values_are_named() -> None:
     assert (
-        mistake(lambda: choose("target", "ray-runtme", TARGETS))
+        mistake(lambda: require_choice("target", "ray-runtme", TARGETS))
         == "unknown target 'ray-runtme' (did you mean 'ray-runtime'?); accepted: devel, runtime, ray-devel, ray-runtime"
     )
 
 
 def test_nothing_is_suggested_for_a_value_like_none_of_them() -> None:
     assert (
-        mistake(lambda: choose("target", "12.8.1", ["devel"])) == "unknown target '12.8.1'; accepted: devel"
+        mistake(lambda: require_choice("target", "12.8.1", ["devel"]))
+        == "unknown target '12.8.1'; accepted: devel"
     )
 
 
 def test_the_accepted_values_may_be_any_iterable() -> None:
-    assert choose("target", "devel", (name for name in TARGETS)) == "devel"
-    assert "accepted: a, b" in mistake(lambda: choose("letter", "zzz", iter("ab")))
+    assert require_choice("target", "devel", (name for name in TARGETS)) == "devel"
+    assert "accepted: a, b" in mistake(lambda: require_choice("letter", "zzz", iter("ab")))
 
 
 @pytest.mark.parametrize("value", ["Devel", " devel", "devel ", "devel\n", "devel\x00", "\uff44evel", ""])
 def test_only_the_very_value_is_accepted(value: str) -> None:
-    mistake(lambda: choose("target", value, TARGETS))
+    mistake(lambda: require_choice("target", value, TARGETS))
 
 
 @nasty
 def test_a_nasty_value_is_told_in_one_short_line(value: str) -> None:
-    assert len(mistake(lambda: choose("target", value, TARGETS))) < 1000
+    assert len(mistake(lambda: require_choice("target", value, TARGETS))) < 1000
 
 
 @given(texts)
 def test_a_message_is_one_line_whatever_the_value(value: str) -> None:
-    assert "accepted: devel, runtime" in mistake(lambda: choose("target", value + "?", TARGETS))
+    assert "accepted: devel, runtime" in mistake(lambda: require_choice("target", value + "?", TARGETS))
 
 
 @given(texts)
@@ -63,12 +64,12 @@ def test_escapes_of_a_terminal_lose_their_power_and_words_stay() -> None:
 
 @given(st.text(min_size=61))
 def test_a_long_value_is_cut(value: str) -> None:
-    quoted = shown(value)
+    quoted = quote_value(value)
     assert quoted.endswith(("…'", '…"'))
     assert len(quoted) <= 10 * 61 + 2  # an escape such as \U0001f980 takes ten characters
     assert is_one_line(quoted)
 
 
 def test_a_value_of_the_limit_is_shown_whole() -> None:
-    assert shown("x" * 60) == "'" + "x" * 60 + "'"
-    assert shown("abcdef", limit=3) == "'abc…'"
+    assert quote_value("x" * 60) == "'" + "x" * 60 + "'"
+    assert quote_value("abcdef", limit=3) == "'abc…'"
