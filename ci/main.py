@@ -13,23 +13,19 @@ from ci.inspection import verify
 from ci.inspection.debug import debug_container
 from ci.inspection.size_report import size_report
 from ci.plan.lint import lint_locks, lint_matrix
-from ci.sdk.compat import check
+from ci.report.model import make_report
+from ci.report.writer import render_report
+from ci.sdk.compat import check, own_fields
 from ci.sdk.functions import public
+from ci.session.clock import utc_now
+from ci.session.history import load_history, open_store
 from ci.session.session import Session, images_to_report, open_session, select_cells
 from ci.stages import runtime, strip
 from ci.stages.builder import ImageBuilder
 from ci.stages.files import folder
+from ci.sweep.notify import Webhook
 from ci.sweep.publish import open_publisher
-from ci.sweep.run import (
-    Run,
-    SweepOptions,
-    Webhook,
-    build_report,
-    preview_plans,
-    publish_cell,
-    render_report,
-    run_sweep,
-)
+from ci.sweep.run import SweepOptions, preview_plans, publish_cell, run_sweep
 from ci.util.errors import UserError
 
 # Every function that plans may read index pages, and stands on base images and packages that change upstream:
@@ -110,7 +106,7 @@ class CslrImages:
         return folder(
             {
                 **render_files(session.inputs, session.options, read),
-                REFERENCE: reference(CslrImages, session.matrix),
+                REFERENCE: reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix),
             }
         )
 
@@ -407,7 +403,7 @@ class CslrImages:
     @public(cache="never")
     async def history(self, given: args.HistoryFile = None) -> dagger.File:
         """Give the records of all builds, with those of a file of your own: `history export --path history.jsonl`."""
-        found = await Run(await self._session()).history(given)
+        found = (await load_history(open_store(await self._session()), given)).history
         return dag.directory().with_new_file("history.jsonl", found.text()).file("history.jsonl")
 
     @public(cache="never")
@@ -428,12 +424,12 @@ class CslrImages:
         """
         session = await self._session()
         cells = select_cells(session, cuda, python, target, phase, only)
-        run = Run(session)
-        found = await run.history(history)
-        names = images_to_report(session, cells, found, filtered=any((cuda, python, target, phase, only)))
-        return render_report(
-            build_report(found, names, run.live), format, await into.contents() if into else None
+        known = await load_history(open_store(session), history)
+        names = images_to_report(
+            session, cells, known.history, filtered=any((cuda, python, target, phase, only))
         )
+        report = make_report(known.history, names, now=utc_now(), live=known.live)
+        return render_report(report, format, await into.contents() if into else None)
 
     # -- trust -------------------------------------------------------------------------------------------
 

@@ -1,18 +1,13 @@
-"""Sizes that an image may not pass: a limit, and how much it may grow against its last good build."""
+"""Limits on the size of images, as the matrix states them."""
 
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from ci.history.records import BuildRecord, Failure, NamedSize
 from ci.util.model import FrozenModel
 
 # Over names of images as records have them: `*-ray-runtime`, `*-runtime@slim`.
 ImageGlob = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.*?\[\]!_@-]{1,80}$")]
-LEAST = 1_000_000  # bytes by which a package must have grown to be named
-LARGEST = 10  # packages that are named where none has grown, or nothing is known of before
 
 
 class SizeLimits(FrozenModel):
@@ -20,42 +15,3 @@ class SizeLimits(FrozenModel):
 
     growth_percent: Annotated[float, Field(gt=0, le=1e6)] | None = None
     max_gb: dict[ImageGlob, Annotated[float, Field(gt=0, le=1e6)]] = Field(default_factory=dict)
-
-
-def check_size_limits(
-    gates: SizeLimits, image: str, size: int, packages: Sequence[NamedSize], before: BuildRecord | None
-) -> Failure | None:
-    """Return why an image is too large, with the packages that grew, or the largest; None if it is not.
-
-    The narrowest glob that fits counts: that with the most characters that are no wildcards.
-    """
-    fitting = [glob for glob in gates.max_gb if fnmatchcase(image, glob)]
-    grown = tuple(_grown(packages, before) or _largest(packages))
-    if fitting:
-        glob = max(fitting, key=lambda one: sum(char not in "*?" for char in one))
-        limit = gates.max_gb[glob]
-        if size > limit * 1e9:
-            told = f"{size / 1e9:.2f} GB on disk, more than the {limit:g} GB of gate {glob}"
-            return Failure(kind="gate", stage="size", message=told, tail=grown)
-    growth = gates.growth_percent
-    if growth is None or before is None or not before.size or size * 100 <= before.size * (100 + growth):
-        return None
-    percent = (size / before.size - 1) * 100
-    told = f"{size / 1e9:.2f} GB on disk, {percent:.1f} % more than in the last good build; the gate is {growth:g} %"
-    return Failure(kind="gate", stage="size", message=told, tail=grown)
-
-
-def _grown(packages: Sequence[NamedSize], before: BuildRecord | None) -> list[str]:
-    if before is None:
-        return []
-    known = {one.name: one.size for one in before.packages}
-    changes = [(one.size - known.get(one.name, 0), one.name) for one in packages]
-    return [
-        f"{name}: {change / 1e6:+,.1f} MB"
-        for change, name in sorted(changes, reverse=True)
-        if change >= LEAST
-    ]
-
-
-def _largest(packages: Sequence[NamedSize]) -> list[str]:
-    return [f"{one.name}: {one.size / 1e6:,.1f} MB" for one in packages[:LARGEST]]

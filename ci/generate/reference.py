@@ -3,20 +3,13 @@
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING
+from dataclasses import MISSING, Field
 from typing import Any, get_args, get_origin, get_type_hints
 
-import dagger
-from dagger import Doc
-
-from ci import args
+from ci import choices
 from ci.config.matrix import Matrix
 from ci.config.sources import profiles
-from ci.inspection import size_report as size
 from ci.plan.inputs import RayMode
-from ci.sdk.compat import own_fields
-from ci.session import session as edge
-from ci.sweep import publish, run
 
 REFERENCE = "docs/reference.md"
 HEAD = """\
@@ -26,39 +19,46 @@ Every public function and argument, made from the module itself by `./daggerw ca
 edited by hand. Arguments of [every call](#options-of-every-call) come before the function's name, its own after it;
 what a function gives can be asked for more, as `dagger call FUNCTION --help` tells.
 """
-# What the CLI takes for the types of the arguments.
-TAKES: Mapping[object, str] = {
-    str: "text",
-    int: "a number",
-    float: "a number",
-    bool: "nothing: a switch",
-    dagger.File: "a file's path",
-    dagger.Directory: "a folder's path",
-    dagger.Container: "an image's name",
-    dagger.Service: "`tcp://HOST:PORT`",
-    dagger.Secret: "`env:NAME` or `file:PATH`",
+# What the CLI takes for the types of the arguments, by the names of the types.
+TAKES: Mapping[str, str] = {
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "bool": "nothing: a switch",
+    "File": "a file's path",
+    "Directory": "a folder's path",
+    "Container": "an image's name",
+    "Service": "`tcp://HOST:PORT`",
+    "Secret": "`env:NAME` or `file:PATH`",
 }
+GIVES: Mapping[str, str] = {"str": "text", "Container": "an image", "Directory": "a folder"}
 
 
-def reference(module: type, matrix: Matrix) -> str:
-    """Return the page (Markdown) of a module's main object, with the values that go with a matrix."""
-    values = accepted(matrix)
+def reference(
+    module: type, options: Iterable[Field[Any]], aliases: Mapping[str, object], matrix: Matrix
+) -> str:
+    """Return the page (Markdown) of a module's main object, with the values that go with a matrix.
+
+    `options` are the fields of the object, `aliases` the types of arguments by the names that `ci.args` gives them.
+    """
     hints = get_type_hints(module, include_extras=True)
-    options = [
-        _row(field.name, hints[field.name], field.default, values)
-        for field in own_fields(module)
+    values = accepted(matrix)
+    known = [(aliases[name], text) for name, text in values.items()]
+    of_every_call = [
+        _row(field.name, hints[field.name], field.default, known)
+        for field in options
         if field.default is not MISSING
     ]
     functions = public(module)
     lines = [HEAD, "## The matrix", "", *_pairs(matrix), ""]
     lines += ["Targets: " + ", ".join(f"`{target}`" for target in matrix.targets) + ".", ""]
     lines += ["## Functions", "", *_table(("function", "what it does"), _index(functions)), ""]
-    lines += ["## Options of every call", "", *_table(COLUMNS, options)]
+    lines += ["## Options of every call", "", *_table(COLUMNS, of_every_call)]
     for name, method in functions.items():
         lines += ["", f"## {name}", "", described(method), "", f"    ./daggerw call {example(method)}", ""]
         found = get_type_hints(method, include_extras=True)
         rows = [
-            _row(parameter.name, found[parameter.name], parameter.default, values)
+            _row(parameter.name, found[parameter.name], parameter.default, known)
             for parameter in inspect.signature(method).parameters.values()
             if parameter.name != "self"
         ]
@@ -105,12 +105,16 @@ def accepted(matrix: Matrix) -> dict[str, str]:
         "SourcesName": profiles(),
         "Variant": matrix.variants,
         "RayMode": get_args(RayMode),
-        "PlanFormat": run.PLAN_FORMATS,
-        "ReportFormat": run.FORMATS,
-        "SizeFormat": size.FORMATS,
-        "Compression": publish.COMPRESSIONS,
+        "PlanFormat": choices.PLAN_FORMATS,
+        "ReportFormat": choices.REPORT_FORMATS,
+        "SizeFormat": choices.SIZE_FORMATS,
+        "Compression": choices.COMPRESSIONS,
     }
-    ranges = {"Jobs": (1, edge.MOST_JOBS), "Limit": (1, run.MOST_CELLS), "DiskFloor": (0, run.MOST_GB)}
+    ranges = {
+        "Jobs": (1, choices.MAX_JOBS),
+        "Limit": (1, choices.MAX_CELLS),
+        "DiskFloor": (0, choices.MAX_DISK_FLOOR),
+    }
     return {
         **{name: ", ".join(f"`{value}`" for value in values) for name, values in one.items()},
         **{name: f"{low} to {high}" for name, (low, high) in ranges.items()},
@@ -136,34 +140,31 @@ def _index(functions: Mapping[str, Callable[..., Any]]) -> Iterator[tuple[str, .
         yield f"[{name}](#{name})", described(method).split("\n", 1)[0]
 
 
-def _row(name: str, hint: object, default: object, values: Mapping[str, str]) -> tuple[str, ...]:
+def _row(name: str, hint: object, default: object, known: Iterable[tuple[object, str]]) -> tuple[str, ...]:
     kind, *extras = get_args(hint)
-    text = next(extra.documentation for extra in extras if isinstance(extra, Doc))
-    known = next(
-        (values[alias] for alias, value in vars(args).items() if value == hint and alias in values), ""
-    )
+    text = next(extra.documentation for extra in extras if hasattr(extra, "documentation"))
+    values = next((values for alias, values in known if alias == hint), "")
     if default is inspect.Parameter.empty:
         otherwise = "required"
     else:
         otherwise = "" if default is None or default is False else f"`{default}`"
     takes = _takes(kind)
-    return f"`--{cli(name)}`", f"{takes}: {known}" if known else takes, otherwise, text
+    return f"`--{cli(name)}`", f"{takes}: {values}" if values else takes, otherwise, text
 
 
 def _takes(kind: object) -> str:
     inner = [part for part in get_args(kind) if part is not type(None)]
     if get_origin(kind) is list:
-        return f"{TAKES[inner[0]]}, several with commas"
-    return _takes(inner[0]) if inner else TAKES[kind]
+        return f"{_takes(inner[0])}, several with commas"
+    return _takes(inner[0]) if inner else TAKES[getattr(kind, "__name__", "")]
 
 
 def _gives(kind: object) -> str:
     if get_origin(kind) is list:
         return "lines of text"
-    names: Mapping[object, str] = {str: "text", dagger.Container: "an image", dagger.Directory: "a folder"}
-    return names.get(kind, "a file")
+    return GIVES.get(getattr(kind, "__name__", ""), "a file")
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    quote_value = [" | ".join(cell.replace("|", r"\|") for cell in row) for row in (head, *rows)]
-    return [f"| {quote_value[0]} |", f"|{'---|' * len(head)}", *(f"| {row} |" for row in quote_value[1:])]
+    escaped = [" | ".join(cell.replace("|", r"\|") for cell in row) for row in (head, *rows)]
+    return [f"| {escaped[0]} |", f"|{'---|' * len(head)}", *(f"| {row} |" for row in escaped[1:])]

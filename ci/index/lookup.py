@@ -7,7 +7,7 @@ from typing import Literal, TypeVar, cast
 from packaging.version import Version
 
 from ci.index.projects import File, Project, WheelMetadata, read_metadata, read_project
-from ci.index.wheels import Page, Wheel, find_wheel, wheel_versions, read_page
+from ci.index.wheels import Page, Wheel, find_wheel, read_page, wheel_versions
 from ci.util.errors import one_line
 from ci.util.model import FrozenModel
 

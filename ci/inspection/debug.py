@@ -15,10 +15,10 @@ from ci.plan.caches import Cache
 from ci.plan.commands import PROGRAMS
 from ci.plan.planner import Plan
 from ci.sdk.functions import failed_step
+from ci.session.history import known_attempts, load_history, open_store
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder
 from ci.stages.step import Step
-from ci.sweep.run import Run
 from ci.util.errors import UserError, error_message, one_line, quote_value
 
 SCRIPT_FILE = f"{PROGRAMS}/failed.sh"
@@ -42,8 +42,7 @@ async def debug_container(session: Session, cell: Cell) -> dagger.Container:
         UserError: no step fails, or it was no command that did.
     """
     plan = await session.plan(cell)
-    run = Run(session)
-    known = run.attempts(await run.history(None))
+    known = known_attempts(session, (await load_history(open_store(session), None)).history)
     attempts = {stage.name: known.get(stage.digest, FIRST_ATTEMPT) for stage in plan.stages}
     build = ImageBuilder(plan, session.context, attempts)
     failed = await _command(build) or await _promise(build)

@@ -4,12 +4,33 @@ import json
 
 import dagger
 
-from ci.inspection.sizes import LayerSizes
+from ci.inspection.sizes import LayerSizes, SizeBreakdown, combine_layers
 from ci.plan.commands import PROGRAMS, TOOLS
+from ci.plan.specs import LIBRARIES, PREFIX
+from ci.stages.builder import ImageBuilder
 from ci.stages.context import with_program
+
+MeasuredLayers = dict[str, LayerSizes]  # by layer key: a layer that two images have is measured once
 
 _ROOT = "/run/measured"
 _LISTS = "/run/lists"
+
+
+async def measure_image(builder: ImageBuilder, measured: MeasuredLayers | None = None) -> SizeBreakdown:
+    """Build an image's layers and measure them; those in `measured`, by layer key, are taken and added there."""
+    known = MeasuredLayers() if measured is None else measured
+    layers = builder.layers()
+    trees = {builder.base_name: (builder.base_image().rootfs(), "")}
+    trees |= {name: (layer, LIBRARIES if name == "libraries" else PREFIX) for name, layer in layers.items()}
+    found: dict[str, LayerSizes] = {}
+    for name, (tree, at) in trees.items():
+        key = builder.plan.layer_key(name)
+        if key not in known:
+            # The package lists that name these libraries are in the `pack` layer.
+            lists = layers["pack"] if name == "libraries" else None
+            known[key] = await measure_layer(builder.base(), tree, at, lists)
+        found[name] = known[key]
+    return combine_layers(found)
 
 
 async def measure_layer(

@@ -90,12 +90,12 @@ def text(found: SizeBreakdown, *, top: int = 20) -> str:
     for title, table in tables:
         if not table:
             continue
-        quote_value = list(table.items())[:top]
-        width = max(len(title), *(len(name) for name, _ in quote_value))
+        largest = list(table.items())[:top]
+        width = max(len(title), *(len(name) for name, _ in largest))
         lines += ["", f"{title:{width}}  {'MB':>9}"]
-        lines += [f"{name:{width}}  {size / 1e6:9,.1f}" for name, size in quote_value]
-        if rest := sum(table.values()) - sum(size for _, size in quote_value):
-            lines.append(f"{f'{len(table) - len(quote_value)} others':{width}}  {rest / 1e6:9,.1f}")
+        lines += [f"{name:{width}}  {size / 1e6:9,.1f}" for name, size in largest]
+        if rest := sum(table.values()) - sum(size for _, size in largest):
+            lines.append(f"{f'{len(table) - len(largest)} others':{width}}  {rest / 1e6:9,.1f}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,9 @@
 """From a cell to a plan: every stage with its inputs resolved, a reason for each, and what the user should know."""
 
 import hashlib
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -118,6 +120,19 @@ class Planner:
 def plan_cell(cell: Cell, inputs: PlanInputs, pages: Pages, options: Options | None = None) -> Plan:
     """Plan one cell; `Planner` is for many."""
     return Planner(inputs, pages, options).plan(cell)
+
+
+def changed_plans(plans: Sequence[Plan], before: str, name: str) -> list[Plan]:
+    """Return the plans that are different from an earlier `plan --format json`, or new.
+
+    Raises:
+        UserError: the text is not such a document; `name` is its file.
+    """
+    try:
+        known = {cell["cell"]: cell["plan"] for cell in json.loads(before)["cells"]}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise UserError(f"{name}: not plans as `plan --format json` prints them") from None
+    return [plan for plan in plans if known.get(plan.id) != plan.digest]
 
 
 class TargetStages:

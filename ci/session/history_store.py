@@ -9,9 +9,8 @@ import dagger
 from dagger import dag
 
 from ci.plan.caches import Cache
-from ci.session.machine import LOOK, parse_machine
+from ci.session.machine import LOOK, Machine, parse_machine
 from ci.stages.cache_volumes import with_cache
-from ci.sweep.capacity import Machine
 
 _FILE = f"{Cache.RECORDS.path}/history.jsonl"
 _RUNS = f"{Cache.RECORDS.path}/runs"
@@ -63,19 +62,19 @@ class HistorySnapshot:
 class HistoryStore:
     """The history of an image on this engine, by its name in the matrix (`me/image`).
 
-    `mark` tells one sweep's questions from another's, for answers are cached; `ground` is what the steps run in.
+    Steps run in `container`. `run` is the id of the run, which also makes the engine run its steps anew.
     """
 
-    def __init__(self, name: str, ground: dagger.Container, cache_buster: str) -> None:
+    def __init__(self, name: str, container: dagger.Container, run: str) -> None:
         self._name = name.replace("/", "-")
-        self._ground = ground
-        self._mark = cache_buster
+        self._base = container
+        self.run = run
         self._count = 0
 
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
         """Show to all who read that this run goes on, for as long as it does."""
-        held = self._container().as_service(args=["sh", "-c", _LIVE, "live", self._mark])
+        held = self._container().as_service(args=["sh", "-c", _LIVE, "live", self.run])
         await held.start()
         try:
             yield
@@ -97,7 +96,7 @@ class HistoryStore:
 
     def _uncached(self) -> dagger.Container:
         self._count += 1
-        return self._container().with_env_variable("MARK", f"{self._mark}-{self._count}")
+        return self._container().with_env_variable("MARK", f"{self.run}-{self._count}")
 
     def _container(self) -> dagger.Container:
-        return with_cache(self._ground, Cache.RECORDS, self._name)
+        return with_cache(self._base, Cache.RECORDS, self._name)

@@ -4,7 +4,7 @@ import dagger
 
 from ci.plan.caches import Cache
 from ci.stages.cache_volumes import with_cache
-from ci.sweep.capacity import Machine
+from ci.util.model import FrozenModel
 
 # The cache volume lies on the disk that the engine keeps everything on.
 LOOK = f"""
@@ -13,6 +13,14 @@ nproc
 sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo
 df --block-size=1 --output=avail {Cache.RECORDS.path} | tail -n 1
 """
+
+
+class Machine(FrozenModel):
+    """The machine that the engine runs on: cores, and memory and disk in bytes."""
+
+    cores: int
+    memory: int
+    free_disk: int
 
 
 async def read_machine(ground: dagger.Container, cache_buster: str) -> Machine:

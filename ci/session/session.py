@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import dagger
 
+from ci.choices import MAX_JOBS
 from ci.config.locks import read_lock
 from ci.config.matrix import Cell, Matrix, default_text, read_matrix
 from ci.config.sources import read_sources
@@ -22,14 +23,19 @@ from ci.plan.externals import (
     require_in_bundle,
 )
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.planner import Plan, Planner, checked_archs, image_name, parse_ray_mode, variant_of
+from ci.plan.planner import (
+    Plan,
+    Planner,
+    changed_plans,
+    checked_archs,
+    image_name,
+    parse_ray_mode,
+    variant_of,
+)
 from ci.programs.bundle import MANIFEST, BundleError, read_manifest
 from ci.stages.context import BuildContext
 from ci.stages.offline import OfflineBundle
-from ci.sweep.preview import changed
 from ci.util.errors import UserError, error_message, one_line, quote_value, require_choice
-
-MOST_JOBS = 1024
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class Session:
         """Leave out the cells whose plan is the same as in an earlier survey, if there is one."""
         if before is None:
             return cells
-        plans = changed(await self.plans(cells), await before.contents(), await before.name())
+        plans = changed_plans(await self.plans(cells), await before.contents(), await before.name())
         return tuple(plan.cell for plan in plans)
 
     async def _page(self, address: str) -> Page:
@@ -154,8 +160,8 @@ async def open_session(
     Raises:
         UserError: any of it is wrong.
     """
-    if jobs is not None and not 1 <= jobs <= MOST_JOBS:
-        raise UserError(f"bad number of jobs {jobs}; accepted: 1 to {MOST_JOBS}")
+    if jobs is not None and not 1 <= jobs <= MAX_JOBS:
+        raise UserError(f"bad number of jobs {jobs}; accepted: 1 to {MAX_JOBS}")
     options = Options(
         archs=checked_archs(archs) if archs is not None else None,
         ray=parse_ray_mode(ray),

@@ -6,14 +6,10 @@ from typing import TypeVar
 
 import dagger
 
-from ci.inspection.measure import measure_layer
-from ci.inspection.sizes import LayerSizes, SizeBreakdown, combine_layers
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
 from ci.plan.externals import list_stage_inputs
 from ci.plan.planner import Plan
 from ci.plan.specs import (
-    LIBRARIES,
-    PREFIX,
     BaseSpec,
     ChannelSpec,
     CondaSpec,
@@ -65,7 +61,6 @@ class StageCache:
     directories: dict[Key, dagger.Directory] = field(default_factory=dict)
     layers: dict[Key, dagger.Directory] = field(default_factory=dict)
     synced: set[Key] = field(default_factory=set)  # the layers that were built
-    parts: dict[str, LayerSizes] = field(default_factory=dict)
 
 
 class ImageBuilder:
@@ -188,24 +183,6 @@ class ImageBuilder:
             afresh._compose(stage.name)
         return steps
 
-    async def ledger(self) -> SizeBreakdown:
-        """Build the image's layers and measure them; a layer that another image has is measured once."""
-        ground = "base" if self._image.kind == "devel" else "runtime-base"
-        layers = self.layers()
-        trees = {ground: (self._base_container().rootfs(), "")}
-        trees |= {
-            name: (layer, LIBRARIES if name == "libraries" else PREFIX) for name, layer in layers.items()
-        }
-        parts: dict[str, LayerSizes] = {}
-        for name, (tree, at) in trees.items():
-            key = self.plan.layer_key(name)
-            if key not in self.made.parts:
-                # Which package a library is of is told beside the packages.
-                lists = layers["pack"] if name == "libraries" else None
-                self.made.parts[key] = await measure_layer(self.base(), tree, at, lists)
-            parts[name] = self.made.parts[key]
-        return combine_layers(parts)
-
     def archive(self) -> dagger.File:
         """Return the environment as a relocatable archive.
 
@@ -283,13 +260,19 @@ class ImageBuilder:
         return trim.build(self._context("pack"), self.base(), spec, tree)
 
     def _configured(self, context: BuildContext) -> dagger.Container:
-        layers, ground = self.layers(), self._base_container()
+        layers, base = self.layers(), self.base_image()
         if own := layers.pop("libraries", None):
-            ground = ground.with_directory("/", libraries.layer(context, self.base(), own))
-        return image.configure(runtime.unpack(ground, list(layers.values())), self._image)
+            base = base.with_directory("/", libraries.layer(context, self.base(), own))
+        return image.configure(runtime.unpack(base, list(layers.values())), self._image)
 
-    def _base_container(self) -> dagger.Container:
-        return self.base() if self._image.kind == "devel" else self.runtime_base()
+    @property
+    def base_name(self) -> str:
+        """Return the name of the stage that the environment's layers lie over."""
+        return "base" if self._image.kind == "devel" else "runtime-base"
+
+    def base_image(self) -> dagger.Container:
+        """Return the image that the environment's layers lie over."""
+        return self.base() if self.base_name == "base" else self.runtime_base()
 
     def _container(self, name: str, make: Callable[[BuildContext], dagger.Container]) -> dagger.Container:
         return self._cached(self.made.containers, name, make)

@@ -8,8 +8,8 @@ from ci.plan.externals import CONDA
 from ci.plan.specs import ChannelSpec
 from ci.stages import system as apt
 from ci.stages.context import BuildContext, with_program
-from ci.stages.tools import with_tools
 from ci.stages.offline import ROOT, OfflineBundle
+from ci.stages.tools import with_tools
 
 _RECIPE = "/run/channel.json"
 

@@ -11,8 +11,8 @@ from dagger import dag
 from ci.plan.attempt import StageAttempt
 from ci.plan.commands import PROGRAMS, shell
 from ci.plan.externals import DEBS, ExternalInput
-from ci.stages.step import Step
 from ci.stages.offline import OfflineBundle
+from ci.stages.step import Step
 
 MIRROR = "mirror"  # the host name by which mirrors files call the user's own machine
 

@@ -7,7 +7,11 @@ from ci.stages import trim
 from ci.stages.context import BuildContext
 
 
-def image(site_packages: BuildContext, tools: dagger.Container, container: dagger.Container) -> dagger.Container:
+def image(
+    site_packages: BuildContext, tools: dagger.Container, container: dagger.Container
+) -> dagger.Container:
     """Strip the environment of an image that keeps it at the prefix; `tools` has binutils."""
     spec = PackSpec(prefix=PREFIX, conda=False, site_packages="", libraries=None, trims=(), strip="unneeded")
-    return container.with_directory(PREFIX, trim.build(site_packages, tools, spec, container.directory(PREFIX)))
+    return container.with_directory(
+        PREFIX, trim.build(site_packages, tools, spec, container.directory(PREFIX))
+    )

@@ -1,20 +1,12 @@
 """How much a machine can do at once: cells by its memory, cores and disk."""
 
+from ci.session.machine import Machine
 from ci.sweep.scheduler import GB
-from ci.util.model import FrozenModel
 
 # Measured on real cells (BENCHMARKS.md): what one leaves in the engine's state, and what a compile takes.
 CELL_GB = 28
 JOBS_OF_A_CELL = 2
 MOST = 8
-
-
-class Machine(FrozenModel):
-    """The machine that the engine runs on: cores, and memory and disk in bytes."""
-
-    cores: int
-    memory: int
-    free_disk: int
 
 
 def cells_at_once(machine: Machine, job_gb: float, disk_floor: int) -> int:

@@ -2,25 +2,27 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import anyio
 import dagger
 from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
 
-from ci.config.size_limits import check_size_limits
 from ci.history.failures import classify_failure
-from ci.history.records import BuildRecord, Failure, History, LayerSize, NamedSize
+from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize
 from ci.inspection import verify
+from ci.inspection.measure import MeasuredLayers, measure_image
 from ci.plan.attempt import Attempts
 from ci.plan.planner import Plan
+from ci.session.clock import utc_now
+from ci.session.history import KnownHistory
 from ci.session.history_store import HistoryStore
 from ci.session.machine import read_machine
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
 from ci.sweep.publish import Publisher
 from ci.sweep.scheduler import Outcome, StageError
+from ci.sweep.size_gate import check_size_limits
 from ci.util.errors import error_message
 
 # Seconds for which a look at the disk counts: cells that are there already start faster than a look takes.
@@ -36,24 +38,21 @@ class DaggerExecutor:
         self,
         session: Session,
         store: HistoryStore,
-        run: str,
+        known: KnownHistory,
         *,
-        before: History,
-        free_disk: int,
-        seen: float,
         verified: bool,
         publisher: Publisher | None,
     ) -> None:
         self._session = session
-        self._journal = store
-        self._run = run
-        self._before = before
+        self._store = store
+        self._before = known.history
         self._verified = verified
         self._publisher = publisher
         self._looks = 0
         self._looking = anyio.Lock()
-        self._free, self._stale = free_disk, seen + LOOK_AGAIN
+        self._free, self._stale = known.machine.free_disk, known.seen + LOOK_AGAIN
         self._made = StageCache()
+        self._sizes = MeasuredLayers()
 
     async def stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
         """Build one stage; equal stages of two plans are one in the engine."""
@@ -79,13 +78,16 @@ class DaggerExecutor:
         async with self._looking:
             if self.seconds() >= self._stale:
                 self._looks += 1
-                self._free = (await read_machine(self._session.probe_container, f"{self._run}-{self._looks}")).free_disk
+                machine = await read_machine(
+                    self._session.probe_container, f"{self._store.run}-{self._looks}"
+                )
+                self._free = machine.free_disk
                 self._stale = self.seconds() + LOOK_AGAIN
             return self._free
 
     async def keep(self, records: Sequence[BuildRecord]) -> None:
         """Append records to the history in its cache volume."""
-        await self._journal.append("".join(record.line() for record in records))
+        await self._store.append("".join(record.line() for record in records))
 
     async def pause(self, seconds: float) -> None:
         """Wait before a step is tried again."""
@@ -105,8 +107,8 @@ class DaggerExecutor:
         if broken := verify.failed_checks(outcomes):
             lines = tuple(f"{item.name}: {item.last_line}" for item in outcomes if not item.kept)
             raise StageError(Failure(kind="verification", stage="verify", message=broken[:300], tail=lines))
-        found = await build.ledger()
-        packages = image_name(found.packages, most=PACKAGES)
+        found = await measure_image(build, self._sizes)
+        packages = largest_sizes(found.packages, most=PACKAGES)
         before = self._before.last_good(plan.id)
         if failure := check_size_limits(self._session.matrix.gates, plan.id, found.total, packages, before):
             raise StageError(failure)
@@ -125,9 +127,9 @@ class DaggerExecutor:
                 for name, size in found.layers.items()
             ),
             packages=packages,
-            kinds=image_name(found.kinds),
-            elf=image_name(found.elf),
-            archs=image_name(found.archs),
+            kinds=largest_sizes(found.kinds),
+            elf=largest_sizes(found.elf),
+            archs=largest_sizes(found.archs),
             digest=digest,
             published=published,
             versions=versions,
@@ -140,16 +142,11 @@ class DaggerExecutor:
         )
 
 
-def image_name(sizes: Mapping[str, int], most: int | None = None) -> tuple[NamedSize, ...]:
+def largest_sizes(sizes: Mapping[str, int], most: int | None = None) -> tuple[NamedSize, ...]:
     """Return the largest sizes as records have them; a package of pip's goes by its own name."""
     return tuple(
         NamedSize(name=name.removeprefix("pip:"), size=size) for name, size in list(sizes.items())[:most]
     )
-
-
-def utc_now() -> str:
-    """Return the time, UTC in ISO 8601: `2026-11-22T02:00:00Z`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def failure_of(stage: str, error: dagger.QueryError) -> Failure:

@@ -3,12 +3,15 @@
 import json
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
 import anyio.to_thread
+import dagger
 
 from ci.history.records import BuildRecord, History
+from ci.stages.context import MIRROR
 from ci.util.errors import one_line
 
 TIMEOUT = 10.0  # seconds
@@ -59,3 +62,23 @@ async def post(address: str, text: str) -> str:
 def _send(request: urllib.request.Request) -> None:
     with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310 - checked by the caller
         return
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Where news of a run go: an address, which is a secret, and the service that listens if it is the caller's."""
+
+    address: dagger.Secret | None
+    service: dagger.Service | None
+
+    async def post_news(self, before: History, records: Sequence[BuildRecord]) -> str:
+        """Post what changed; return a line on how that went, empty where nothing changed."""
+        said = news(before, records)
+        if self.address is None or not said:
+            return ""
+        address = (await self.address.plaintext()).strip()
+        if self.service:
+            await self.service.start()
+            address = address.replace(f"//{MIRROR}", f"//{await self.service.hostname()}", 1)
+        trouble = await post(address, said)
+        return f"webhook: not told ({trouble})" if trouble else "webhook: told"

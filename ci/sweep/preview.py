@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from ci.config.matrix import Cell, Matrix
 from ci.history.records import BuildRecord, History, unique_size
 from ci.plan.planner import Plan
-from ci.util.errors import UserError, one_line
+from ci.util.errors import one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,19 +113,6 @@ def preview(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: Histor
         size=sum(image.size or 0 for image in images) if images else None,
         unique_size=unique_size(images) if images else None,
     )
-
-
-def changed(plans: Sequence[Plan], before: str, name: str) -> list[Plan]:
-    """Return the plans that are other than in an earlier survey (`document`), or that it does not have.
-
-    Raises:
-        UserError: the text is no survey; `name` is what it is called.
-    """
-    try:
-        known = {cell["cell"]: cell["plan"] for cell in json.loads(before)["cells"]}
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise UserError(f"{name}: not plans as `plan --format json` prints them") from None
-    return [plan for plan in plans if known.get(plan.id) != plan.digest]
 
 
 def left_out(matrix: Matrix, pairs: Sequence[Cell]) -> dict[Cell, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import dagger
 from dagger import ImageLayerCompression, dag
 
+from ci.choices import COMPRESSIONS
 from ci.history.failures import classify_failure
 from ci.history.records import Failure
 from ci.plan.tags import checked_repository, registry_of, tags
@@ -17,7 +18,7 @@ from ci.sweep.registry import Login, RegistryClient
 from ci.sweep.scheduler import StageError
 from ci.util.errors import UserError, error_message, require_choice
 
-COMPRESSIONS = {"zstd": ImageLayerCompression.Zstd, "gzip": ImageLayerCompression.Gzip}
+_COMPRESSIONS = {"zstd": ImageLayerCompression.Zstd, "gzip": ImageLayerCompression.Gzip}
 # From 1.0 on Dagger writes down where a tag points when it first sees it, and believes that for ever.
 LOCKED = "; on Dagger 1.0 a line in dagger.lock may be the reason: with --registry-service the registry itself is asked"
 
@@ -53,7 +54,7 @@ class Publisher:
     async def _push(self, build: ImageBuilder, address: str) -> str:
         try:
             pushed = await self._logged_in(build.image()).publish(
-                address, forced_compression=COMPRESSIONS[self.compression]
+                address, forced_compression=_COMPRESSIONS[self.compression]
             )
             digest = pushed.rpartition("@")[2]
             await self._resolve(f"{address}@{digest}")

@@ -187,8 +187,8 @@ def _cudas(context: UpdateContext) -> list[OutdatedPin]:
         newest = next((one for one in known if one.release[:2] == Version(cuda).release[:2]), None)
         gone = "" if Version(cuda) in known else f"{cuda} is no longer there"
         offers = (_new_cuda(context, newest, like=cuda),) if newest and newest > Version(cuda) else ()
-        name, quote_value = f"cuda@{cuda}", str(newest) if newest else None
-        found.append(OutdatedPin(name=name, pinned=cuda, newest=quote_value, note=gone, offers=offers))
+        name, version_text = f"cuda@{cuda}", str(newest) if newest else None
+        found.append(OutdatedPin(name=name, pinned=cuda, newest=version_text, note=gone, offers=offers))
     if pinned and known and known[0].release[:2] > Version(pinned[-1]).release[:2]:
         minors = {one.release[:2]: str(one) for one in reversed(known) if one > Version(pinned[0])}
         note = f"there are {', '.join(one for one in minors.values() if one not in pinned)}"

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from ci.choices import BUMP_FORMATS, OUTDATED_FORMATS
 from ci.index.lookup import IndexCache
 from ci.session.index_reader import Reader
 from ci.session.session import Session
@@ -13,8 +14,6 @@ from ci.updates.feasibility import UpdateContext
 from ci.util.errors import UserError, require_choice
 
 T = TypeVar("T")
-LATEST_FORMATS = ("text", "json")
-BUMP_FORMATS = ("text", "diff", "toml")
 ROUNDS = 20  # each asks for what the one before could not know of; there are about four
 
 
@@ -24,7 +23,7 @@ async def show_outdated(session: Session, form: str) -> str:
     Raises:
         UserError: there is no such form.
     """
-    require_choice("format", form, LATEST_FORMATS)
+    require_choice("format", form, OUTDATED_FORMATS)
     context = UpdateContext(session.inputs, IndexCache())
     found = await until_resolved(session, context, latest.latest)
     return (latest.text if form == "text" else latest.document)(context, found)
@@ -39,9 +38,7 @@ async def show_bump(session: Session, to: Sequence[str], form: str) -> str:
     require_choice("format", form, BUMP_FORMATS)
     context = UpdateContext(session.inputs, IndexCache())
     parse_requests(context, to)  # mistakes come before the first look at the network
-    made = await until_resolved(
-        session, context, lambda seen: bump(seen, session.text, session.file, to)
-    )
+    made = await until_resolved(session, context, lambda seen: bump(seen, session.text, session.file, to))
     if form == "toml":
         return made.after
     return made.diff() if form == "diff" else made.text()

@@ -34,7 +34,10 @@ def wrong_pin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_fails_again_and_passes_when_its_input_is_right(small: World, wrong_pin: Path) -> None:
-    commands = f"{SCRIPT_FILE}; echo ended=$?; sed -i s/9.9.9/0.1.0/ /run/requirements.txt; {SCRIPT_FILE}; echo ended=$?"
+    commands = (
+        f"{SCRIPT_FILE}; echo ended=$?; "
+        f"sed -i s/9.9.9/0.1.0/ /run/requirements.txt; {SCRIPT_FILE}; echo ended=$?"
+    )
     debug = [*small.words(matrix=wrong_pin), "debug", *CPU, "--target=devel"]
     printed = succeed(*debug, "with-exec", f"--args=sh,-c,{quoted(commands)}", "combined-output")
     failed, repaired = printed.split("ended=1\n")
@@ -96,7 +99,7 @@ def opened(layer: IO[bytes]) -> tarfile.TarFile:
 def test_in_a_terminal_it_says_what_to_type(small: World, wrong_pin: Path) -> None:
     words = [str(ROOT / "daggerw"), "debug", *small.words(matrix=wrong_pin)[1:], "--", *CPU, "--target=devel"]
     with in_terminal(words, ROOT) as terminal:
-        quote_value = until(terminal, rb"again, type:\s+sh /run/cslr-images/failed.sh\s.*# ")
-        assert b"cpu-py3.13-devel, torch: a step ended with exit status 1: sh /run/" in quote_value
+        screen = until(terminal, rb"again, type:\s+sh /run/cslr-images/failed.sh\s.*# ")
+        assert b"cpu-py3.13-devel, torch: a step ended with exit status 1: sh /run/" in screen
         os.write(terminal, f"{SCRIPT_FILE}; echo ended=$?\r".encode())
         until(terminal, rb"torchaudio==9\.9\.9.*ended=1\r")

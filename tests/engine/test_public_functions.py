@@ -199,6 +199,6 @@ def test_an_image_opens_in_a_terminal(scene: Scene) -> None:
     with in_terminal(words, ROOT) as terminal:
         until(terminal, rb"\$ ")
         os.write(terminal, f"{PYTHON} -VV; id -un; echo ended=$?\r".encode())
-        quote_value = until(terminal, rb"ended=0\r")
-        assert b"Python 3.13" in quote_value
-        assert b"cslr" in quote_value
+        screen = until(terminal, rb"ended=0\r")
+        assert b"Python 3.13" in screen
+        assert b"cslr" in screen

@@ -112,6 +112,6 @@ def test_a_module_that_pins_the_client_fails(project: Path) -> None:
 
 def test_developing_a_module_writes_the_client_into_it(project: Path) -> None:
     succeed("-m", str(project), "develop")
-    render_files = (project / "sdk/src/dagger/client/gen.py").read_text("utf-8")
-    assert "class DirectoryID(Scalar)" in render_files
+    generated = (project / "sdk/src/dagger/client/gen.py").read_text("utf-8")
+    assert "class DirectoryID(Scalar)" in generated
     assert "/sdk" in (project / ".gitignore").read_text("utf-8").split()

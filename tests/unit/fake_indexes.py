@@ -64,12 +64,12 @@ class Shelf:
         """Answer as `programs/read_pages.py` would."""
         self.asked.append(ask)
         key = ask.address, ask.name
-        quote_value = f"{ask.address or INDEX}/{ask.name}/" if ask.kind == "project" else ask.address
+        address = f"{ask.address or INDEX}/{ask.name}/" if ask.kind == "project" else ask.address
         text = self._texts.get(key) or _recorded(ask)
         if key in self._problems or text is None:
             status, problem = self._problems.get(key, (404, "HTTP 404"))
-            return IndexResponse(address=quote_value, status=status, problem=problem)
-        return IndexResponse(address=quote_value, status=200, bodies=(text,))
+            return IndexResponse(address=address, status=status, problem=problem)
+        return IndexResponse(address=address, status=200, bodies=(text,))
 
 
 def settle(context: UpdateContext, shelf: Shelf, decide: Callable[[UpdateContext], T]) -> T:

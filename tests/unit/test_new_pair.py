@@ -4,6 +4,7 @@ from importlib import resources
 
 import pytest
 
+from ci import args
 from ci.config.locks import read_lock
 from ci.config.matrix import Matrix, default_matrix, read_matrix
 from ci.config.sources import profiles, read_sources
@@ -13,6 +14,7 @@ from ci.main import CslrImages
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
 from ci.plan.specs import CondaSpec
+from ci.sdk.compat import own_fields
 from ci.sweep.preview import github
 from tests.unit.plans import TARGETS, code
 
@@ -66,6 +68,6 @@ def test_it_is_in_every_generated_file(matrix: Matrix) -> None:
 
 
 def test_it_is_in_the_reference(matrix: Matrix) -> None:
-    page = reference(CslrImages, matrix)
+    page = reference(CslrImages, own_fields(CslrImages), vars(args), matrix)
     assert "| `13.1.1` | `3.15` | runtimes 2, devels 6 |" in page
     assert "`3.13`, `3.14`, `3.15` | required |" in page

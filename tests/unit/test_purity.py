@@ -1,4 +1,4 @@
-"""The pure core stays pure: no Dagger, no network, no clock, whoever imports it and wherever it runs."""
+"""The pure packages stay pure: no Dagger, no network, no clock, no process, whoever imports them."""
 
 import ast
 import json
@@ -6,95 +6,46 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
-PURE = (
-    "errors",
-    "effort",
-    "documents",
-    "fields",
-    "variants",
-    "gates",
-    "schedule",
-    "ledger",
-    "matrix",
-    "sources",
-    "indexes",
-    "releases",
-    "answers",
-    "requirements",
-    "code",
-    "lock",
-    "specs",
-    "caches",
-    "commands",
-    "dockerfile",
-    "shop",
-    "line",
-    "pair",
-    "plan",
-    "bundle",
-    "lint",
-    "promises",
-    "survey",
-    "tags",
-    "bake",
-    "workflows",
-    "generate",
-    "records",
-    "triage",
-    "outlook",
-    "pins",
-    "latest",
-    "bump",
-)
+ROOT = Path(__file__).parents[2]
+PACKAGES = sorted(path.parent.name for path in (ROOT / "ci").glob("*/__init__.py"))
+PURE = ("util", "config", "index", "plan", "history", "report", "generate")
+MODULES = sorted(path for package in PURE for path in (ROOT / "ci" / package).rglob("*.py"))
+BESIDE = ["__init__.py", "args.py", "choices.py", "main.py"]
 
-# What a pure module may import from outside: nothing here reads a clock, a network, a process or the machine.
+# Imports from outside `ci`: none of these reads a clock, a network, a process or the machine.
 ALLOWED = {
-    "collections",
-    "dataclasses",
-    "enum",
-    "difflib",
-    "fnmatch",
-    "functools",
-    "hashlib",
-    "html",
-    "importlib",
-    "json",
-    "operator",
-    "packaging",
-    "pydantic",
-    "re",
-    "shlex",
-    "tomlkit",
-    "tomllib",
-    "types",
-    "typing",
-    "urllib",
+    *(
+        "base64",
+        "collections",
+        "dataclasses",
+        "difflib",
+        "enum",
+        "fnmatch",
+        "functools",
+        "hashlib",
+        "inspect",
+        "io",
+    ),
+    *("json", "operator", "re", "shlex", "tomllib", "types", "typing"),
+    *("packaging", "pydantic", "rich", "tomlkit"),
+    *("html", "html.parser", "importlib", "importlib.resources.abc", "urllib.parse", "xml.etree"),
 }
-
-# Of these only a part is pure.
-PARTS = {
-    "urllib": {"urllib.parse"},
-    "importlib": {"importlib", "importlib.resources.abc"},
-    "html": {"html.parser"},
-}
-
-CLIENTS = {"dagger", "httpx", "gql", "anyio", "aiohttp", "requests", "opentelemetry", "rich"}
-IMPURE = {"asyncio", "urllib.request", "http.client", "ssl", "ci.main", "ci.edge", "ci.verify", "ci.stages"}
+CLIENTS = {"dagger", "httpx", "gql", "anyio", "aiohttp", "requests", "opentelemetry"}
+IMPURE = {"asyncio", "urllib.request", "http.client", "ssl"}
 
 
-def source(module: str) -> str:
-    """Return the text of a module of `ci`."""
-    return resources.files("ci").joinpath(f"{module}.py").read_text("utf-8")
+def name_of(path: Path) -> str:
+    """Return a path below `ci` as the test's id."""
+    return str(path.relative_to(ROOT / "ci"))
 
 
-def imported(module: str) -> Iterator[str]:
-    """Give the full name of every module that a module of `ci` imports, anywhere in its text."""
-    for node in ast.walk(ast.parse(source(module))):
+def imports(path: Path) -> Iterator[str]:
+    """Give the full name of every module that a file imports, anywhere in its text."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -113,11 +64,10 @@ def fresh(tmp_path: Path, program: str) -> str:
         "            raise ModuleNotFoundError('no dagger here', name='dagger')\n"
         "sys.meta_path.insert(0, NoDagger())\n"
     )
-    root = str(Path(__file__).parents[2])
     ran = subprocess.run(
         [sys.executable, "-c", blocked + program],
         cwd=tmp_path,
-        env={"PYTHONPATH": root, "PATH": os.defpath},
+        env={"PYTHONPATH": str(ROOT), "PATH": os.defpath},
         capture_output=True,
         text=True,
         check=False,
@@ -127,48 +77,57 @@ def fresh(tmp_path: Path, program: str) -> str:
     return ran.stdout
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_a_pure_module_imports_only_pure_ones(module: str) -> None:
-    for name in imported(module):
-        top = name.partition(".")[0]
-        if top == "ci":
-            assert name.removeprefix("ci.") in PURE, f"{module} imports {name}"
+def test_beside_the_packages_is_only_what_belongs_there() -> None:
+    assert set(PURE) < set(PACKAGES)
+    assert sorted(path.name for path in (ROOT / "ci").glob("*.py")) == BESIDE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_pure_package_imports_only_pure_ones(path: Path) -> None:
+    for name in imports(path):
+        first, _, rest = name.partition(".")
+        if first == "ci":
+            assert rest.partition(".")[0] in {*PURE, "choices"}, f"{name_of(path)} imports {name}"
         else:
-            assert top in ALLOWED, f"{module} imports {name}"
-            assert name in PARTS.get(top, {name}), f"{module} imports {name}"
+            whole = {name, first} if first in ("collections", "packaging", "rich") else {name}
+            assert whole & ALLOWED, f"{name_of(path)} imports {name}"
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_a_pure_module_imports_nothing_by_name_at_run_time(module: str) -> None:
-    called = {
-        ast.unparse(node.func) for node in ast.walk(ast.parse(source(module))) if isinstance(node, ast.Call)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_pure_package_reaches_nothing_by_a_call(path: Path) -> None:
+    text = path.read_text("utf-8")
+    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)}
+    names = {"__import__", "import_module", "importlib.import_module", "exec", "eval", "open", "print"}
+    assert not calls & names
+
+
+def test_packages_import_each_other_in_one_direction() -> None:
+    needs = {
+        package: {
+            name.split(".")[1]
+            for path in (ROOT / "ci" / package).glob("*.py")
+            for name in imports(path)
+            if name.startswith("ci.") and name.split(".")[1] in PACKAGES
+        }
+        - {package}
+        for package in PACKAGES
     }
-    assert not called & {
-        "__import__",
-        "import_module",
-        "importlib.import_module",
-        "exec",
-        "eval",
-        "open",
-        "print",
-    }
-
-
-def test_modules_import_each_other_in_one_direction() -> None:
-    needs = {module: {name[3:] for name in imported(module) if name.startswith("ci.")} for module in PURE}
     done: set[str] = set()
-    while ready := {module for module in PURE if module not in done and needs[module] <= done}:
+    while ready := {package for package in PACKAGES if package not in done and needs[package] <= done}:
         done |= ready
-    assert done == set(PURE)
+    assert done == set(PACKAGES), {
+        package: needs[package] - done for package in PACKAGES if package not in done
+    }
 
 
-def test_importing_the_pure_core_loads_no_client_of_anything(tmp_path: Path) -> None:
+def test_importing_the_pure_packages_loads_no_client_of_anything(tmp_path: Path) -> None:
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in MODULES]
     program = (
-        f"import importlib, json\nfor name in {PURE!r}:\n    importlib.import_module('ci.' + name)\n"
+        f"import importlib, json\nfor name in {names!r}:\n    importlib.import_module(name)\n"
         "print(json.dumps(sorted(sys.modules)))\n"
     )
     loaded = set(json.loads(fresh(tmp_path, program)))
-    assert {f"ci.{name}" for name in PURE} <= loaded
+    assert set(names) - {name for name in names if name.endswith("__init__")} <= loaded
     assert not {name.partition(".")[0] for name in loaded} & CLIENTS
     assert not loaded & IMPURE
 
@@ -176,42 +135,30 @@ def test_importing_the_pure_core_loads_no_client_of_anything(tmp_path: Path) -> 
 def test_planning_opens_no_socket_and_no_file_and_starts_nothing(tmp_path: Path) -> None:
     program = (
         "import json, socket\n"
-        "from tests.unit.plans import CELLS, cell, shop\n"
-        "from ci.survey import survey, text\n"
-        "from ci.pair import needed_pages\n"
-        "from ci.plan import make_plan\n"
-        "from ci.promises import promises\n"
-        "from ci.records import History\n"
+        "from tests.unit.plans import CELLS, cell, inputs\n"
+        "from ci.plan.environment import extension_pages\n"
+        "from ci.plan.planner import plan_cell\n"
         "def refuse(*_, **__): raise AssertionError('a socket was opened')\n"
         "socket.socket = socket.create_connection = socket.getaddrinfo = refuse\n"
-        "stands = [shop('upstream'), shop('registries')]\n"
+        "every = [inputs('upstream'), inputs('registries')]\n"
         "events = set()\n"
         "sys.addaudithook(lambda event, _: events.add(event))\n"
-        "for stand in stands:\n"
+        "for one in every:\n"
         "    for name in CELLS:\n"
-        "        needed_pages(cell(name), stand)\n"
-        "        made = make_plan(cell(name), stand, {})\n"
-        "        text(survey([made], {}, History())), promises(made)\n"
+        "        extension_pages(cell(name), one)\n"
+        "        plan_cell(cell(name), one, {}).digest\n"
         "print(json.dumps(sorted(events)))\n"
     )
     events = json.loads(fresh(tmp_path, program))
     touching = (
-        "socket.",
-        "subprocess.",
-        "os.",
-        "open",
-        "shutil.",
-        "tempfile.",
-        "urllib.",
-        "time.",
-        "ctypes.",
+        *("socket.", "subprocess.", "os.", "open", "shutil.", "tempfile.", "urllib.", "time.", "ctypes."),
     )
     assert [event for event in events if event.startswith(touching)] == []
 
 
 def test_the_modules_own_process_starts_no_program_and_reads_no_variable() -> None:
     # So that it does not matter which programs and variables an SDK's container has (engine/README.md).
-    root = Path(__file__).parents[2] / "ci"
+    root = ROOT / "ci"
     modules = [path for path in root.rglob("*.py") if "programs" not in path.relative_to(root).parts]
     assert len(modules) > 50
     names = {

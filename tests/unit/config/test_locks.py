@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from ci.config.locks import Locks, read_lock
 from ci.config.matrix import default_matrix
 from ci.config.sources import read_sources
-from ci.plan.requirements import STAGES, select_pins, satisfies
+from ci.plan.requirements import STAGES, satisfies, select_pins
 from tests.unit.plans import PAIRS, locks
 
 LOCKED = (*PAIRS, "cpu-py3.13")

@@ -128,8 +128,8 @@ def test_filters_become_options_and_nothing_else(
 def test_secrets_are_named_and_never_written_out(tmp_path: Path) -> None:
     text = script("cell", "Build, verify, measure").replace("./daggerw", "echo")
     secrets = {"REGISTRY_PASSWORD": "hush", "WEBHOOK": "https://hush", "REGISTRY_USER": "me"}
-    quote_value = ran(tmp_path, text, CUDA="cpu", PUBLISH="true", REPOSITORIES="a.example/b", **secrets)
-    assert quote_value.split() == [
+    printed = ran(tmp_path, text, CUDA="cpu", PUBLISH="true", REPOSITORIES="a.example/b", **secrets)
+    assert printed.split() == [
         *(
             "sweep",
             "--cuda=cpu",

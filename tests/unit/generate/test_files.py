@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ci import args
 from ci.config.locks import Locks
 from ci.config.matrix import default_matrix
 from ci.config.sources import read_sources
@@ -17,6 +18,7 @@ from ci.main import CslrImages
 from ci.plan.code_digests import read_code
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
+from ci.sdk.compat import own_fields
 from tests.unit.plans import EXTENSIONS, inputs, locks, pyg_page
 
 ROOT = Path(__file__).parents[3]
@@ -29,7 +31,10 @@ def shipped() -> dict[str, str]:
     own = PlanInputs(
         matrix=matrix, sources_name=name, sources=read_sources(name), lock=locks(), code=read_code()
     )
-    return {**render_files(own, Options(), {}), REFERENCE: reference(CslrImages, matrix)}
+    return {
+        **render_files(own, Options(), {}),
+        REFERENCE: reference(CslrImages, own_fields(CslrImages), vars(args), matrix),
+    }
 
 
 FILES = shipped()

@@ -10,10 +10,11 @@ import pytest
 from dagger import Doc
 
 from ci import args
+from ci.choices import MAX_CELLS, MAX_JOBS
 from ci.generate.reference import TAKES, accepted, cli, described, example, public, reference
 from ci.main import CslrImages
-from ci.session.session import MOST_JOBS
-from ci.sweep.run import MOST_CELLS, SweepOptions
+from ci.sdk.compat import own_fields
+from ci.sweep.run import SweepOptions
 from ci.util.errors import UserError
 from tests.unit.plans import matrix_with
 
@@ -21,22 +22,22 @@ FUNCTIONS = public(CslrImages)
 TYPES = {
     name: hint for name, hint in vars(args).items() if any(isinstance(part, Doc) for part in get_args(hint))
 }
-PAGE = reference(CslrImages, matrix_with())
+PAGE = reference(CslrImages, own_fields(CslrImages), vars(args), matrix_with())
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_has_a_text_and_an_example_that_its_signature_takes(name: str) -> None:
     method = FUNCTIONS[name]
-    quote_value = example(method)
-    assert quote_value, f"{name}: no example such as `{name} …` in its text"
+    call = example(method)
+    assert call, f"{name}: no example such as `{name} …` in its text"
     assert described(method).count(" "), f"{name}: no text"
-    assert quote_value not in described(method)
+    assert call not in described(method)
     parameters = {
         f"--{cli(given.name)}": given
         for given in inspect.signature(method).parameters.values()
         if given.name != "self"
     }
-    first, *words = shlex.split(quote_value)
+    first, *words = shlex.split(call)
     assert first == name
     asked: set[str] = set()
     while words and words[0].startswith("--"):
@@ -86,11 +87,11 @@ def test_every_accepted_value_belongs_to_a_type() -> None:
 
 def test_ranges_are_those_that_are_checked() -> None:
     said = accepted(matrix_with())
-    assert said["Limit"] == f"1 to {MOST_CELLS}"
-    assert said["Jobs"] == f"1 to {MOST_JOBS}"
-    SweepOptions(limit=MOST_CELLS, disk_floor=0, fail_fast=False, verified=True)
+    assert said["Limit"] == f"1 to {MAX_CELLS}"
+    assert said["Jobs"] == f"1 to {MAX_JOBS}"
+    SweepOptions(limit=MAX_CELLS, disk_floor=0, fail_fast=False, verified=True)
     with pytest.raises(UserError, match=f"accepted: {said['Limit']} cells"):
-        SweepOptions(limit=MOST_CELLS + 1, disk_floor=0, fail_fast=False, verified=True)
+        SweepOptions(limit=MAX_CELLS + 1, disk_floor=0, fail_fast=False, verified=True)
     with pytest.raises(UserError, match=f"accepted: {said['DiskFloor']} GB"):
         SweepOptions(limit=1, disk_floor=1_000_001, fail_fast=False, verified=True)
 

@@ -100,7 +100,11 @@ def test_any_lock_gives_all_pins_or_none(lock: str, wanted_pins: list[str]) -> N
 def test_the_pins_of_a_lock_are_told_by_normal_names() -> None:
     lock = 'Torch_Cluster==1.6.3 \\\n    --hash=sha256:a==b\n# x==1\ncolorama==0.4.6 ; os_name == "nt" \\\n\n'
     assert pinned_versions(lock) == {"torch-cluster": "1.6.3", "colorama": "0.4.6"}
-    assert pinned_versions(LOCK) == {"torch-cluster": "1.6.3", "torch-scatter": "2.1.2", "torch-sparse": "0.6.18"}
+    assert pinned_versions(LOCK) == {
+        "torch-cluster": "1.6.3",
+        "torch-scatter": "2.1.2",
+        "torch-sparse": "0.6.18",
+    }
 
 
 @pytest.mark.parametrize(

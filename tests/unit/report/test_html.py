@@ -227,14 +227,14 @@ def test_any_text_stays_inside_its_element_and_its_attribute(text: str) -> None:
         def handle_data(self, data: str) -> None:
             self.parse_machine += (data,)
 
-    quote_value = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+    printable = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
     reader = One()
     reader.feed(element("p", text, title=text))
     reader.close()
     assert reader.parse_machine == (
         "p",
-        [("title", quote_value)],
-        *([quote_value] if quote_value else []),
+        [("title", printable)],
+        *([printable] if printable else []),
         "/p",
     )
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ci.sweep.capacity import Machine, cells_at_once
+from ci.session.machine import Machine
+from ci.sweep.capacity import cells_at_once
 from ci.sweep.scheduler import GB
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from ci.history.records import BuildRecord, History, LayerSize, StageRun
 from ci.plan.inputs import Options
-from ci.plan.planner import Plan
-from ci.sweep.preview import PlanPreview, changed, document, github, left_out, preview, text
+from ci.plan.planner import Plan, changed_plans
+from ci.sweep.preview import PlanPreview, document, github, left_out, preview, text
 from ci.util.errors import UserError
 from tests.unit.plans import CELLS, explain, matrix_with, plan, pyg_page
 
@@ -47,8 +47,8 @@ def test_a_plan_reads_as_a_table_of_stages_with_reasons_and_notes() -> None:
 
 def test_the_digests_are_the_stages_own() -> None:
     made = plan("cu12.8.1-py3.13-runtime")
-    quote_value = DIGEST.findall(explain(made))
-    assert quote_value == [made.digest[:12], *(stage.digest[:12] for stage in made.stages)]
+    digests = DIGEST.findall(explain(made))
+    assert digests == [made.digest[:12], *(stage.digest[:12] for stage in made.stages)]
 
 
 def test_a_note_cannot_forge_a_line() -> None:
@@ -142,10 +142,12 @@ def test_the_form_for_github_is_what_strategy_matrix_takes() -> None:
 def test_plans_that_are_as_before_are_left_out() -> None:
     plans = [plan(name, "upstream") for name in ("cu12.8.1-py3.13-devel", "cu12.8.1-py3.13-ray-runtime")]
     before = document(preview(plans, {}, History()))
-    assert changed(plans, before, "before.json") == []
+    assert changed_plans(plans, before, "before.json") == []
     newer = [plan(made.cell.id, "upstream", changes='[ray]\nversion = "2.60.1"\n') for made in plans]
-    assert [made.id for made in changed(newer, before, "before.json")] == ["cu12.8.1-py3.13-ray-runtime"]
-    assert changed(plans, '{"cells": []}', "before.json") == plans, "what was not there before is new"
+    assert [made.id for made in changed_plans(newer, before, "before.json")] == [
+        "cu12.8.1-py3.13-ray-runtime"
+    ]
+    assert changed_plans(plans, '{"cells": []}', "before.json") == plans, "what was not there before is new"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_plans_that_are_as_before_are_left_out() -> None:
 )
 def test_what_is_no_survey_is_refused(given: str) -> None:
     with pytest.raises(UserError, match=r"^before\.json: not plans as `plan --format json` prints them$"):
-        changed([], given, "before.json")
+        changed_plans([], given, "before.json")
 
 
 def test_a_selection_in_which_nothing_changed_is_said_and_empty_for_github() -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from ci.config.size_limits import SizeLimits, check_size_limits
+from ci.config.size_limits import SizeLimits
 from ci.history.records import BuildRecord, NamedSize
+from ci.sweep.size_gate import check_size_limits
 
 GB = 10**9
 IMAGE = "cu12.8.1-py3.13-ray-runtime"
