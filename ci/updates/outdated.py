@@ -51,7 +51,7 @@ class OutdatedPin(FrozenModel):
     name: str
     pinned: str | None = None
     newest: str | None = None
-    python_allowed: str | None = None
+    takes: str | None = None
     note: str = ""
     problem: str | None = None
     offers: tuple[Upgrade, ...] = ()
@@ -83,7 +83,7 @@ def _pinned(context: UpdateContext, pin: Pin) -> OutdatedPin:
         name=pin.name,
         pinned=pin.version,
         newest=str(known[0]) if known else None,
-        python_allowed=take.version if take else None,
+        takes=take.version if take else None,
         note=gone,
         offers=tuple(_offer(context, pin, one) for one in told.values()),
     )
@@ -321,8 +321,8 @@ def text(context: UpdateContext, found: Sequence[OutdatedPin]) -> str:
     lines = [f"{'':{width}}  {'pinned':10} {'newest':10} bump takes"]
     for one in found:
         why = "" if one.problem in unread else f": {one.problem}"  # the last lines tell it
-        python_allowed = f"not known{why}" if one.problem else one.python_allowed or "-"
-        line = f"{one.name:{width}}  {one.pinned or '-':10} {one.newest or '?':10} {python_allowed}"
+        takes = f"not known{why}" if one.problem else one.takes or "-"
+        line = f"{one.name:{width}}  {one.pinned or '-':10} {one.newest or '?':10} {takes}"
         lines.append(f"{line}  ({one.note})" if one.note else line)
         for offer in one.offers:
             lines += [f"    {line}" for line in _offer_text(context, offer)]

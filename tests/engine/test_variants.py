@@ -37,24 +37,24 @@ noticed_by = ["pip_install"]
 [variants.slim]
 rules = ["sources"]
 strip = "unneeded"
-gives_up = { profiler_symbols = "stripped" }
+waives = { profiler_symbols = "stripped" }
 [variants.minimal]
 strip = "unneeded"
 apt = ["ca-certificates", "tini"]
 toolkit = false
-gives_up = { profiler_symbols = "stripped" }
+waives = { profiler_symbols = "stripped" }
 [variants.uv]
 conda = false
-gives_up = { profiler_symbols = "the stand-in has none" }
+waives = { profiler_symbols = "the stand-in has none" }
 [variants.no-pip]
 rules = ["pip"]
-gives_up = { profiler_symbols = "the stand-in has none" }
+waives = { profiler_symbols = "the stand-in has none" }
 [variants.no-torch]
 rules = ["torch"]
-gives_up = { profiler_symbols = "the stand-in has none" }
+waives = { profiler_symbols = "the stand-in has none" }
 [variants.no-zip]
 rules = ["ssl"]
-gives_up = { profiler_symbols = "the stand-in has none" }
+waives = { profiler_symbols = "the stand-in has none" }
 """
 RUNTIME = (*PAIR, "--target=runtime")
 

@@ -18,7 +18,7 @@ from tests.stand_ins.cache import NEWEST, newest_client
 
 ROOT = Path(__file__).resolve().parents[2]
 # Unit tests of what the module is to a client.
-TESTS = ("composing", "dialect", "generated", "reserved_names")
+TESTS = ("test_composing", "sdk/test_compat", "generate/test_files", "sdk/test_reserved_names")
 
 
 @pytest.fixture(scope="session")
@@ -73,5 +73,5 @@ def test_types_fit(newest: Path, found: dict[str, Any], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", TESTS)
 def test_its_unit_tests_pass(newest: Path, name: str) -> None:
-    ran = under(newest, "pytest", "-q", "-p", "no:cacheprovider", f"tests/unit/test_{name}.py")
+    ran = under(newest, "pytest", "-q", "-p", "no:cacheprovider", f"tests/unit/{name}.py")
     assert " passed" in ran.stdout

@@ -376,7 +376,7 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
 
 
 # Prose and an address for people: neither is part of a command line.
-PROSE = {"note", "source", "takes", "gives_up"}
+PROSE = {"note", "source", "takes", "waives"}
 STRINGS = [item for item in leaves(SHIPPED) if not PROSE & set(item[0])]
 TABLES = ("targets", "cuda", "torch", "torch.upstream", "pyg.extensions", "archs", "archs.upstream")
 EVIL = {

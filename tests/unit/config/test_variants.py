@@ -29,7 +29,7 @@ def test_each_variant_names_the_promises_that_it_keeps() -> None:
     ]
 
 
-def test_the_default_variant_gives_up_nothing_and_full_takes_nothing() -> None:
+def test_the_default_variant_waives_nothing_and_full_takes_nothing() -> None:
     variants = default_matrix().variants
     assert (variants["default"].waives, variants["default"].strip, variants["default"].toolkit) == (
         {},
@@ -57,7 +57,7 @@ def test_every_rule_is_noticed_by_a_promise_that_its_variants_keep() -> None:
         ("[rules.free]\ntakes = 'x'\nremove = ['a']\nnoticed_by = []", "noticed_by"),
         ("[rules.odd]\ntakes = 'x'\nremove = ['../a']\nnoticed_by = ['imports']", "remove"),
         ("[rules.odd]\ntakes = 'x'\nremove = ['/a']\nnoticed_by = ['imports']", "remove"),
-        ("[variants.slim.gives_up]\nspeed = 'none'", "speed"),
+        ("[variants.slim.waives]\nspeed = 'none'", "speed"),
     ],
 )
 def test_a_mistake_in_a_variant_is_told_in_one_line(changes: str, said: str) -> None:

@@ -35,7 +35,7 @@ def written(sources_name: str, cuda: str, python: str, options: Options | None =
     return dockerfile(made, f"dockerfiles/{made[0].cell.pair_id}", inputs(sources_name).lock.places())
 
 
-@pytest.mark.parametrize(("profile", "cuda", "python"), ALL)
+@pytest.mark.parametrize(("sources_name", "cuda", "python"), ALL)
 def test_every_target_is_a_stage_and_every_stage_comes_before_it_is_used(
     sources_name: str, cuda: str, python: str
 ) -> None:
@@ -51,7 +51,7 @@ def test_every_target_is_a_stage_and_every_stage_comes_before_it_is_used(
     assert set(TARGETS) <= known
 
 
-@pytest.mark.parametrize(("profile", "cuda", "python"), ALL)
+@pytest.mark.parametrize(("sources_name", "cuda", "python"), ALL)
 def test_every_file_that_a_step_reads_is_there(sources_name: str, cuda: str, python: str) -> None:
     files = written(sources_name, cuda, python)
     made = plans(sources_name, cuda, python)
@@ -63,7 +63,7 @@ def test_every_file_that_a_step_reads_is_there(sources_name: str, cuda: str, pyt
     assert beside - read == {f"dockerfiles/{made[0].cell.pair_id}/Dockerfile"}
 
 
-@pytest.mark.parametrize(("profile", "cuda", "python"), ALL)
+@pytest.mark.parametrize(("sources_name", "cuda", "python"), ALL)
 def test_the_steps_are_those_of_the_stages(sources_name: str, cuda: str, python: str) -> None:
     text = written(sources_name, cuda, python)["Dockerfile"].replace("'", "")
     plan = plans(sources_name, cuda, python)[-1]
@@ -118,7 +118,7 @@ def test_cudas_libraries_are_a_layer_of_their_own() -> None:
     assert "site-packages/nvidia" not in written("upstream", "cpu", "3.13")["Dockerfile"]
 
 
-@pytest.mark.parametrize("profile", ["upstream", "registries"])
+@pytest.mark.parametrize("sources_name", ["upstream", "registries"])
 def test_every_stage_of_a_plan_is_written(sources_name: str) -> None:
     made = {stage.name for plan in plans(sources_name, "12.8.1", "3.13") for stage in plan.stages}
     assert made - set(WRITERS) == {"image"}

@@ -128,7 +128,7 @@ def test_a_base_image_that_brings_the_toolkit_gets_no_second_one() -> None:
     assert not plan("cpu-py3.13-devel", "registries").spec("base", BaseSpec).adds_toolkit
 
 
-@pytest.mark.parametrize("profile", ["upstream", "registries"])
+@pytest.mark.parametrize("sources_name", ["upstream", "registries"])
 @pytest.mark.parametrize("cell_id", [*CELLS, "cpu-py3.13-marimo-runtime"])
 def test_every_parent_is_a_stage_of_the_plan_that_comes_before(cell_id: str, sources_name: str) -> None:
     parse_machine: list[str] = []
@@ -216,7 +216,7 @@ def all_digests(sources_name: str) -> dict[str, dict[str, str]]:
     return {cell_id: digests(plan(cell_id, sources_name)) for cell_id in CELLS}
 
 
-@pytest.mark.parametrize(("profile", "channels"), [("upstream", 0), ("registries", 1)])
+@pytest.mark.parametrize(("sources_name", "channels"), [("upstream", 0), ("registries", 1)])
 def test_eighteen_cells_are_built_of_few_stages(sources_name: str, channels: int) -> None:
     distinct = {
         (name, digest) for stages in all_digests(sources_name).values() for name, digest in stages.items()
@@ -240,7 +240,7 @@ def test_eighteen_cells_are_built_of_few_stages(sources_name: str, channels: int
     )
 
 
-@pytest.mark.parametrize("profile", ["upstream", "registries"])
+@pytest.mark.parametrize("sources_name", ["upstream", "registries"])
 @pytest.mark.parametrize("pair", PAIRS)
 def test_all_cells_of_a_pair_share_their_environment(pair: str, sources_name: str) -> None:
     cells = [digests(plan(f"{pair}-{target}", sources_name)) for target in TARGETS]
@@ -250,7 +250,7 @@ def test_all_cells_of_a_pair_share_their_environment(pair: str, sources_name: st
         assert len({stages[name] for stages in cells if name in stages}) == 1, name
 
 
-@pytest.mark.parametrize("profile", ["upstream", "registries"])
+@pytest.mark.parametrize("sources_name", ["upstream", "registries"])
 def test_two_pythons_share_toolkit_and_bases_and_nothing_else(sources_name: str) -> None:
     one = digests(plan("cu12.8.1-py3.13-marimo-runtime", sources_name))
     two = digests(plan("cu12.8.1-py3.14-marimo-runtime", sources_name))
@@ -283,7 +283,7 @@ def test_a_pin_changes_only_what_is_built_from_it(changes: str, changed: set[str
     assert {name for name in before if before[name] != after[name]} == changed
 
 
-@pytest.mark.parametrize("profile", ["upstream", "registries"])
+@pytest.mark.parametrize("sources_name", ["upstream", "registries"])
 def test_a_newer_ray_leaves_every_stage_below_and_every_cell_without_ray(sources_name: str) -> None:
     changes = 'ray.version = "2.61.0"'
     for cell_id in CELLS:
@@ -330,7 +330,7 @@ def test_the_digest_of_a_plan_is_that_of_its_last_stage() -> None:
     assert re.fullmatch("[0-9a-f]{64}", made.digest)
 
 
-@pytest.mark.parametrize("profile", ["upstream", "registries"])
+@pytest.mark.parametrize("sources_name", ["upstream", "registries"])
 @pytest.mark.parametrize("cell_id", ["cu12.8.1-py3.13-marimo-runtime", "cpu-py3.13-devel"])
 def test_planning_twice_gives_equal_plans(cell_id: str, sources_name: str) -> None:
     one, two = plan(cell_id, sources_name), plan(cell_id, sources_name)
@@ -726,7 +726,7 @@ def test_the_variables_of_an_image() -> None:
     assert set(dict(image(plan("cpu-py3.13-runtime")).env)) == {"LANG", "CONDA_PREFIX", "PATH"}
 
 
-@pytest.mark.parametrize("profile", ["upstream", "registries"])
+@pytest.mark.parametrize("sources_name", ["upstream", "registries"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_labels_say_what_is_inside(target: str, sources_name: str) -> None:
     made = plan(f"cu12.8.1-py3.13-{target}", sources_name)
@@ -948,7 +948,7 @@ def test_cudas_libraries_are_a_layer_that_both_pythons_of_a_line_share() -> None
     assert len({made.layer_key("libraries") for made in (one, other, slim)}) == 3
 
 
-@pytest.mark.parametrize(("profile", "pins"), [("registries", "nvidia-cublas==13"), ("upstream", None)])
+@pytest.mark.parametrize(("sources_name", "pins"), [("registries", "nvidia-cublas==13"), ("upstream", None)])
 def test_without_a_gpu_the_libraries_are_a_layer_where_torch_brings_them(
     sources_name: str, pins: str | None
 ) -> None:

@@ -241,7 +241,7 @@ async def test_a_bug_of_ours_shows_as_one_and_fails_its_cell_only() -> None:
     failure = records[RAY].failure
     assert failure
     assert (failure.kind, failure.message) == ("bug", "KeyError('oops')")
-    assert any("test_sweep.py" in line for line in failure.tail)
+    assert any("test_scheduler.py" in line for line in failure.tail)
 
 
 async def test_no_more_cells_than_allowed_build_at_once_and_never_two_compiles() -> None:
@@ -320,7 +320,7 @@ async def test_cells_do_not_wait_for_records_to_be_written_and_all_are_written_i
 async def test_the_first_records_are_written_at_once_and_what_comes_soon_after_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ci.sweep.GATHER", math.inf)
+    monkeypatch.setattr("ci.sweep.scheduler.WRITE_INTERVAL", math.inf)
     yard = SlowPen()
 
     def fault(plan: Plan, name: str, _: int) -> None:

@@ -48,9 +48,7 @@ def states(found: OutdatedPin, version: str) -> dict[str, str]:
 
 def test_the_torch_that_is_taken_is_the_newest_built_for_the_rows_cuda() -> None:
     found = look(*recorded())
-    rows = {
-        name: (found[name].newest, found[name].python_allowed) for name in found if name.startswith("torch@")
-    }
+    rows = {name: (found[name].newest, found[name].takes) for name in found if name.startswith("torch@")}
     assert rows == {
         "torch@12.8.1": ("2.15.0", "2.10.0"),
         "torch@13.1.1": ("2.15.0", "2.14.1"),
@@ -89,13 +87,13 @@ def test_extensions_are_compiled_where_the_sources_have_no_page_of_wheels() -> N
 )
 def test_a_package_that_every_cell_can_have_is_taken(name: str, newest: str) -> None:
     found = look(*recorded())[name]
-    assert (found.newest, found.python_allowed) == (newest, newest)
+    assert (found.newest, found.takes) == (newest, newest)
     assert [offer.effects for offer in found.offers] == [()]
 
 
 def test_what_is_pinned_and_newest_is_not_offered() -> None:
     found = look(*recorded())["torch-geometric"]
-    assert (found.pinned, found.newest, found.python_allowed, found.offers) == ("2.8.1", "2.8.1", None, ())
+    assert (found.pinned, found.newest, found.takes, found.offers) == ("2.8.1", "2.8.1", None, ())
 
 
 def test_a_wheel_for_one_python_only_makes_the_cells_of_the_other_impossible() -> None:
@@ -109,7 +107,7 @@ def test_a_wheel_for_one_python_only_makes_the_cells_of_the_other_impossible() -
     )
     shelf.put(page, name="ray")
     found = look(context, shelf)["ray"]
-    assert (found.newest, found.python_allowed) == ("2.60.0", None)
+    assert (found.newest, found.takes) == ("2.60.0", None)
     became = states(found, "2.60.0")
     assert became["cu12.8.1-py3.14-ray-runtime"] == became["cu13.1.1-py3.14-marimo-devel"] == "impossible"
     assert len(became) == 8, "nothing changes in images without Ray, nor in those of Python 3.13"
@@ -127,7 +125,7 @@ def test_a_package_that_takes_no_python_of_the_matrix_is_not_taken() -> None:
         name="marimo",
     )
     found = look(context, shelf)["marimo"]
-    assert found.python_allowed is None
+    assert found.takes is None
     assert found.offers[0].effects[0].why == ("marimo 0.25.2 does not take Python 3.13",)
 
 
@@ -157,7 +155,7 @@ def test_tools_are_listed_with_the_place_of_their_pins() -> None:
 def test_a_pin_that_is_on_no_index_is_said() -> None:
     found = look(*recorded(PINS.replace('version = "2.58.1"', 'version = "2.57.0"')))["ray"]
     assert found.note == "2.57.0 is on no index of these sources, or yanked"
-    assert found.python_allowed == "2.60.0"
+    assert found.takes == "2.60.0"
 
 
 def test_excluded_cells_stand_in_nobodys_way() -> None:
@@ -165,7 +163,7 @@ def test_excluded_cells_stand_in_nobodys_way() -> None:
     context, shelf = recorded(PINS + exclude)
     names = ("ray-2.58.1-cp314-cp314", "ray-2.58.1-cp313-cp313", "ray-2.60.0-cp313-cp313")
     shelf.put(simple_page({f"{name}-manylinux2014_x86_64.whl": "" for name in names}), name="ray")
-    assert look(context, shelf)["ray"].python_allowed == "2.60.0"
+    assert look(context, shelf)["ray"].takes == "2.60.0"
 
 
 # -- upstream: stand-ins -------------------------------------------------------------------------------------
@@ -173,8 +171,8 @@ def test_excluded_cells_stand_in_nobodys_way() -> None:
 
 def test_each_row_of_torch_has_its_own_index() -> None:
     found = look(*upstream())
-    assert (found["torch@12.8.1"].newest, found["torch@12.8.1"].python_allowed) == ("2.15.0", None)
-    assert (found["torch@13.1.1"].newest, found["torch@13.1.1"].python_allowed) == ("2.15.0", "2.12.0")
+    assert (found["torch@12.8.1"].newest, found["torch@12.8.1"].takes) == ("2.15.0", None)
+    assert (found["torch@13.1.1"].newest, found["torch@13.1.1"].takes) == ("2.15.0", "2.12.0")
     offer = found["torch@13.1.1"].offers[1]
     assert offer.goes_with == {"torchvision": "0.27.0", "torchaudio": "2.11.0"}
     assert offer.facts[0] == "torch 2.12.0 for cu130: cp313 cp314 cp315; cpu: cp313 cp314 cp315"
@@ -194,7 +192,7 @@ def test_an_extension_that_would_be_lost_stops_a_torch() -> None:
     context, shelf = upstream()
     shelf.fail(pyg_address("2.12.0", "cu130"), status=404)
     found = look(context, shelf)["torch@13.1.1"]
-    assert found.python_allowed is None
+    assert found.takes is None
 
 
 def test_a_new_cuda_is_judged_for_each_python() -> None:
@@ -254,7 +252,7 @@ def test_a_newer_extension_is_found_on_pygs_pages() -> None:
         rows = [f"pyg_lib-{v}%2Bpt211{tag}-cp310-abi3-linux_x86_64.whl" for v in ("0.8.0", "0.9.0")]
         shelf.put("".join(f'<a href="{row}">x</a>' for row in rows), pyg_address(torch, tag))
     found = look(context, shelf)["pyg-lib"]
-    assert (found.pinned, found.newest, found.python_allowed) == ("0.8.0", "0.9.0", "0.9.0")
+    assert (found.pinned, found.newest, found.takes) == ("0.8.0", "0.9.0", "0.9.0")
 
 
 # -- what cannot be read -------------------------------------------------------------------------------------
@@ -265,14 +263,12 @@ def test_an_index_that_does_not_answer_is_said_and_nothing_guessed() -> None:
     shelf.fail(name="ray")
     found = settle(context, shelf, latest)
     ray = next(one for one in found if one.name == "ray")
-    assert (ray.newest, ray.python_allowed, ray.offers) == (None, None, ())
+    assert (ray.newest, ray.takes, ray.offers) == (None, None, ())
     assert ray.problem == "https://index.example/simple/ray/: [Errno 111] Connection refused"
     assert "not read: https://index.example/simple/ray/: [Errno 111] Connection refused\n" in text(
         context, found
     )
-    assert next(one for one in found if one.name == "marimo").python_allowed == "0.25.2", (
-        "the others are looked at"
-    )
+    assert next(one for one in found if one.name == "marimo").takes == "0.25.2", "the others are looked at"
 
 
 @pytest.mark.parametrize(
@@ -301,7 +297,7 @@ def test_metadata_that_cannot_be_read_leaves_a_torch_unknown() -> None:
     wheel = next(one for one in page.project("torchvision").of("0.29.2") if one.fits("3.13", "2.36"))
     shelf.fail(wheel.address)
     found = look(context, shelf)["torch@13.1.1"]
-    assert found.python_allowed is None
+    assert found.takes is None
     assert set(states(found, found.offers[0].version).values()) <= {"impossible", "unknown"}
 
 
