@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Copies what a tree has and another has not, or has otherwise: added_files.py BELOW TREE OUT
+"""Copy the files of a tree that another lacks or has changed: added_files.py BELOW TREE OUT
 
-In a Dockerfile, what Dagger's `Directory.diff` is for image layers. Files are the same when type, permissions, owner,
-size and time of change are, or where a link points to: both trees are layers over the same files, which nothing
-rewrites in place. Folders come with what they hold. Of what is only in BELOW nothing is told.
+This is for Dockerfiles what Dagger's `Directory.diff` is for image layers. Files are equal if type, permissions, owner,
+size and modification time are equal, links if they point to the same path: both trees are layers over the same files,
+which nothing rewrites in place. Parent folders of a copied file are copied too. Files that are only in BELOW are
+ignored.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import sys
 from pathlib import Path
 
 
-def look(path: Path) -> tuple[object, ...] | None:
-    """Return what tells a file from another, None where there is none."""
+def describe(path: Path) -> tuple[object, ...] | None:
+    """Return the properties by which files are compared, None for a path that does not exist."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -29,7 +30,7 @@ def look(path: Path) -> tuple[object, ...] | None:
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Make a folder as another is, its parents too."""
+    """Make a folder with the owner, mode and times of another, and its parents."""
     target.mkdir(parents=True, exist_ok=True)
     found = source.stat()
     os.chown(target, found.st_uid, found.st_gid)
@@ -37,14 +38,14 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def main(below: Path, tree: Path, out: Path) -> None:
-    """Copy the files, then give their folders the times that they had."""
+    """Copy the files, then set the times of their folders."""
     folders: set[Path] = {Path()}
     linked: dict[tuple[int, int], Path] = {}
     for folder, names, files in os.walk(tree):
         here = Path(folder).relative_to(tree)
         for name in [*names, *files]:
             one = here / name
-            if look(tree / one) == look(below / one):
+            if describe(tree / one) == describe(below / one):
                 continue
             for parent in reversed(one.parents):
                 if parent not in folders:

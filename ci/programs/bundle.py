@@ -1,11 +1,13 @@
-"""A bundle: everything that some images are built from, in one folder, each content once and by its hash.
+"""Make, verify and compare bundles: folders with all inputs of some images, each content once and named by its hash.
 
-    bundle.py make OUT --collected DIR --sources NAME --cell ID...     of folders that were collected
-    bundle.py verify DIR                                               reads every byte; tells what is wrong
-    bundle.py diff ONE OTHER                                           what one has and the other has not
+    bundle.py make OUT --collected DIR --sources NAME --cell ID...     from folders that were collected
+    bundle.py verify DIR                                               read every byte and print what is wrong
+    bundle.py diff ONE OTHER                                           print the files that differ
 
-`blobs/sha256/HASH` are the contents; `KIND/SET/NAME` are links to them, by which pip, apt and conda find them too;
-`bundle.json` lists both, sorted and without a date: the same contents are the same bundle.
+The contents are `blobs/sha256/HASH`; `KIND/SET/NAME` are links to them, which pip, apt and conda can read too; the
+manifest `bundle.json` lists both, sorted and without a date: the same contents are the same bundle.
+
+The module and the engine's set-up import this file too, so it imports nothing from `common`.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,99}")
 
 
 class BundleError(Exception):
-    """What is wrong with a bundle, in one line."""
+    """A bundle that is damaged, described in one line."""
 
 
 @dataclass(frozen=True, order=True)
@@ -52,25 +54,28 @@ class Entry:
 
     @property
     def kind(self) -> str:
+        """Return the kind of input, one of `KINDS`."""
         return self.path.split("/", 1)[0]
 
     @property
     def name(self) -> str:
+        """Return the file's name."""
         return self.path.rsplit("/", 1)[-1]
 
     @property
     def blob(self) -> str:
+        """Return the path of the content in the bundle."""
         return f"{BLOBS}/{self.sha256}"
 
     @property
     def link(self) -> str:
-        """What the link at the path says."""
+        """Return the target of the link at the path."""
         return "../" * self.path.count("/") + self.blob
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle holds: whose sources, for which cells, which sets (one may be empty), and every file."""
+    """The contents of a bundle: its sources, cells, sets (which may be empty) and files."""
 
     sources: str
     cells: tuple[str, ...]
@@ -82,7 +87,7 @@ class Manifest:
         return tuple(entry for entry in self.files if entry.path.startswith(f"{folder}/"))
 
     def text(self) -> str:
-        """Write it down; the same contents are the same text."""
+        """Return the manifest as JSON; the same contents give the same text."""
         rows = [
             {"path": one.path, "kind": one.kind, "name": one.name, "sha256": one.sha256, "size": one.size}
             for one in sorted(self.files)
@@ -98,10 +103,10 @@ class Manifest:
 
 
 def read_manifest(text: str) -> Manifest:
-    """Read what `Manifest.text` wrote, believing none of it.
+    """Parse the text of a manifest, and check all of it.
 
     Raises:
-        BundleError: it is no manifest; the message says what was expected.
+        BundleError: It is no manifest; the message says what was expected.
     """
     try:
         found = json.loads(text)
@@ -142,7 +147,7 @@ def _matching(value: object, pattern: re.Pattern[str], what: str) -> str:
 
 
 def _path(value: object, what: str, least: int) -> str:
-    """A path below one of the kinds, which leads nowhere else."""
+    """Require a path below the folder of a kind, with no way out of it."""
     parts = value.split("/") if isinstance(value, str) else []
     sound = least <= len(parts) <= 40 and parts[0] in KINDS and all(map(_WORD.fullmatch, parts))
     if not isinstance(value, str) or not sound or len(value) > LONGEST:
@@ -169,7 +174,7 @@ def manifest_of(folder: Path) -> Manifest:
     """Read the manifest of a bundle.
 
     Raises:
-        BundleError: there is none, or it is damaged.
+        BundleError: There is none, or it is damaged.
     """
     try:
         text = (folder / MANIFEST).read_text("utf-8")
@@ -182,19 +187,20 @@ def manifest_of(folder: Path) -> Manifest:
 
 
 def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below a folder, by its path there, in order; a link is none."""
+    """Yield the path below a folder of every file, in order, with the file; links are left out."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             yield path.relative_to(folder).as_posix(), path
 
 
 def keep(folder: Path, source: Path, sha256: str) -> None:
-    """Put a content into the bundle, unless it is there; it gets its name only when it is whole."""
+    """Copy a content into the bundle unless it is there; it gets its name when it is complete."""
     target = folder / BLOBS / sha256
     if target.is_file() and target.stat().st_size == source.stat().st_size and sha256_of(target) == sha256:
         return
@@ -205,7 +211,7 @@ def keep(folder: Path, source: Path, sha256: str) -> None:
 
 
 def add(folder: Path, manifest: Manifest, sets: Iterable[str], files: Mapping[str, Path]) -> Manifest:
-    """Put files into a bundle and write its list anew: the list comes last, whole or not at all."""
+    """Add files to a bundle and rewrite its manifest, which comes last and is never half written."""
     entries = {entry.path: entry for entry in manifest.files}
     for path, source in files.items():
         entry = Entry(path, sha256_of(source), source.stat().st_size)
@@ -217,13 +223,13 @@ def add(folder: Path, manifest: Manifest, sets: Iterable[str], files: Mapping[st
         tuple(sorted({*manifest.sets, *sets})),
         tuple(sorted(entries.values())),
     )
-    made = read_manifest(made.text())  # what cannot be read back is not written
+    made = read_manifest(made.text())  # a manifest that cannot be read back is not written
     finish(folder, made)
     return made
 
 
 def finish(folder: Path, manifest: Manifest) -> None:
-    """Make the links, take away what the list does not name, and write the list."""
+    """Make the links, delete files that the manifest does not list, and write the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     for entry in manifest.files:
         link = folder / entry.path
@@ -240,7 +246,7 @@ def finish(folder: Path, manifest: Manifest) -> None:
 
 
 def index_debs(folder: Path) -> None:
-    """Give Debian packages the names of a pool, and list them as apt reads it."""
+    """Rename Debian packages as in a pool, and write the index that apt reads."""
     blocks = []
     for deb in sorted(folder.glob("*.deb")):
         command = ["dpkg-deb", "--field", str(deb)]
@@ -249,13 +255,13 @@ def index_debs(folder: Path) -> None:
         version = fields["Version"].rpartition(":")[2]  # an epoch is in no file name
         name = f"{fields['Package']}_{version}_{fields['Architecture']}.deb"
         deb = deb.rename(folder / name)
-        told = f"Filename: ./{name}\nSize: {deb.stat().st_size}\nSHA256: {sha256_of(deb)}"
-        blocks.append((fields["Package"], f"{control}\n{told}\n"))
+        location = f"Filename: ./{name}\nSize: {deb.stat().st_size}\nSHA256: {sha256_of(deb)}"
+        blocks.append((fields["Package"], f"{control}\n{location}\n"))
     (folder / "Packages").write_text("\n".join(block for _, block in sorted(blocks)), "utf-8")
 
 
 def make(out: Path, collected: Path, sources: str, cells: Sequence[str]) -> Manifest:
-    """Make a bundle of what was collected: a folder KIND/SET for each set."""
+    """Make a bundle of collected files, which are in a folder KIND/SET for each set."""
     sets = [f"{folder.parent.name}/{folder.name}" for folder in sorted(collected.glob("*/*"))]
     for folder in sorted(collected.glob("debs/*")):
         index_debs(folder)
@@ -267,7 +273,7 @@ def make(out: Path, collected: Path, sources: str, cells: Sequence[str]) -> Mani
 
 
 def extra(folder: Path, manifest: Manifest) -> list[str]:
-    """What lies in a bundle's folder and is not in its list; folders do not count."""
+    """Return the files in a bundle's folder that its manifest does not list."""
     known = {MANIFEST, *(entry.path for entry in manifest.files), *(entry.blob for entry in manifest.files)}
     found = []
     for root, folders, names in os.walk(folder):
@@ -277,7 +283,7 @@ def extra(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def verify(folder: Path) -> list[str]:
-    """Read every byte of a bundle; return what is missing, damaged or not in its list, a line each."""
+    """Read every byte of a bundle; return a line for each file that is missing, damaged or not listed."""
     try:
         manifest = manifest_of(folder)
     except BundleError as error:
@@ -301,11 +307,11 @@ def verify(folder: Path) -> list[str]:
             )
         elif sha256_of(blob) != sha256:
             problems.append(f"damaged: {entries[0].blob} ({used}) has another SHA-256 than its name")
-    return problems + [f"not in the list: {shown(path)}" for path in extra(folder, manifest)]
+    return problems + [f"not in the list: {printable(path)}" for path in extra(folder, manifest)]
 
 
 def diff(one: Manifest, other: Manifest) -> list[str]:
-    """Tell what changed from one bundle to another: a line for each file, and the bytes that are to be carried."""
+    """Return what changed from one bundle to another: a line for each file, and the bytes to be transferred."""
     lines = []
     if one.sources != other.sources:
         lines.append(f"sources: {one.sources}, then {other.sources}")
@@ -332,12 +338,13 @@ def diff(one: Manifest, other: Manifest) -> list[str]:
     return lines
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
+    """Return text without control characters, cut to 200 characters."""
     return "".join(char if char.isprintable() else "?" for char in text)[:200]
 
 
-def told(manifest: Manifest) -> str:
-    """A line on what a bundle is."""
+def describe(manifest: Manifest) -> str:
+    """Describe a bundle in one line."""
     blobs = {entry.sha256: entry.size for entry in manifest.files}
     return (
         f"{len(manifest.files)} files in {len(blobs)} contents, {sum(blobs.values()) / 1e6:.0f} MB, of the "
@@ -348,32 +355,33 @@ def told(manifest: Manifest) -> str:
 # ---- the program ---------------------------------------------------------------------------------------------------
 
 
-def parse(words: Sequence[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="bundle", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    making = commands.add_parser("make", help="make a bundle of what was collected")
+    making = commands.add_parser("make", help="make a bundle of collected files")
     making.add_argument("out", type=Path)
     making.add_argument("--collected", type=Path, required=True, help="has a folder KIND/SET for each set")
-    making.add_argument("--sources", required=True, help="the sources profile that it is of")
-    making.add_argument("--cell", action="append", required=True, help="a cell that it is for")
-    verifying = commands.add_parser("verify", help="read every byte and tell what is wrong")
+    making.add_argument("--sources", required=True, help="name of the sources")
+    making.add_argument("--cell", action="append", required=True, help="a cell that can be built from it")
+    verifying = commands.add_parser("verify", help="read every byte and print what is wrong")
     verifying.add_argument("bundle", type=Path)
-    comparing = commands.add_parser("diff", help="tell what one has and the other has not")
+    comparing = commands.add_parser("diff", help="print the files that differ")
     comparing.add_argument("one", type=Path)
     comparing.add_argument("other", type=Path)
-    return parser.parse_args(words)
+    return parser.parse_args(argv)
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """0: all is well; 1: it is not; 2: the call makes no sense (argparse)."""
-    options = parse(words)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make, verify or compare; return the exit status: 0, 1 for a problem, 2 for a wrong call (argparse)."""
+    options = parse(argv)
     try:
         if options.command == "make":
-            print(told(make(options.out, options.collected, options.sources, options.cell)))
+            print(describe(make(options.out, options.collected, options.sources, options.cell)))
             return 0
         if options.command == "verify":
             problems = verify(options.bundle)
-            print("\n".join(problems) if problems else f"whole: {told(manifest_of(options.bundle))}")
+            print("\n".join(problems) if problems else f"whole: {describe(manifest_of(options.bundle))}")
             return 1 if problems else 0
         lines = diff(manifest_of(options.one), manifest_of(options.other))
         print("\n".join(lines) if lines else "the same")

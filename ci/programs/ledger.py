@@ -1,10 +1,9 @@
-"""Prints where the bytes of a tree are, as JSON: ledger.py ROOT [--at opt/env] [--lists ENVIRONMENT]
+"""Print the sizes of a tree by package, kind and section, as JSON: ledger.py ROOT [--at opt/env] [--lists ENVIRONMENT]
 
-ROOT is what lies at / in an image, or below `--at`; `--lists` is an environment whose packages list files of ROOT.
-Each regular file is counted once (hard links too), by the package that has it (conda's by conda-meta, pip's by RECORD,
-Debian's by dpkg's lists) and by its kind. ELF files are also counted by section, and what CUDA code they hold by GPU
-architecture, machine code (`sm_80`) and PTX (`compute_80`), read from the containers in `.nv_fatbin`. Needs nothing
-but Python.
+ROOT is the image's root file system, or the subtree at `--at`; `--lists` is an environment whose packages list files
+of ROOT. Each regular file is counted once (hard links too), by the package that owns it (conda's by conda-meta, pip's
+by RECORD, Debian's by dpkg's lists) and by its kind. ELF files are also counted by section, and their CUDA code by GPU
+architecture, as machine code (`sm_80`) or PTX (`compute_80`). Needs nothing but Python.
 """
 
 # The loops here run over a hundred thousand files: plain strings and os functions, no Path objects.
@@ -19,22 +18,29 @@ import mmap
 import os
 import re
 import stat
-import struct
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from common.elf import (
+    MAGIC,
+    SHF_EXECINSTR,
+    SHT_NOBITS,
+    SHT_STRTAB,
+    SHT_SYMTAB,
+    NotElfError,
+    Section,
+    parse_elf,
+)
+from common.fatbin import count_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREFIX = "opt/env"
-# What no package manager laid down.
+# Owners of files that no package manager installed, by the start of the path.
 PLACES = {"usr/local/cuda/": "toolkit", "opt/tools/": "tools", "opt/env/": "environment"}
-MAGIC = struct.pack("<IH", 0xBA55ED50, 1)
-PTX, CUBIN = 1, 2
-SHT_SYMTAB, SHT_STRTAB, SHT_NOBITS = 2, 3, 8
-SHF_EXECINSTR = 4
-# By the end of the name, the first that fits.
+# The first pattern that matches the path decides.
 KINDS = (
     (r"\.(pyc|pyo)$", "bytecode"),
     (r"\.pyi$", "stub"),
@@ -48,7 +54,7 @@ _KINDS = [(re.compile(pattern), kind) for pattern, kind in KINDS]
 
 
 def files(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Give each regular file and link of the root's own file system, by its path below the root."""
+    """Yield each regular file and link of the root's own file system, by its path below the root."""
     device = os.lstat(root).st_dev
     seen: set[int] = set()
     for folder, folders, names in os.walk(root):
@@ -63,9 +69,9 @@ def files(root: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def owners(root: Path, prefix: Path) -> dict[str, str]:
-    """Return the package of each path that one has, as `pip:torch`, `conda:python` or `debian:gcc-12`.
+    """Return the package that owns each path, as `pip:torch`, `conda:python` or `debian:gcc-12`.
 
-    `prefix` is the environment. A folder of its packages that is a link is what it points to.
+    `prefix` is the environment. Files of a package whose folder is a link are owned at the link's target.
     """
     found: dict[str, str] = {}
     for listed in sorted((root / "var/lib/dpkg/info").glob("*.list")):
@@ -91,74 +97,41 @@ def owners(root: Path, prefix: Path) -> dict[str, str]:
     return found
 
 
-def sections(data: mmap.mmap) -> Iterator[tuple[str, int, int, int, int]]:
-    """Give name, type, flags, offset and size of each section of a 64-bit little-endian ELF file."""
-    if data[:6] != b"\x7fELF\x02\x01" or len(data) < 64:
-        return
-    (table,) = struct.unpack_from("<Q", data, 0x28)
-    size, count, names = struct.unpack_from("<HHH", data, 0x3A)
-    if not count or names >= count or table + size * count > len(data):
-        return
-    headers = [struct.unpack_from("<IIQQQQ", data, table + index * size) for index in range(count)]
-    strings = headers[names][4]
-    for name, kind, flags, _, offset, length in headers:
-        end = data.find(b"\0", strings + name)
-        if kind != SHT_NOBITS:
-            yield data[strings + name : end].decode("ascii", "replace"), kind, flags, offset, length
-
-
-def part_of(name: str, kind: int, flags: int) -> str:
-    """Name what a section is for."""
-    if "fatbin" in name.lower() or name == "__nv_relfatbin":
+def part_of(section: Section) -> str:
+    """Name the purpose of a section."""
+    if "fatbin" in section.name.lower() or section.name == "__nv_relfatbin":
         return "gpu"
-    if name.startswith((".debug", ".zdebug")):
+    if section.name.startswith((".debug", ".zdebug")):
         return "debug"
-    if kind == SHT_SYMTAB or (kind == SHT_STRTAB and name == ".strtab"):
+    if section.kind == SHT_SYMTAB or (section.kind == SHT_STRTAB and section.name == ".strtab"):
         return "symbols"
-    return "code" if flags & SHF_EXECINSTR else "data"
+    return "code" if section.flags & SHF_EXECINSTR else "data"
 
 
-def architectures(data: mmap.mmap, start: int, length: int) -> Counter[str]:
-    """Sum the bytes of the CUDA code of a section by architecture."""
-    found: Counter[str] = Counter()
-    stop = start + length
-    at = data.find(MAGIC, start, stop)
-    while at >= 0:
-        header, total = struct.unpack_from("<HQ", data, at + 6)
-        entry, end = at + header, min(at + header + total, stop)
-        while entry + 64 <= end:
-            kind, _, size, payload = struct.unpack_from("<HHIQ", data, entry)
-            (number,) = struct.unpack_from("<I", data, entry + 28)
-            if not size:
-                break
-            if kind in (PTX, CUBIN):
-                found[f"{'compute' if kind == PTX else 'sm'}_{number}"] += size + payload
-            entry += size + payload
-        at = data.find(MAGIC, max(end, at + 1), stop)
-    return found
-
-
-def look_inside(path: str, size: int, parts: Counter[str], archs: Counter[str]) -> bool:
-    """Add an ELF file's sections and architectures; tell whether it is one."""
+def count_sections(path: str, size: int, parts: Counter[str], archs: Counter[str]) -> bool:
+    """Add an ELF file's sections and GPU architectures to the counts; return whether it is an ELF file."""
     if size < 64:
         return False
-    with open(path, "rb") as opened:
-        if opened.read(4) != b"\x7fELF":
+    with open(path, "rb") as file:
+        if file.read(4) != MAGIC:
             return False
-        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            counted = 0
-            for name, kind, flags, offset, length in sections(data):
-                part = part_of(name, kind, flags)
-                parts[part] += length
-                counted += length
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            try:
+                sections = [section for section in parse_elf(data).sections if section.kind != SHT_NOBITS]
+            except NotElfError:
+                sections = []
+            for section in sections:
+                part = part_of(section)
+                parts[part] += section.size
                 if part == "gpu":
-                    archs.update(architectures(data, offset, length))
+                    archs.update(count_code(data, section.offset, section.size))
+            counted = sum(section.size for section in sections)
             parts["headers and padding"] += max(0, size - counted)
     return True
 
 
-def place(path: str) -> str:
-    """Name the owner of a path that no package has."""
+def place_of(path: str) -> str:
+    """Name the owner of a path that no package owns."""
     return next((name for start, name in PLACES.items() if path.startswith(start)), "unowned")
 
 
@@ -167,9 +140,9 @@ def kind_of(path: str) -> str:
     return next((kind for pattern, kind in _KINDS if pattern.search(path)), "other")
 
 
-def ledger(root: str, at: str, lists: str = "") -> dict[str, object]:
-    """Count everything."""
-    known = owners(Path(root), Path(lists or (root if at else os.path.join(root, PREFIX))))
+def measure(root: str, at: str, lists: str = "") -> dict[str, object]:
+    """Count the bytes of a tree in all ways."""
+    owner_of = owners(Path(root), Path(lists or (root if at else os.path.join(root, PREFIX))))
     packages: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     parts: Counter[str] = Counter()
@@ -179,9 +152,9 @@ def ledger(root: str, at: str, lists: str = "") -> dict[str, object]:
     for below, info in files(root):
         path = f"{at}/{below}" if at else below
         size = info.st_size
-        owner = known.get(path) or known.get(path.removeprefix("usr/")) or place(path)
+        owner = owner_of.get(path) or owner_of.get(path.removeprefix("usr/")) or place_of(path)
         kind = kind_of(path)
-        if stat.S_ISREG(info.st_mode) and look_inside(os.path.join(root, below), size, parts, archs):
+        if stat.S_ISREG(info.st_mode) and count_sections(os.path.join(root, below), size, parts, archs):
             kind = "library" if re.search(r"\.so(\.|$)", path) else "program"
         packages[owner] += size
         kinds[kind] += size
@@ -197,21 +170,21 @@ def ledger(root: str, at: str, lists: str = "") -> dict[str, object]:
     }
 
 
-def ordered(found: Counter[str]) -> dict[str, int]:
+def ordered(counts: Counter[str]) -> dict[str, int]:
     """Return the counts, the largest first."""
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def main() -> None:
-    """Print the ledger."""
+    """Print the sizes of a tree."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("root")
-    parser.add_argument("--at", default="", help="where the root lies in an image: opt/env")
+    parser.add_argument("--at", default="", help="the path of ROOT in an image: opt/env")
     parser.add_argument("--lists", default="", help="the environment whose packages list files, if not ROOT")
     options = parser.parse_args()
-    print(json.dumps(ledger(options.root, options.at, options.lists)))
+    print(json.dumps(measure(options.root, options.at, options.lists)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Builds a local conda channel from registry artifacts, where conda-forge cannot be reached.
+"""Build a local conda channel from registry artifacts, for networks in which conda-forge cannot be reached.
 
-CPython comes from jars of Maven Central (org.bytedeco:cpython), its shared libraries from Debian packages,
-pip and its like from wheels, the CA bundle from the machine. A recipe (JSON) says what becomes what; nothing
-is pinned in this file.
+CPython comes from jars of Maven Central (org.bytedeco:cpython), its shared libraries from Debian packages, pip and
+other pure-Python packages from wheels, the CA bundle from the machine. A recipe (JSON) lists the artifacts and the
+packages that they become; nothing is pinned in this file.
 
     make_channel.py fetch DIR --recipe recipe.json
     make_channel.py build OUT --recipe recipe.json --jars DIR --debs DIR --wheels DIR
@@ -37,23 +37,25 @@ from typing import TYPE_CHECKING, Any
 
 import zstandard
 
+from common.commands import MissingProgramError, run
+from common.downloads import retry
+from common.elf import MAGIC, is_program
+from common.errors import UserError, run_main
+from common.files import sha256_of, source_date_epoch
+from common.repodata import SUBDIRS, write_repodata
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# conda's format, not choices of ours
 JAR_ROOT = "org/bytedeco/cpython/linux-x86_64"
-ELF_MAGIC = b"\x7fELF"
+KINDS = ("jars", "debs", "wheels")
 DEFAULT_EPOCH = 1_700_000_000
 DEFAULT_CACERT = "/etc/ssl/certs/ca-certificates.crt"
-# sonames that glibc and the loader provide; everything else must come from a package of the channel
+# sonames of glibc and the loader; all others must come from a package of the channel.
 GLIBC_SONAMES = re.compile(
     r"^(ld-linux-x86-64\.so\.2|lib(c|m|dl|pthread|rt|util|resolv|nsl|crypt|anl)\.so\.\d+)$"
 )
 GLIBC_VERSION = re.compile(rb"GLIBC_(\d+)\.(\d+)")
-
-
-class UserError(Exception):
-    """What the person who runs the program can mend; printed as one line."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,24 @@ class JarRecipe:
 
     @property
     def minor(self) -> str:
+        """Return the version without its last part, such as 3.13."""
         return ".".join(self.version.split(".")[:2])
 
     @property
     def abi(self) -> str:
+        """Return the tag of the ABI, such as cp313."""
         return "cp" + self.minor.replace(".", "")
 
     @property
     def jar_name(self) -> str:
+        """Return the artifact's file name."""
         _, name, version, packaging, classifier = self.artifact.split(":")
         return f"{name}-{version}-{classifier}.{packaging}"
 
 
 @dataclass(frozen=True)
 class DebRecipe:
-    """One conda package made of one or more Debian packages; 'a|b' is the first of them that there is."""
+    """One conda package made of one or more Debian packages; 'a|b' is the first of the two that exists."""
 
     name: str
     debs: tuple[str, ...]
@@ -101,12 +106,15 @@ class WheelRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
+    """All packages of a channel."""
+
     python: tuple[JarRecipe, ...]
     debs: tuple[DebRecipe, ...]
     wheels: tuple[WheelRecipe, ...]
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
+        """Read a recipe from a JSON file."""
         try:
             raw = json.loads(path.read_text())
             unknown = set(raw) - {"python", "debs", "wheels"}
@@ -135,17 +143,18 @@ class Recipe:
 
     @property
     def deb_names(self) -> list[str]:
+        """Return the names of all Debian packages."""
         return sorted({d for recipe in self.debs for d in recipe.debs})
 
 
 @dataclass
 class Package:
-    """A conda package in the making: a folder of files and its metadata."""
+    """A conda package to be written: a folder of files, and its metadata."""
 
     name: str
     version: str
     root: Path
-    build_prefix: str = ""  # what goes before the content hash in the build string
+    build_prefix: str = ""  # precedes the content hash in the build string
     build_suffix: str = "_0"
     build: str | None = None  # a fixed build string in place of one made from the content
     number: int = 0
@@ -160,129 +169,113 @@ class Package:
 
     @property
     def subdir(self) -> str:
+        """Return the folder of the channel that the package belongs to."""
         return "noarch" if self.noarch else "linux-64"
 
 
-# --- small tools ----------------------------------------------------------------------------------
+# --- small tools ------------------------------------------------------------------------------------------------
 
 
-def source_date_epoch() -> int:
-    return int(os.environ.get("SOURCE_DATE_EPOCH") or DEFAULT_EPOCH)
-
-
-def sha256_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def build_epoch() -> int:
+    """Return the time of everything that is built, in seconds."""
+    return source_date_epoch() or DEFAULT_EPOCH
 
 
 def check_sha256(path: Path, expected: str) -> None:
-    actual = sha256_file(path)
+    """Refuse a file that is not the recipe's."""
+    actual = sha256_of(path)
     if actual != expected.lower():
         raise UserError(f"{path.name}: sha256 is {actual}, the recipe says {expected}")
 
 
-def is_elf(path: Path) -> bool:
-    """Whether this is an executable or a shared object (not a .o, which patchelf refuses)."""
-    if path.is_symlink() or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        head = file.read(18)
-    return head[:4] == ELF_MAGIC and head[16:18] in (b"\x02\x00", b"\x03\x00")
-
-
-def run(command: Sequence[str | Path], **options: Any) -> str:
-    """Runs a command; on failure the error carries its last lines."""
-    try:
-        done = subprocess.run(
-            [str(c) for c in command], capture_output=True, text=True, check=False, **options
-        )
-    except FileNotFoundError as error:
-        raise UserError(f"{command[0]} is not installed here") from error
-    if done.returncode:
-        tail = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-        raise UserError(f"{Path(command[0]).name} failed ({done.returncode}): {tail}")
-    return str(done.stdout)
-
-
 def patchelf() -> str:
-    """The patchelf of this interpreter's environment before the one on PATH."""
+    """Return the patchelf of this interpreter's environment, or else the one on PATH."""
     beside = Path(sys.executable).with_name("patchelf")
     return str(beside) if beside.exists() else "patchelf"
 
 
 def set_rpath(path: Path, value: str, force: bool = False) -> None:
+    """Set where a program or library looks for its libraries first."""
     run([patchelf(), *(["--force-rpath"] if force else []), "--set-rpath", value, path])
 
 
-# --- the .conda format ----------------------------------------------------------------------------
+# --- the .conda format ------------------------------------------------------------------------------------------
 
 
-def tar_bytes(entries: Iterable[tuple[str, int, bytes | str]], epoch: int) -> bytes:
-    """A tar of (path, mode, content); a str content is the target of a symbolic link."""
+@dataclass(frozen=True)
+class Member:
+    """A file of a package; a `str` as content is the target of a symbolic link."""
+
+    path: str
+    mode: int
+    content: bytes | str
+
+
+def tar_bytes(members: Iterable[Member], epoch: int) -> bytes:
+    """Return a tar of files with one time."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, mode, content in entries:
-            info = tarfile.TarInfo(name)
-            info.mtime, info.mode = epoch, mode
-            if isinstance(content, str):
-                info.type, info.linkname = tarfile.SYMTYPE, content
+        for member in members:
+            info = tarfile.TarInfo(member.path)
+            info.mtime, info.mode = epoch, member.mode
+            if isinstance(member.content, str):
+                info.type, info.linkname = tarfile.SYMTYPE, member.content
                 tar.addfile(info)
             else:
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
+                info.size = len(member.content)
+                tar.addfile(info, io.BytesIO(member.content))
     return out.getvalue()
 
 
 def compress(data: bytes, level: int) -> bytes:
-    # the output of zstd's threaded mode does not depend on how many threads there are
+    """Compress with zstd, whose threaded mode gives the same bytes for any number of threads."""
     return zstandard.ZstdCompressor(level=level, threads=max(1, os.cpu_count() or 1)).compress(data)
 
 
 def glibc_floor(blobs: Iterable[bytes]) -> str | None:
-    """The highest glibc symbol version that any ELF file among these asks for."""
+    """Return the highest glibc symbol version that any ELF file among these requires."""
     found = {
         (int(major), int(minor))
         for blob in blobs
-        if blob[:4] == ELF_MAGIC
+        if blob[:4] == MAGIC
         for major, minor in GLIBC_VERSION.findall(blob)
     }
     return "{}.{}".format(*max(found)) if found else None
 
 
-def write_package(package: Package, out: Path, epoch: int, level: int) -> dict[str, Any]:
-    """Writes one .conda file; returns its record for repodata.json, with the file name under 'fn'."""
-    paths: list[dict[str, Any]] = []
-    entries: list[tuple[str, int, bytes | str]] = []
-    content_hash = hashlib.sha256()
-    for path in sorted(package.root.rglob("*")):
-        if path.is_dir() and not path.is_symlink():
-            continue
-        name = path.relative_to(package.root).as_posix()
-        row: dict[str, Any] = {"_path": name, "path_type": "softlink" if path.is_symlink() else "hardlink"}
-        if path.is_symlink():
-            entries.append((name, 0o777, str(path.readlink())))
-        else:
-            entries.append((name, 0o755 if path.stat().st_mode & 0o111 else 0o644, path.read_bytes()))
-        data = entries[-1][2]
-        # for a link conda-build records the content that it points at
-        blob = data if isinstance(data, bytes) else (path.read_bytes() if path.is_file() else b"")
-        if isinstance(data, bytes) and package.placeholder and package.placeholder in data:
-            if name.endswith(".pyc"):
-                raise UserError(f"{package.name}: {name} names the build prefix: conda would break it")
-            row["prefix_placeholder"] = package.placeholder.decode()
-            row["file_mode"] = "binary" if b"\0" in data else "text"
-        row["sha256"] = hashlib.sha256(blob).hexdigest()
-        row["size_in_bytes"] = len(blob)
-        paths.append(row)
-        content_hash.update(json.dumps([row, entries[-1][1], data if isinstance(data, str) else ""]).encode())
+def read_member(package: Package, path: Path) -> tuple[Member, dict[str, Any]]:
+    """Read a file of a package, and describe it as paths.json does."""
+    name = path.relative_to(package.root).as_posix()
+    row: dict[str, Any] = {"_path": name, "path_type": "softlink" if path.is_symlink() else "hardlink"}
+    data: bytes | str
+    if path.is_symlink():
+        mode, data = 0o777, str(path.readlink())
+        blob = (
+            path.read_bytes() if path.is_file() else b""
+        )  # conda-build records the content that a link leads to
+    else:
+        mode = 0o755 if path.stat().st_mode & 0o111 else 0o644
+        blob = data = path.read_bytes()
+    if isinstance(data, bytes) and package.placeholder and package.placeholder in data:
+        if name.endswith(".pyc"):
+            raise UserError(f"{package.name}: {name} names the build prefix: conda would break it")
+        row["prefix_placeholder"] = package.placeholder.decode()
+        row["file_mode"] = "binary" if b"\0" in data else "text"
+    row["sha256"] = hashlib.sha256(blob).hexdigest()
+    row["size_in_bytes"] = len(blob)
+    return Member(name, mode, data), row
 
+
+def make_index(package: Package, members: Sequence[Member], content: Any, epoch: int) -> dict[str, Any]:
+    """Return a package's index.json; `content` is the running SHA-256 of its files, which names the build."""
     depends = package.depends
-    floor = None if package.noarch else glibc_floor(d for _, _, d in entries if isinstance(d, bytes))
+    floor = None
+    if not package.noarch:
+        floor = glibc_floor(one.content for one in members if isinstance(one.content, bytes))
     if floor:
         depends = (f"__glibc >={floor}", *depends)
-    content_hash.update(json.dumps([depends, package.constrains, package.entry_points]).encode())
-    build = package.build or f"{package.build_prefix}h{content_hash.hexdigest()[:7]}{package.build_suffix}"
-
+    content.update(json.dumps([depends, package.constrains, package.entry_points]).encode())
+    build = package.build or f"{package.build_prefix}h{content.hexdigest()[:7]}{package.build_suffix}"
     index: dict[str, Any] = {
         "name": package.name,
         "version": package.version,
@@ -296,8 +289,11 @@ def write_package(package: Package, out: Path, epoch: int, level: int) -> dict[s
         "arch": None if package.noarch else "x86_64",
         "platform": None if package.noarch else "linux",
     }
-    if package.noarch:
-        index["noarch"] = package.noarch
+    return index | ({"noarch": package.noarch} if package.noarch else {})
+
+
+def info_members(package: Package, index: dict[str, Any], paths: list[dict[str, Any]]) -> list[Member]:
+    """Return the files of a package's metadata."""
     about = {"summary": f"{package.name}, repackaged for a local channel", "license": package.license}
     info: dict[str, Any] = {
         "info/index.json": index,
@@ -307,25 +303,40 @@ def write_package(package: Package, out: Path, epoch: int, level: int) -> dict[s
     if package.noarch == "python":
         noarch = {"type": "python", "entry_points": list(package.entry_points)}
         info["info/link.json"] = {"noarch": noarch, "package_metadata_version": 1}
-    info_entries: list[tuple[str, int, bytes | str]] = [
-        (name, 0o644, json.dumps(value, indent=1, sort_keys=True).encode()) for name, value in info.items()
+    members = [
+        Member(name, 0o644, json.dumps(value, indent=1, sort_keys=True).encode())
+        for name, value in info.items()
     ]
-    info_entries.append(("info/files", 0o644, "".join(f"{row['_path']}\n" for row in paths).encode()))
+    return [*members, Member("info/files", 0o644, "".join(f"{row['_path']}\n" for row in paths).encode())]
 
-    stem = f"{package.name}-{package.version}-{build}"
-    folder = out / package.subdir
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{stem}.conda"
+
+def write_package(package: Package, out: Path, epoch: int, level: int) -> dict[str, Any]:
+    """Write one .conda file; return its record for repodata.json, with the file name as `fn`."""
+    paths: list[dict[str, Any]] = []
+    members: list[Member] = []
+    content = hashlib.sha256()
+    for path in sorted(package.root.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        member, row = read_member(package, path)
+        members.append(member)
+        paths.append(row)
+        link = member.content if isinstance(member.content, str) else ""
+        content.update(json.dumps([row, member.mode, link]).encode())
+    index = make_index(package, members, content, epoch)
+    stem = f"{package.name}-{package.version}-{index['build']}"
+    target = out / package.subdir / f"{stem}.conda"
+    target.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, data in (
             ("metadata.json", json.dumps({"conda_pkg_format_version": 2}).encode()),
-            (f"pkg-{stem}.tar.zst", compress(tar_bytes(entries, epoch), level)),
-            (f"info-{stem}.tar.zst", compress(tar_bytes(info_entries, epoch), level)),
+            (f"pkg-{stem}.tar.zst", compress(tar_bytes(members, epoch), level)),
+            (f"info-{stem}.tar.zst", compress(tar_bytes(info_members(package, index, paths), epoch), level)),
         ):
             archive.writestr(zipfile.ZipInfo(name), data)  # a ZipInfo of its own: its date is 1980, not now
     raw = target.read_bytes()
     return {
-        **{k: v for k, v in index.items() if v is not None},
+        **{key: value for key, value in index.items() if value is not None},
         "md5": hashlib.md5(raw, usedforsecurity=False).hexdigest(),
         "sha256": hashlib.sha256(raw).hexdigest(),
         "size": len(raw),
@@ -333,31 +344,23 @@ def write_package(package: Package, out: Path, epoch: int, level: int) -> dict[s
     }
 
 
-def write_repodata(out: Path, records: list[dict[str, Any]]) -> None:
-    for subdir in ("linux-64", "noarch"):
+def write_index(out: Path, records: list[dict[str, Any]]) -> None:
+    """Write repodata.json, plain and compressed, for each folder of the channel."""
+    for subdir in SUBDIRS:
         packages = {
-            r["fn"]: {k: v for k, v in r.items() if k != "fn"}
-            for r in sorted(records, key=lambda r: str(r["fn"]))
-            if r["subdir"] == subdir
+            record["fn"]: {key: value for key, value in record.items() if key != "fn"}
+            for record in records
+            if record["subdir"] == subdir
         }
-        repodata = {
-            "info": {"subdir": subdir},
-            "packages": {},
-            "packages.conda": packages,
-            "repodata_version": 1,
-        }
-        data = json.dumps(repodata, indent=1, sort_keys=True).encode()
-        folder = out / subdir
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "repodata.json").write_bytes(data)
-        (folder / "repodata.json.zst").write_bytes(compress(data, 15))
+        data = write_repodata(out / subdir, packages)
+        (out / subdir / "repodata.json.zst").write_bytes(compress(data, 15))
 
 
-# --- what becomes what ----------------------------------------------------------------------------
+# --- packages ---------------------------------------------------------------------------------------------------
 
 
 def baked_prefix(lib: Path) -> bytes:
-    """The prefix that CPython was configured with, from its sysconfig data: what conda must replace."""
+    """Return the prefix that CPython was configured with and that conda must replace, from its sysconfig data."""
     files = sorted(lib.glob("_sysconfigdata_*.py"))
     found = re.search(r"""['"]prefix['"]:\s*['"](/[^'"]+)['"]""", files[0].read_text()) if files else None
     if not found:
@@ -366,7 +369,7 @@ def baked_prefix(lib: Path) -> bytes:
 
 
 def lay_out_python(jar: Path, recipe: JarRecipe, root: Path, scratch: Path) -> bytes:
-    """Unpacks the jar and makes a conda-like tree of it in root; returns the baked prefix."""
+    """Unpack the jar and move its files to where conda has them, below root; return the baked prefix."""
     xy = recipe.minor
     with zipfile.ZipFile(jar) as archive:
         wanted = [n for n in archive.namelist() if n.startswith(JAR_ROOT)]
@@ -403,7 +406,7 @@ def lay_out_python(jar: Path, recipe: JarRecipe, root: Path, scratch: Path) -> b
     (lib / "site-packages/README.txt").write_text("Third-party packages go here.\n")
 
     for path in sorted((lib / "lib-dynload").iterdir()):
-        if is_elf(path):
+        if is_program(path):
             set_rpath(path, "$ORIGIN/../..")
     set_rpath(root / "lib" / library, "$ORIGIN")
     set_rpath(bin_ / f"python{xy}", "$ORIGIN/../lib", force=True)  # RPATH: LD_LIBRARY_PATH must not beat it
@@ -411,10 +414,10 @@ def lay_out_python(jar: Path, recipe: JarRecipe, root: Path, scratch: Path) -> b
 
 
 def compile_stdlib(root: Path, xy: str, placeholder: bytes) -> None:
-    """Compiles the standard library into the package: conda-pack drops .pyc files that no package lists.
+    """Compile the standard library into the package; conda-pack drops .pyc files that no package lists.
 
-    The .pyc files carry the source's hash and are not checked against it: neither a packer that sets times
-    nor a copy without them makes them stale.
+    The .pyc files hold the source's hash and are not checked against it, so they do not become stale when a file's
+    time changes.
     """
     lib = root / f"lib/python{xy}"
     env = {
@@ -430,7 +433,7 @@ def compile_stdlib(root: Path, xy: str, placeholder: bytes) -> None:
     for cache in lib.rglob("__pycache__"):
         shutil.rmtree(cache)
     run([*command, "-s", lib, "-p", f"lib/python{xy}", lib], env=env)
-    # conda edits the prefix inside files, and an edited .pyc is a broken one: none where the source names it
+    # conda edits the prefix inside files, which would break a .pyc: leave out those whose source names it.
     for source in lib.rglob("*.py"):
         if placeholder in source.read_bytes():
             for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
@@ -438,6 +441,7 @@ def compile_stdlib(root: Path, xy: str, placeholder: bytes) -> None:
 
 
 def python_package(jar: Path, recipe: JarRecipe, scratch: Path) -> Package:
+    """Make the package of a CPython."""
     check_sha256(jar, recipe.sha256)
     root = scratch / "root"
     placeholder = lay_out_python(jar, recipe, root, scratch / "jar")
@@ -456,6 +460,7 @@ def python_package(jar: Path, recipe: JarRecipe, scratch: Path) -> Package:
 
 
 def python_abi_package(recipe: JarRecipe, scratch: Path) -> Package:
+    """Make the empty package that ties packages to a CPython's ABI."""
     root = scratch / f"abi-{recipe.abi}"
     root.mkdir()
     return Package(
@@ -470,12 +475,13 @@ def python_abi_package(recipe: JarRecipe, scratch: Path) -> Package:
 
 
 def conda_version(debian_version: str) -> str:
-    """Upstream's part of a Debian version: 1:1.2.13.dfsg-1 is 1.2.13, 6.4-4 is 6.4."""
+    """Return upstream's part of a Debian version: 1.2.13 of 1:1.2.13.dfsg-1, 6.4 of 6.4-4."""
     upstream = re.sub(r"^(.*\+really|\d+:)", "", debian_version)
     return re.split(r"[-+~]", re.sub(r"\.?\+?dfsg\d*", "", upstream))[0]
 
 
 def deb_package(recipe: DebRecipe, debs: dict[str, Path], scratch: Path) -> Package:
+    """Make a package of the libraries and data of Debian packages."""
     tree, root = scratch / "tree", scratch / "root"
     (root / "lib").mkdir(parents=True)
     versions = []
@@ -483,13 +489,13 @@ def deb_package(recipe: DebRecipe, debs: dict[str, Path], scratch: Path) -> Pack
         versions.append(conda_version(run(["dpkg-deb", "-f", debs[name], "Version"]).strip()))
         run(["dpkg-deb", "-x", debs[name], tree])
     for library in sorted(tree.rglob("*.so*")):
-        if library.parent.name == "x86_64-linux-gnu" and (library.is_symlink() or is_elf(library)):
+        if library.parent.name == "x86_64-linux-gnu" and (library.is_symlink() or is_program(library)):
             shutil.copy2(library, root / "lib" / library.name, follow_symlinks=False)
     for library in sorted((root / "lib").iterdir()):
-        if is_elf(library):
+        if is_program(library):
             library.chmod(0o755)
             set_rpath(library, "$ORIGIN")
-    # terminfo: bookworm's place, the same with /lib in /usr, and trixie's
+    # terminfo: bookworm's folder, the same with /lib in /usr, and trixie's
     for source in ("usr/share/zoneinfo", "lib/terminfo", "usr/lib/terminfo", "usr/share/terminfo"):
         target = root / "share" / Path(source).name
         if (tree / source).is_dir() and not target.exists():
@@ -501,7 +507,7 @@ def deb_package(recipe: DebRecipe, debs: dict[str, Path], scratch: Path) -> Pack
 
 
 def required(metadata: str) -> tuple[str, ...]:
-    """A wheel's unconditional requirements as conda specs (those of extras left out)."""
+    """Return a wheel's unconditional requirements as conda specs, without those of extras."""
     out = []
     for line in metadata.split("\n\n", 1)[0].splitlines():
         if not line.startswith("Requires-Dist:"):
@@ -520,6 +526,7 @@ def required(metadata: str) -> tuple[str, ...]:
 
 
 def wheel_package(recipe: WheelRecipe, wheel: Path, scratch: Path) -> Package:
+    """Make a noarch package of a pure-Python wheel."""
     check_sha256(wheel, recipe.sha256)
     if not wheel.name.endswith("-none-any.whl"):
         raise UserError(f"{wheel.name}: only pure-Python wheels can become noarch packages")
@@ -530,7 +537,7 @@ def wheel_package(recipe: WheelRecipe, wheel: Path, scratch: Path) -> Package:
         archive.extractall(site)  # noqa: S202 (hash checked)
     info = next(site.glob("*.dist-info"))
     (info / "INSTALLER").write_text("conda\n")
-    # RECORD must speak of the files as they lie here: conda changes none of a noarch package's
+    # RECORD must list the files as they are here: conda changes none of a noarch package's.
     record = info / "RECORD"
     record.write_text(record.read_text().rstrip("\n") + f"\n{info.name}/INSTALLER,,\n")
     entry_points: tuple[str, ...] = ()
@@ -555,6 +562,7 @@ def wheel_package(recipe: WheelRecipe, wheel: Path, scratch: Path) -> Package:
 
 
 def ca_package(cacert: Path, scratch: Path, epoch: int) -> Package:
+    """Make the package of trusted certificates."""
     if not cacert.is_file() or b"BEGIN CERTIFICATE" not in cacert.read_bytes():
         raise UserError(f"{cacert} is no CA bundle: install ca-certificates or say --cacert")
     ssl = scratch / "root/ssl"
@@ -565,21 +573,21 @@ def ca_package(cacert: Path, scratch: Path, epoch: int) -> Package:
     return Package("ca-certificates", version, scratch / "root", noarch="generic", license="MPL-2.0")
 
 
-# --- build ----------------------------------------------------------------------------------------
+# --- build ------------------------------------------------------------------------------------------------------
 
 
 def read_sonames(package: Package) -> None:
-    """Notes which sonames a package offers and which it asks for."""
+    """Set which sonames a package provides, and which it needs."""
     if package.noarch:
         return
-    elf = [p for p in sorted(package.root.rglob("*")) if is_elf(p)]
+    elf = [p for p in sorted(package.root.rglob("*")) if is_program(p)]
     package.sonames = {p.name for p in package.root.glob("lib/*") if ".so" in p.name}
     if elf:
         package.needed = set(run([patchelf(), "--print-needed", *elf]).split())
 
 
 def check_sonames(packages: list[Package]) -> None:
-    """Every library that a package needs must be in itself or in a package that it depends on."""
+    """Require each library that a package needs to be in itself or in a package that it depends on."""
     by_name = {p.name: p for p in packages if p.name != "python"}
     for package in packages:
         reached, todo = {package.name}, [d.split()[0] for d in package.depends]
@@ -598,7 +606,7 @@ def check_sonames(packages: list[Package]) -> None:
 
 
 def find_one(folder: Path | None, patterns: str, what: str) -> Path:
-    """The one file that matches; of several patterns (a|b) the first that anything matches counts."""
+    """Return the one file that matches; of several patterns (a|b), the first with a match counts."""
     found: list[Path] = []
     for pattern in patterns.split("|"):
         found = found or (sorted(folder.rglob(pattern)) if folder else [])
@@ -608,72 +616,84 @@ def find_one(folder: Path | None, patterns: str, what: str) -> Path:
     return found[0]
 
 
-def build(
-    out: Path,
-    recipe: Recipe,
-    jars: Path | None,
-    debs: Path | None,
-    wheels: Path | None,
-    cacert: Path,
-    level: int = 12,
-) -> list[dict[str, Any]]:
-    """Builds the whole channel in a folder beside `out`, then puts it in place."""
-    epoch = source_date_epoch()
-    deb_files = {
-        names: find_one(debs, "|".join(f"{n}_*.deb" for n in names.split("|")), names)
-        for names in recipe.deb_names
-    }
+@dataclass(frozen=True)
+class Parts:
+    """The folders with what was downloaded, and the CA bundle."""
+
+    jars: Path | None
+    debs: Path | None
+    wheels: Path | None
+    cacert: Path
+
+    def jar(self, recipe: JarRecipe) -> Path:
+        """Return the jar of a CPython."""
+        return find_one(self.jars, recipe.jar_name, recipe.artifact)
+
+    def wheel(self, recipe: WheelRecipe) -> Path:
+        """Return the wheel of a package."""
+        return find_one(self.wheels, f"{recipe.name.replace('-', '_')}-{recipe.version}-*.whl", recipe.name)
+
+    def deb_files(self, recipe: Recipe) -> dict[str, Path]:
+        """Return the files of all Debian packages of a recipe, by their names there."""
+        return {
+            names: find_one(self.debs, "|".join(f"{name}_*.deb" for name in names.split("|")), names)
+            for names in recipe.deb_names
+        }
+
+
+def build(out: Path, recipe: Recipe, parts: Parts, level: int = 12) -> list[dict[str, Any]]:
+    """Build the whole channel in a folder beside `out`, then replace `out` by it; return the packages' records."""
+    epoch = build_epoch()
+    debs = parts.deb_files(recipe)
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    packages: list[Package] = []
     with tempfile.TemporaryDirectory(prefix="make-channel-") as temp:
         scratch = Path(temp)
 
         def sub(name: str) -> Path:
-            folder = scratch / name
-            folder.mkdir()
+            (folder := scratch / name).mkdir()
             return folder
 
         with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
-            pythons = [
-                pool.submit(python_package, find_one(jars, j.jar_name, j.artifact), j, sub(f"python-{j.abi}"))
-                for j in recipe.python
+            jobs = [
+                pool.submit(python_package, parts.jar(jar), jar, sub(f"python-{jar.abi}"))
+                for jar in recipe.python
             ]
-            others = [pool.submit(deb_package, d, deb_files, sub(f"deb-{d.name}")) for d in recipe.debs]
-            for wheel in recipe.wheels:
-                pattern = f"{wheel.name.replace('-', '_')}-{wheel.version}-*.whl"
-                path = find_one(wheels, pattern, wheel.name)
-                others.append(pool.submit(wheel_package, wheel, path, sub(f"wheel-{wheel.name}")))
-            others.append(pool.submit(ca_package, cacert, sub("ca"), epoch))
-            others += [pool.submit(python_abi_package, j, scratch) for j in recipe.python]
-            packages = [f.result() for f in (*pythons, *others)]
-            for done in [pool.submit(read_sonames, p) for p in packages]:
+            jobs += [pool.submit(deb_package, deb, debs, sub(f"deb-{deb.name}")) for deb in recipe.debs]
+            jobs += [
+                pool.submit(wheel_package, wheel, parts.wheel(wheel), sub(f"wheel-{wheel.name}"))
+                for wheel in recipe.wheels
+            ]
+            jobs.append(pool.submit(ca_package, parts.cacert, sub("ca"), epoch))
+            jobs += [pool.submit(python_abi_package, jar, scratch) for jar in recipe.python]
+            packages = [job.result() for job in jobs]
+            for done in [pool.submit(read_sonames, package) for package in packages]:
                 done.result()
             check_sonames(packages)
-            records = list(pool.map(lambda p: write_package(p, partial, epoch, level), packages))
-    write_repodata(partial, records)
+            records = list(pool.map(lambda one: write_package(one, partial, epoch, level), packages))
+    write_index(partial, records)
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
     return records
 
 
-# --- fetch ----------------------------------------------------------------------------------------
+# --- fetch ------------------------------------------------------------------------------------------------------
 
 
-def retry(what: str, command: Sequence[str | Path], tries: int = 4, **options: Any) -> str:
-    for left in range(tries - 1, -1, -1):
-        try:
-            return run(command, **options)
-        except UserError as error:
-            if not left or "is not installed here" in str(error):
-                raise UserError(f"{what}: {error}") from error
-            print(f"{what}: {error}; trying again ({left} left)", file=sys.stderr)
-            time.sleep(3)
-    raise AssertionError("unreachable")
+def download(what: str, command: Sequence[str | Path], cwd: Path | None = None) -> None:
+    """Run a command that downloads, again if it fails."""
+    try:
+        retry(
+            what,
+            lambda: run(command, cwd=cwd),
+            lambda error: isinstance(error, UserError) and not isinstance(error, MissingProgramError),
+        )
+    except UserError as error:
+        raise UserError(f"{what}: {error}") from error
 
 
 def choose_deb(names: str) -> str:
-    """The first of some names (a|b) that this Debian can download: some libraries changed theirs, as in ...t64."""
+    """Return the first of some names (a|b) that apt-get can download: some libraries were renamed, as to ...t64."""
     first, *others = names.split("|")
     if not others:
         return first
@@ -684,60 +704,62 @@ def choose_deb(names: str) -> str:
     raise UserError(f"apt-get knows none of {names.replace('|', ', ')}: is apt-get update needed?")
 
 
-def fetch(folder: Path, recipe: Recipe, only: Sequence[str] = ("jars", "debs", "wheels")) -> None:
-    """Downloads what the recipe names into jars/, debs/ and wheels/, from each client's default registry."""
+def fetch(folder: Path, recipe: Recipe, only: Sequence[str] = KINDS) -> None:
+    """Download what the recipe names into jars/, debs/ and wheels/, from each client's default registry."""
     if "jars" in only:
-        jars = folder / "jars"
-        jars.mkdir(parents=True, exist_ok=True)
-        local = folder / ".m2"
-        for jar in recipe.python:
-            target = jars / jar.jar_name
-            if not (target.exists() and sha256_file(target) == jar.sha256.lower()):
-                goal = ["dependency:get", f"-Dartifact={jar.artifact}", "-Dtransitive=false"]
-                retry(jar.artifact, ["mvn", "-q", "-B", f"-Dmaven.repo.local={local}", *goal])
-                group, name, version = jar.artifact.split(":")[:3]
-                shutil.move(local.joinpath(*group.split("."), name, version, jar.jar_name), target)
-            check_sha256(target, jar.sha256)
-        shutil.rmtree(local, ignore_errors=True)
+        fetch_jars(folder / "jars", recipe.python)
     if "debs" in only and recipe.deb_names:
-        debs = folder / "debs"
-        shutil.rmtree(debs, ignore_errors=True)
-        debs.mkdir(parents=True)
+        debs = empty_folder(folder / "debs")
         chosen = [choose_deb(names) for names in recipe.deb_names]
-        retry("Debian packages", ["apt-get", "download", "-q", *chosen], cwd=debs)
+        download("Debian packages", ["apt-get", "download", "-q", *chosen], cwd=debs)
     if "wheels" in only and recipe.wheels:
-        wheels = folder / "wheels"
-        shutil.rmtree(wheels, ignore_errors=True)
-        wheels.mkdir(parents=True)
-        lines = [f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in recipe.wheels]
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-            file.writelines(lines)
-            file.flush()
-            command = [
-                sys.executable,
-                "-m",
-                "pip",
-                "--disable-pip-version-check",
-                "download",
-                "-q",
-                "--no-deps",
-            ]
-            command += ["--only-binary=:all:", "--require-hashes", "-d", str(wheels), "-r", file.name]
-            retry("wheels", command)
+        fetch_wheels(empty_folder(folder / "wheels"), recipe.wheels)
 
 
-# --- command line ---------------------------------------------------------------------------------
+def empty_folder(folder: Path) -> Path:
+    """Make a folder, or empty the one that exists."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def fetch_jars(folder: Path, jars: Sequence[JarRecipe]) -> None:
+    """Download those jars that the folder does not have yet, by Maven."""
+    local = folder / ".m2"
+    folder.mkdir(parents=True, exist_ok=True)
+    for jar in jars:
+        target = folder / jar.jar_name
+        if not (target.exists() and sha256_of(target) == jar.sha256.lower()):
+            goal = ["dependency:get", f"-Dartifact={jar.artifact}", "-Dtransitive=false"]
+            download(jar.artifact, ["mvn", "-q", "-B", f"-Dmaven.repo.local={local}", *goal])
+            group, name, version = jar.artifact.split(":")[:3]
+            shutil.move(local.joinpath(*group.split("."), name, version, jar.jar_name), target)
+        check_sha256(target, jar.sha256)
+    shutil.rmtree(local, ignore_errors=True)
+
+
+def fetch_wheels(folder: Path, wheels: Sequence[WheelRecipe]) -> None:
+    """Download wheels by pip, which checks their hashes."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.writelines(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in wheels)
+        file.flush()
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-q", "--no-deps"]
+        command += ["--only-binary=:all:", "--require-hashes", "-d", str(folder), "-r", file.name]
+        download("wheels", command)
+
+
+# --- command line -----------------------------------------------------------------------------------------------
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="make_channel.py", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
 
     get = commands.add_parser("fetch", help="download what a recipe names")
-    get.add_argument("folder", type=Path, help="gets jars/, debs/ and wheels/")
+    get.add_argument("folder", type=Path, help="where jars/, debs/ and wheels/ are made")
     get.add_argument("--recipe", type=Path, required=True)
-    kinds = ["jars", "debs", "wheels"]
-    get.add_argument("--only", nargs="+", choices=kinds, default=kinds, help="some kinds, not all")
+    get.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="some kinds, not all")
 
     make = commands.add_parser("build", help="build the channel")
     make.add_argument("out", type=Path, help="the channel's folder; replaced if it exists")
@@ -751,25 +773,22 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def work(options: argparse.Namespace) -> None:
+    """Download, or build and list the packages."""
+    recipe = Recipe.load(options.recipe)
+    if options.command == "fetch":
+        fetch(options.folder, recipe, options.only)
+        return
+    given = Parts(options.jars, options.debs, options.wheels, options.cacert)
+    records = build(options.out.absolute(), recipe, given, level=options.level)
+    for record in sorted(records, key=lambda record: str(record["fn"])):
+        print(f"{record['subdir']}/{record['fn']}  {record['size'] / 1e6:.2f} MB")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse(argv)
-    try:
-        recipe = Recipe.load(args.recipe)
-        if args.command == "fetch":
-            fetch(args.folder, recipe, args.only)
-        else:
-            records = build(
-                args.out.absolute(), recipe, args.jars, args.debs, args.wheels, args.cacert, level=args.level
-            )
-            for record in sorted(records, key=lambda r: str(r["fn"])):
-                print(f"{record['subdir']}/{record['fn']}  {record['size'] / 1e6:.2f} MB")
-    except UserError as error:
-        print(f"make_channel.py: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"make_channel.py: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
-    return 0
+    """Download a recipe's artifacts or build its channel; return the exit status."""
+    options = parse(argv)
+    return run_main("make_channel.py", lambda: work(options))
 
 
 if __name__ == "__main__":

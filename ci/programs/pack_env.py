@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Exports a conda environment with conda-pack, as a folder for an image layer or as a relocatable archive.
+"""Export a conda environment with conda-pack, as a folder for an image layer or as a relocatable archive.
 
     pack_env.py /opt/env --dest-prefix /opt/env --to-dir /layer/opt/env
     pack_env.py /opt/env --archive env.tar.zst        unpack anywhere, then bin/conda-unpack (.tar.gz, .tar too)
 
-conda-pack says which files belong to the environment and how prefixes are rewritten; the writing is done here:
-files that need no rewriting are copied by the kernel, nothing is ever hard-linked to the package cache, no
-archive lies on disk in between, and with SOURCE_DATE_EPOCH two exports of one environment are the same bytes.
-What pip or uv changed in conda's packages is an error, not a surprise: see --allow-replaced.
+conda-pack lists the files of the environment and rewrites prefixes; this program writes the files: it copies those
+without a prefix in the kernel, hard-links nothing to the package cache, keeps no intermediate archive on disk, and with
+SOURCE_DATE_EPOCH two exports of one environment are the same bytes.
+It refuses to export files of conda packages that pip or uv replaced: see --allow-replaced.
 Needs: conda-pack (PyPI); for .tar.zst also zstandard (PyPI) or the zstd program.
 """
 
 # The loops here run over tens of thousands of files: plain strings and os functions, no Path objects.
-# ruff: noqa: PTH101, PTH103, PTH114, PTH115, PTH116, PTH118, PTH120, PTH123, PTH211, PTH113
+# ruff: noqa: PTH114, PTH115, PTH116, PTH118, PTH123, PTH113
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ import argparse
 import codecs
 import contextlib
 import fnmatch
-import hashlib
 import importlib.util
 import json
 import os
@@ -38,47 +37,43 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from conda_pack import formats  # type: ignore[import-untyped,unused-ignore]
 from conda_pack.core import CondaEnv, CondaPackException, File, Packer  # type: ignore[import-untyped,unused-ignore]
 
+from common.errors import UserError, run_main
+from common.files import sha256_of, source_date_epoch
+from common.trees import TreeWriter
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 CHUNK = 1 << 20
 HEAD = 1 << 16
-# what an earlier conda-unpack leaves behind in an environment
+# Left behind in an environment by an earlier conda-unpack.
 LEFTOVERS = ("bin/conda-unpack", "bin/conda_unpack_progress.py")
-# conda-unpack's list of files to edit begins with this line; conda-pack leaves bin/python* out of it
+# The first line of conda-unpack's list of files to edit; conda-pack leaves bin/python* out of it.
 UNPACK_RECORDS = "_prefix_records = [\n"
 
 
-class UserError(Exception):
-    """What the person who runs the program can mend; printed as one line."""
-
-
 class Writer(Protocol):
-    """What a tar is written into."""
+    """A stream that a tar is written into."""
 
     def write(self, data: bytes, /) -> object: ...
 
 
 class Sink(Protocol):
-    """conda-pack's archive interface: what its Packer writes to."""
+    """conda-pack's interface for archives: its Packer calls these two."""
 
     def add(self, source: str, target: str) -> None: ...
 
     def add_bytes(self, source: str, data: bytes, target: str) -> None: ...
 
 
-# --- times --------------------------------------------------------------------------------------------------
-
-
-def source_date_epoch() -> int | None:
-    value = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(value) if value else None
+# --- times ------------------------------------------------------------------------------------------------------
 
 
 def fresh_pyc(source: str, epoch: int) -> bytes | None:
-    """A .pyc with its source's new time in it, or None where it holds none (or was stale already).
+    """Return a .pyc with its source's new time in it; None if it holds no time, or was stale already.
 
-    Setting all times to one makes every .pyc that names its source's time stale: each start would compile again.
+    Without this, giving all files one time makes every .pyc stale that holds its source's time, and each start of
+    Python would compile again.
     """
     with open(source, "rb") as file:
         data = file.read()
@@ -94,93 +89,36 @@ def fresh_pyc(source: str, epoch: int) -> bytes | None:
     return data[:8] + struct.pack("<I", epoch & 0xFFFFFFFF) + data[12:]
 
 
-# --- sinks ------------------------------------------------------------------------------------------
+# --- sinks ------------------------------------------------------------------------------------------------------
 
 
-def kernel_copy(source: str, target: str) -> None:
-    """Copies a file's bytes without taking them through this process."""
-    with open(source, "rb", buffering=0) as reader, open(target, "xb", buffering=0) as writer:
-        left = os.fstat(reader.fileno()).st_size
-        try:
-            while left > 0 and (
-                done := os.copy_file_range(reader.fileno(), writer.fileno(), min(left, 1 << 30))
-            ):
-                left -= done
-        except OSError:  # not between these two file systems; sendfile goes on where it stopped
-            pass
-        while os.sendfile(writer.fileno(), reader.fileno(), None, 1 << 30):
-            pass
+class FolderSink(TreeWriter):
+    """Write files below a folder."""
 
-
-@dataclass
-class FolderSink:
-    """Writes files below a folder: new files always, so that nothing here shares bytes with the package cache."""
-
-    root: str
-    epoch: int | None
-    rewrite_link: Callable[[str], str]
-    folders: set[str] = field(default_factory=set)
-    files: int = 0
-    size: int = 0
-
-    def place(self, target: str) -> str:
-        path = f"{self.root}/{target}"
-        folder = os.path.dirname(path)
-        if folder not in self.folders:
-            os.makedirs(folder, exist_ok=True)
-            while len(folder) > len(self.root) and folder not in self.folders:
-                self.folders.add(folder)
-                folder = os.path.dirname(folder)
-        return path
-
-    def stamp(self, path: str, status: os.stat_result) -> None:
-        if self.epoch is None:
-            os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns), follow_symlinks=False)
-        else:
-            os.utime(path, (self.epoch, self.epoch), follow_symlinks=False)
+    def __init__(self, root: str, epoch: int | None, rewrite_link: Callable[[str], str]) -> None:
+        super().__init__(root, epoch)
+        self.rewrite_link = rewrite_link
 
     def add(self, source: str, target: str) -> None:
+        """Write a file, link or folder as it is."""
         status = os.lstat(source)
-        path = self.place(target)
         if stat.S_ISDIR(status.st_mode):
-            os.makedirs(path, exist_ok=True)
-            self.folders.add(path)
-            return
-        self.files += 1
-        if stat.S_ISLNK(status.st_mode):
-            os.symlink(self.rewrite_link(os.readlink(source)), path)
+            self.add_folder(target)
+        elif stat.S_ISLNK(status.st_mode):
+            self.add_link(target, self.rewrite_link(os.readlink(source)), status)
         elif self.epoch is not None and target.endswith(".pyc") and (data := fresh_pyc(source, self.epoch)):
-            self.write(path, data, status)
+            self.write_file(target, data, status)
         else:
-            kernel_copy(source, path)
-            os.chmod(path, stat.S_IMODE(status.st_mode) & 0o777)
-            self.size += status.st_size
-        self.stamp(path, status)
+            self.copy_file(source, target, status)
 
     def add_bytes(self, source: str, data: bytes, target: str) -> None:
-        status = os.stat(source)
-        path = self.place(target)
-        self.files += 1
-        self.write(path, data, status)
-        self.stamp(path, status)
-
-    def write(self, path: str, data: bytes, status: os.stat_result) -> None:
-        with open(path, "xb", buffering=0) as file:
-            file.write(data)
-        os.chmod(path, stat.S_IMODE(status.st_mode) & 0o777)
-        self.size += len(data)
-
-    def finish(self) -> None:
-        """The folders' times, last: writing into a folder changes its time."""
-        for folder in (*self.folders, self.root):
-            os.chmod(folder, 0o755)  # noqa: S103 (a folder that all may read)
-            if self.epoch is not None:
-                os.utime(folder, (self.epoch, self.epoch))
+        """Write a file with other contents than its source's."""
+        self.write_file(target, data, os.stat(source))
 
 
 @dataclass
 class TarSink:
-    """Writes a tar: everything root's, times clamped, links as links."""
+    """Write a tar in which everything is root's, and links stay links."""
 
     tar: tarfile.TarFile
     epoch: int | None
@@ -190,6 +128,7 @@ class TarSink:
     size: int = 0
 
     def info(self, status: os.stat_result, target: str) -> tarfile.TarInfo:
+        """Return the header of a member."""
         info = tarfile.TarInfo(target)
         info.mode = stat.S_IMODE(status.st_mode) & 0o777
         info.mtime = int(status.st_mtime) if self.epoch is None else self.epoch
@@ -197,6 +136,7 @@ class TarSink:
         return info
 
     def add(self, source: str, target: str) -> None:
+        """Write a file, link or folder as it is; bin/conda-unpack as `finish_script` changes it."""
         status = os.lstat(source)
         info = self.info(status, target)
         if stat.S_ISDIR(status.st_mode):
@@ -220,6 +160,7 @@ class TarSink:
             self.size += info.size
 
     def add_bytes(self, source: str, data: bytes, target: str) -> None:
+        """Write a file with other contents than its source's."""
         info = self.info(os.stat(source), target)
         info.size = len(data)
         self.tar.addfile(info, BytesIO(data))
@@ -228,17 +169,19 @@ class TarSink:
 
 
 class Counted:
-    """A stream that can say how far it is: what tarfile asks of a pipe or a compressor."""
+    """A stream that knows its position, which tarfile asks for and a compressor does not know."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer, self.position = writer, 0
 
     def write(self, data: bytes) -> int:
+        """Write bytes on."""
         self.writer.write(data)
         self.position += len(data)
         return len(data)
 
     def tell(self) -> int:
+        """Return how many bytes were written."""
         return self.position
 
 
@@ -246,7 +189,10 @@ class Counted:
 def compressor(
     file: IO[bytes], name: str, level: int | None, threads: int, epoch: int | None
 ) -> Iterator[Writer]:
-    """The stream to write a tar into, by the archive's name. conda-pack's own zst ignores level and threads."""
+    """Open the stream to write a tar into, by the archive's name.
+
+    conda-pack's own stream for .tar.zst ignores level and threads.
+    """
     if name.endswith(".tar"):
         yield file
     elif name.endswith((".tar.gz", ".tgz")):
@@ -272,6 +218,7 @@ def compressor(
 
 @contextlib.contextmanager
 def zstd_program(file: IO[bytes], level: int, threads: int) -> Iterator[Writer]:
+    """Compress with the zstd program."""
     command = ["zstd", "-q", "-c", f"-{level}", f"-T{threads}"]
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file)
@@ -286,12 +233,12 @@ def zstd_program(file: IO[bytes], level: int, threads: int) -> Iterator[Writer]:
             raise UserError(f"zstd failed ({process.returncode})")
 
 
-# --- what the environment holds ---------------------------------------------------------------------------
+# --- the environment --------------------------------------------------------------------------------------------
 
 
 @dataclass
 class Managed:
-    """A conda package as conda-meta tells it, and what became of its files."""
+    """A conda package from conda-meta, and which of its files are missing or changed."""
 
     name: str
     version: str
@@ -302,16 +249,12 @@ class Managed:
 
     @property
     def replaced(self) -> bool:
+        """Return whether pip, uv or somebody else changed its files."""
         return bool(self.missing or self.changed)
 
 
-def sha256_file(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def differs(path: str, row: dict[str, Any], cached: Path) -> bool:
-    """Whether an installed file is not what conda put there."""
+    """Return whether an installed file is not the one that conda installed."""
     if row.get("path_type") == "softlink":
         return not os.path.islink(path)
     status = os.lstat(path)
@@ -324,11 +267,15 @@ def differs(path: str, row: dict[str, Any], cached: Path) -> bool:
     if size is not None and "prefix_placeholder" not in row and status.st_size != size:
         return True
     expected = row.get("sha256_in_prefix") or (None if "prefix_placeholder" in row else row.get("sha256"))
-    return expected is not None and sha256_file(path) != expected
+    return expected is not None and sha256_of(path) != expected
 
 
 def audit(prefix: Path) -> list[Managed]:
-    """Every conda package with the files of it that are gone or changed; an error where the cache lacks one."""
+    """Return every conda package with its missing and changed files.
+
+    Raises:
+        UserError: The package cache lacks a package, or the prefix is no conda environment.
+    """
     packages, uncached = [], []
     for path in sorted((prefix / "conda-meta").glob("*.json")):
         data = json.loads(path.read_text())
@@ -359,7 +306,7 @@ def audit(prefix: Path) -> list[Managed]:
 
 
 def cached_name(installed: str) -> str:
-    """Where a noarch package keeps what is installed in lib/pythonX.Y/site-packages."""
+    """Return the path in the package of an installed file: noarch packages have site-packages at their top."""
     parts = installed.split("/")
     if (
         len(parts) > 3
@@ -372,25 +319,25 @@ def cached_name(installed: str) -> str:
 
 
 def refuse_replaced(packages: Sequence[Managed], allowed: Sequence[str]) -> list[Managed]:
-    """The replaced packages that are allowed to be; an error for the others."""
+    """Return the replaced packages, all of which must be allowed to be (globs of names)."""
     replaced = [p for p in packages if p.replaced]
     bad = [p for p in replaced if not any(fnmatch.fnmatch(p.name, a) for a in allowed)]
     if bad:
-        told = []
+        described = []
         for p in bad:
             names = [*p.missing, *p.changed]
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
             count = f"{len(p.missing)} gone, {len(p.changed)} changed"
-            told.append(f"{p.name} {p.version} ({count}: {', '.join(names[:2])}{more})")
+            described.append(f"{p.name} {p.version} ({count}: {', '.join(names[:2])}{more})")
         raise UserError(
-            f"files of conda packages were replaced, by pip or uv or by hand: {'; '.join(told)}."
+            f"files of conda packages were replaced, by pip or uv or by hand: {'; '.join(described)}."
             f" If they are meant to be exported as they are now: --allow-replaced {' '.join(p.name for p in bad)}"
         )
     return replaced
 
 
-def as_installed(env: CondaEnv, replaced: Sequence[Managed], relocatable: bool) -> None:
-    """Takes the files of replaced packages from the environment: conda-pack would take the cache's old ones."""
+def use_installed_files(env: CondaEnv, replaced: Sequence[Managed], relocatable: bool) -> None:
+    """Take the files of replaced packages from the environment; conda-pack would take those of the package cache."""
     rows = {name: (p, row) for p in replaced for name, row in p.rows.items()}
     if not rows:
         return
@@ -413,11 +360,11 @@ def as_installed(env: CondaEnv, replaced: Sequence[Managed], relocatable: bool) 
     env.files = files
 
 
-# --- packing ------------------------------------------------------------------------------------------------
+# --- packing ----------------------------------------------------------------------------------------------------
 
 
-def is_text(path: str) -> bytes | None:
-    """A file's bytes if it is text as conda-pack means it (valid UTF-8), else None, mostly after one small read."""
+def read_text(path: str) -> bytes | None:
+    """Return a file's bytes if conda-pack takes it for text (valid UTF-8), else None, mostly after one small read."""
     with open(path, "rb", buffering=0) as file:
         head = file.read(HEAD)
         if head.startswith(b"\x7fELF"):
@@ -432,7 +379,7 @@ def is_text(path: str) -> bytes | None:
 
 
 def feed(env: CondaEnv, packer: Packer, sink: Sink, dest_prefix: str | None) -> None:
-    """conda-pack's own loop, with a short way for files in which there is nothing to rewrite."""
+    """Give the environment's files to conda-pack's packer, but those without a prefix directly to the sink."""
     prefix = str(env.prefix)
     in_place = dest_prefix == prefix
     needle = prefix.encode()
@@ -443,7 +390,7 @@ def feed(env: CondaEnv, packer: Packer, sink: Sink, dest_prefix: str | None) -> 
             file.file_mode == "unknown" and not os.path.islink(file.source) and os.path.isfile(file.source)
         )
         if plain:
-            data = None if in_place else is_text(file.source)
+            data = None if in_place else read_text(file.source)
             if data is None:
                 sink.add(file.source, file.target)
                 continue
@@ -463,6 +410,7 @@ def feed(env: CondaEnv, packer: Packer, sink: Sink, dest_prefix: str | None) -> 
 
 
 def load(prefix: Path, allowed: Sequence[str], exclude: Sequence[str], relocatable: bool) -> CondaEnv:
+    """Audit an environment and return its files as conda-pack lists them."""
     if not prefix.is_absolute():
         raise UserError(f"the prefix {prefix} is not absolute")
     replaced = refuse_replaced(audit(prefix), allowed)
@@ -470,14 +418,14 @@ def load(prefix: Path, allowed: Sequence[str], exclude: Sequence[str], relocatab
         env = CondaEnv.from_prefix(str(prefix), on_missing_cache="raise", ignore_missing_files=True)
     except CondaPackException as error:
         raise UserError(" ".join(str(error).split())) from error
-    as_installed(env, replaced, relocatable)
+    use_installed_files(env, replaced, relocatable)
     for pattern in exclude:
         env = env.exclude(pattern)
     return env
 
 
 def link_rewriter(prefix: str, dest: str | None) -> Callable[[str], str]:
-    """Absolute links into the prefix follow it; conda-pack leaves them."""
+    """Return a function that moves absolute links into the prefix to its destination; conda-pack leaves them."""
 
     def rewrite(link: str) -> str:
         if dest is not None and (link == prefix or link.startswith(prefix + "/")):
@@ -490,6 +438,7 @@ def link_rewriter(prefix: str, dest: str | None) -> Callable[[str], str]:
 def pack_folder(
     prefix: Path, folder: Path, dest_prefix: str, allowed: Sequence[str], exclude: Sequence[str]
 ) -> FolderSink:
+    """Export an environment into an empty folder, for use at another prefix."""
     if not dest_prefix.startswith("/"):
         raise UserError(f"--dest-prefix {dest_prefix} is not absolute")
     folder = folder.absolute()
@@ -514,6 +463,7 @@ def pack_archive(
     allowed: Sequence[str],
     exclude: Sequence[str],
 ) -> TarSink:
+    """Export an environment as an archive that becomes usable anywhere by its bin/conda-unpack."""
     if not archive.name.endswith((".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")):
         raise UserError(f"{archive.name}: expected .tar.zst, .tar.gz or .tar")
     env = load(prefix, allowed, exclude, relocatable=True)
@@ -542,7 +492,7 @@ def pack_archive(
 
 
 def with_python_config(script: bytes, prefixes: Sequence[tuple[str, str, str]]) -> bytes:
-    """conda-unpack that also edits bin/python*-config: conda-pack leaves out all that is named bin/python*."""
+    """Let conda-unpack also edit bin/python*-config; conda-pack leaves out all files named bin/python*."""
     head, found, tail = script.decode().partition(UNPACK_RECORDS)
     if not found:
         raise UserError("this conda-pack writes a conda-unpack that pack_env.py does not know")
@@ -550,16 +500,17 @@ def with_python_config(script: bytes, prefixes: Sequence[tuple[str, str, str]]) 
     return (head + found + "".join(f"{p!r},\n" for p in left_out) + tail).encode()
 
 
-# --- command line -------------------------------------------------------------------------------------------
+# --- command line -----------------------------------------------------------------------------------------------
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="pack_env.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("prefix", type=Path, help="the environment, an absolute path")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--to-dir", type=Path, metavar="DIR", help="place the files here (an empty folder)")
     where.add_argument("--archive", type=Path, metavar="FILE", help=".tar.zst, .tar.gz or .tar, relocatable")
-    parser.add_argument("--dest-prefix", help="the path at which the files of --to-dir will lie")
+    parser.add_argument("--dest-prefix", help="the path at which the files of --to-dir will be used")
     parser.add_argument("--level", type=int, help="compression level (zst: 3, gz: 6)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="compression threads (all)")
     parser.add_argument("--allow-replaced", nargs="+", action="extend", default=[], metavar="NAME",
@@ -574,28 +525,26 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parse(argv)
+def work(options: argparse.Namespace) -> None:
+    """Export, and print how much was exported."""
     start = time.monotonic()
-    os.umask(0o022)
+    prefix = Path(os.path.normpath(options.prefix))
+    allowed, exclude = options.allow_replaced, options.exclude
     sink: FolderSink | TarSink
-    try:
-        prefix = Path(os.path.normpath(args.prefix))
-        if args.to_dir:
-            sink = pack_folder(prefix, args.to_dir, args.dest_prefix, args.allow_replaced, args.exclude)
-        else:
-            sink = pack_archive(
-                prefix, args.archive, args.level, args.threads, args.allow_replaced, args.exclude
-            )
-    except UserError as error:
-        print(f"pack_env.py: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"pack_env.py: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
+    if options.to_dir:
+        sink = pack_folder(prefix, options.to_dir, options.dest_prefix, allowed, exclude)
+    else:
+        sink = pack_archive(prefix, options.archive, options.level, options.threads, allowed, exclude)
     seconds = time.monotonic() - start
-    print(f"{args.to_dir or args.archive}: {sink.files} files, {sink.size / 1e6:.0f} MB in {seconds:.1f} s")
-    return 0
+    where = options.to_dir or options.archive
+    print(f"{where}: {sink.files} files, {sink.size / 1e6:.0f} MB in {seconds:.1f} s")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export an environment; return the exit status."""
+    options = parse(argv)
+    os.umask(0o022)
+    return run_main("pack_env.py", lambda: work(options))
 
 
 if __name__ == "__main__":

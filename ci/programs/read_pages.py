@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Reads pages of package indexes, channels and registries: read_pages.py ASKS ANSWERS --cache DIR [--timeout SECONDS]
+"""Read pages of package indexes, channels and registries: read_pages.py ASKS ANSWERS --cache DIR [--timeout SECONDS]
 
-ASKS is a JSON list of {"kind", "address", "name"}; ANSWERS becomes the list of what each gave, in the same order:
-{"address", "status", "bodies", "problem"}. Kinds:
+ASKS is a JSON list of queries, {"kind", "address", "name"}; ANSWERS is written as the list of responses in the same
+order, {"address", "status", "bodies", "problem"}. Kinds:
 
-    project   a project's page on an index (PEP 503, PEP 691); no address is the index that pip is configured for
+    project   a project's page on an index (PEP 503, PEP 691); an empty address means pip's configured index
     page      any page
     tags      the tags of an image repository, all pages of the list (OCI distribution API, anonymous token)
     metadata  a wheel's metadata file (PEP 658)
-    wheel     the same, read out of a wheel by ranges, where the index serves no such file
+    wheel     the same, read from the wheel by ranges, for indexes that serve no such file
     conda     the builds of a package in a conda channel: [["3.13.5", "h_0_cp313"], ...]
 
-A page that has an ETag or a date is kept with it in DIR, and asked for conditionally from then on; the metadata of a
-wheel never changes and is asked for once. What could not be read is a problem, never the page of another time.
+A page with an ETag or a date is cached in DIR and later requested conditionally; the metadata of a wheel never changes
+and is requested once. A page that cannot be read gives a problem, never an older copy.
 Needs: pip, for its default index; py-rattler, for channels.
 """
 
@@ -46,12 +46,12 @@ ANY = "*/*"
 AT_ONCE = 8
 LARGEST = 200_000_000  # bytes of a page
 MOST_PAGES = 200  # of a list of tags
-UNUSED = 90 * 86_400  # seconds after which a page that nobody asked for is dropped
+UNUSED = 90 * 86_400  # seconds without a query after which a page is deleted
 BLOCK = 64 * 1024  # bytes of a wheel that are read at a time
 
 
 class UnreadError(Exception):
-    """A page could not be read; `status` is that of the answer, if there was one."""
+    """A page that could not be read; `status` is the HTTP status, if there was a response."""
 
     def __init__(self, problem: str, status: int | None = None) -> None:
         super().__init__(" ".join(problem.split())[:300])
@@ -60,7 +60,7 @@ class UnreadError(Exception):
 
 @dataclass
 class Reply:
-    """What a server answered; `url` is where redirections led."""
+    """A response; `url` is the address after redirections."""
 
     url: str
     status: int
@@ -69,19 +69,19 @@ class Reply:
 
 
 class Reader:
-    """Reads pages with a time-out in seconds, for each wait and three times that for a whole page."""
+    """Read pages; `timeout` is in seconds for each wait, and three times that for a whole page."""
 
     def __init__(self, cache: Path, timeout: float) -> None:
         self.cache = cache
         self.timeout = timeout
 
-    def answer(self, ask: Mapping[str, str]) -> dict[str, Any]:
-        """Answer one ask."""
-        address = ask["address"]
+    def respond(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Return the response to a query."""
+        address = query["address"]
         try:
-            url, bodies = getattr(self, ask["kind"])(address, ask["name"])
+            url, bodies = getattr(self, query["kind"])(address, query["name"])
         except UnreadError as error:
-            shown = self.where(ask) if ask["kind"] == "project" else address
+            shown = self.project_url(address, query["name"]) if query["kind"] == "project" else address
             return {"address": shown, "status": error.status, "bodies": [], "problem": str(error)}
         return {"address": url, "status": 200, "bodies": bodies, "problem": None}
 
@@ -89,19 +89,19 @@ class Reader:
 
     def project(self, address: str, name: str) -> tuple[str, list[str]]:
         """Read a project's page."""
-        return self.kept(self.where({"address": address, "name": name}), SIMPLE)
+        return self.cached(self.project_url(address, name), SIMPLE)
 
     def page(self, address: str, _: str) -> tuple[str, list[str]]:
         """Read a page."""
-        return self.kept(address, ANY)
+        return self.cached(address, ANY)
 
     def metadata(self, address: str, _: str) -> tuple[str, list[str]]:
         """Read a metadata file, once."""
-        return self.once(address, lambda: self.good(self.get(address)).body)
+        return self.once(address, lambda: self.require_ok(self.get(address)).body)
 
     def wheel(self, address: str, _: str) -> tuple[str, list[str]]:
-        """Read the metadata out of a wheel, once."""
-        return self.once(address, lambda: self.inside(address))
+        """Read the metadata from a wheel, once."""
+        return self.once(address, lambda: self.metadata_of(address))
 
     def tags(self, address: str, _: str) -> tuple[str, list[str]]:
         """Read a list of tags to its end."""
@@ -113,7 +113,7 @@ class Reader:
             if reply.status == 401 and not headers:
                 headers = {"Authorization": f"Bearer {self.token(reply.headers.get('WWW-Authenticate', ''))}"}
                 continue
-            bodies.append(text(self.good(reply).body))
+            bodies.append(text(self.require_ok(reply).body))
             link = re.match(r'\s*<([^>]+)>\s*;\s*rel="?next', reply.headers.get("Link", ""))
             following = urljoin(following, link[1]) if link else ""
             if following and (urlsplit(following)[:2] != urlsplit(address)[:2] or len(bodies) >= MOST_PAGES):
@@ -121,22 +121,22 @@ class Reader:
         return address, bodies
 
     def conda(self, address: str, name: str) -> tuple[str, list[str]]:
-        """Ask a channel; py-rattler keeps what it read, with validators of its own."""
+        """Query a channel; py-rattler has a cache of its own."""
         from rattler import Channel, Client, Gateway, MatchSpec, Subdir
         from rattler.exceptions import GatewayError
         from rattler.networking import AuthenticationMiddleware
 
-        async def ask() -> list[tuple[str, str]]:
+        async def query() -> list[tuple[str, str]]:
             client = Client([AuthenticationMiddleware()])
             gateway = Gateway(cache_dir=self.cache / "conda", client=client)
             asked = gateway.query(
                 [Channel(address)], [Subdir("linux-64")], [MatchSpec(name)], recursive=False
             )
-            found = await asyncio.wait_for(asked, self.timeout * 3)
-            return sorted({(str(record.version), str(record.build)) for one in found for record in one})
+            groups = await asyncio.wait_for(asked, self.timeout * 3)
+            return sorted({(str(record.version), str(record.build)) for group in groups for record in group})
 
         try:
-            return address, [json.dumps(asyncio.run(ask()))]
+            return address, [json.dumps(asyncio.run(query()))]
         except TimeoutError:
             raise UnreadError("timed out") from None
         except GatewayError as error:
@@ -145,12 +145,12 @@ class Reader:
 
     # -- reading ---------------------------------------------------------------------------------------
 
-    def where(self, ask: Mapping[str, str]) -> str:
+    def project_url(self, index: str, name: str) -> str:
         """Return the address of a project's page."""
-        return f"{(ask['address'] or default_index()).rstrip('/')}/{ask['name']}/"
+        return f"{(index or default_index()).rstrip('/')}/{name}/"
 
-    def kept(self, url: str, accept: str) -> tuple[str, list[str]]:
-        """Read a page, only if it is another than the one that is kept."""
+    def cached(self, url: str, accept: str) -> tuple[str, list[str]]:
+        """Read a page, from the cache if it has not changed."""
         entry = self.cache / hashlib.sha256(f"{accept} {url}".encode()).hexdigest()
         old = load(entry)
         headers = {"Accept": accept} | (old.headers if old else {})
@@ -158,7 +158,7 @@ class Reader:
         if old and reply.status == http.HTTPStatus.NOT_MODIFIED:
             os.utime(entry)
             return old.url, [text(old.body)]
-        self.good(reply)
+        self.require_ok(reply)
         pairs = (("If-None-Match", "ETag"), ("If-Modified-Since", "Last-Modified"))
         validators = {ours: reply.headers[theirs] for ours, theirs in pairs if theirs in reply.headers}
         if validators:
@@ -166,7 +166,7 @@ class Reader:
         return reply.url, [text(reply.body)]
 
     def once(self, url: str, read: Any) -> tuple[str, list[str]]:
-        """Read what never changes."""
+        """Read a page that never changes, from the cache if it is there."""
         entry = self.cache / hashlib.sha256(f"once {url}".encode()).hexdigest()
         old = load(entry)
         if old:
@@ -176,27 +176,27 @@ class Reader:
         save(entry, url, {}, body)
         return url, [text(body)]
 
-    def good(self, reply: Reply) -> Reply:
-        """Refuse an answer without a page."""
+    def require_ok(self, reply: Reply) -> Reply:
+        """Refuse a response with another status than 200."""
         if reply.status != http.HTTPStatus.OK:
             raise UnreadError(f"HTTP {reply.status}", reply.status)
         return reply
 
     def token(self, challenge: str) -> str:
-        """Get the token of an anonymous reader, as a registry asks for it."""
+        """Get the token that a registry demands of anonymous readers."""
         fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         realm = fields.pop("realm", "")
         if not challenge.lower().startswith("bearer ") or not realm:
             raise UnreadError("HTTP 401", 401)
-        body = self.good(self.get(f"{realm}?{urlencode(fields)}")).body
+        body = self.require_ok(self.get(f"{realm}?{urlencode(fields)}")).body
         try:
             answer = json.loads(body)
             return str(answer.get("token") or answer["access_token"])
         except (ValueError, KeyError, AttributeError):
             raise UnreadError("the registry gave no token to anonymous readers") from None
 
-    def inside(self, url: str) -> bytes:
-        """Read the metadata of a wheel, and little else of it."""
+    def metadata_of(self, url: str) -> bytes:
+        """Read the metadata of a wheel, and little more of it."""
         try:
             with zipfile.ZipFile(io.BufferedReader(Remote(self, url), BLOCK)) as wheel:
                 names = [
@@ -207,13 +207,13 @@ class Reader:
             raise UnreadError(f"not a wheel: {error}") from None
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Reply:
-        """Ask a server; any status is an answer."""
+        """Request a page; a response of any status is returned."""
         if urlsplit(url).scheme not in ("http", "https"):
             raise UnreadError("neither http nor https")
         deadline = time.monotonic() + 3 * self.timeout
         request = urllib.request.Request(url)  # noqa: S310 - checked above, and redirections by urllib
         for name, value in {"User-Agent": "cslr-images", **(headers or {})}.items():
-            # A token is for the registry that asked for it, not for where it may lead.
+            # A token is for the registry that demanded it, not for servers to which it redirects.
             add = request.add_unredirected_header if name == "Authorization" else request.add_header
             add(name, value)
         try:
@@ -239,7 +239,7 @@ class Reader:
 
 
 class Remote(io.RawIOBase):
-    """A file of a server, read by ranges."""
+    """A file on a server, read by ranges."""
 
     def __init__(self, reader: Reader, url: str) -> None:
         self.reader = reader
@@ -249,16 +249,17 @@ class Remote(io.RawIOBase):
         first = self.range(0, 0)
         total = re.fullmatch(r"bytes 0-0/([0-9]+)", first.headers.get("Content-Range", ""))
         if not total:
-            raise UnreadError("the server tells no size")
+            raise UnreadError("the server sends no size")
         self.size = int(total[1])
 
     def range(self, first: int, last: int) -> Reply:
-        """Read bytes, the last one included."""
+        """Request bytes, including the last."""
         reply = self.reader.get(self.url, {"Range": f"bytes={first}-{last}"})
         if reply.status != http.HTTPStatus.PARTIAL_CONTENT:
             status = reply.status
-            said = "neither metadata nor parts of files" if status == http.HTTPStatus.OK else f"HTTP {status}"
-            raise UnreadError(said, None if status == http.HTTPStatus.OK else status)
+            ignored = status == http.HTTPStatus.OK  # the whole file
+            problem = "neither metadata nor parts of files" if ignored else f"HTTP {status}"
+            raise UnreadError(problem, None if ignored else status)
         return reply
 
     def seekable(self) -> bool:
@@ -285,20 +286,20 @@ class Remote(io.RawIOBase):
 
 
 def default_index() -> str:
-    """Return the index that pip takes when nobody says another."""
+    """Return the index that pip uses by default."""
     from pip._internal.models.index import PyPI
 
     return os.environ.get("PIP_INDEX_URL") or PyPI.simple_url
 
 
 def text(body: bytes) -> str:
-    """Read text; a page with a broken byte is still a page."""
+    """Decode UTF-8; broken bytes are replaced."""
     return body.decode("utf-8", "replace")
 
 
 @dataclass
 class Entry:
-    """A page that is kept, and the headers that ask whether it is still the same."""
+    """A cached page, and the headers that request it conditionally."""
 
     url: str
     headers: dict[str, str]
@@ -306,7 +307,7 @@ class Entry:
 
 
 def load(path: Path) -> Entry | None:
-    """Read a page that is kept; one that is cut off or broken counts as none."""
+    """Read a cached page; return None for one that is missing or damaged."""
     try:
         head, _, body = path.read_bytes().partition(b"\n")
         facts = json.loads(head)
@@ -317,7 +318,7 @@ def load(path: Path) -> Entry | None:
 
 
 def save(path: Path, url: str, headers: Mapping[str, str], body: bytes) -> None:
-    """Keep a page; another reader sees the old one or the new one, never half of it."""
+    """Cache a page; other readers see the old or the new one, never half of it."""
     head = json.dumps({"url": url, "headers": headers, "size": len(body)}).encode()
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix="new-", delete=False) as file:
         file.write(head + b"\n" + body)
@@ -325,14 +326,14 @@ def save(path: Path, url: str, headers: Mapping[str, str], body: bytes) -> None:
 
 
 def tidy(cache: Path) -> None:
-    """Drop pages that nobody asked for in a long time."""
+    """Delete pages without a query in a long time."""
     for path in cache.iterdir():
         if path.is_file() and time.time() - path.stat().st_mtime > UNUSED:
             path.unlink(missing_ok=True)
 
 
 def main() -> None:
-    """Read what is asked for."""
+    """Respond to all queries."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -341,12 +342,12 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--timeout", type=float, default=20.0)
     options = parser.parse_args()
-    asks = json.loads(options.asks.read_text("utf-8"))
+    queries = json.loads(options.asks.read_text("utf-8"))
     options.cache.mkdir(parents=True, exist_ok=True)
     reader = Reader(options.cache, options.timeout)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(reader.answer, asks))
-    options.answers.write_text(json.dumps(answers), "utf-8")
+        responses = list(pool.map(reader.respond, queries))
+    options.answers.write_text(json.dumps(responses), "utf-8")
     tidy(options.cache)
 
 

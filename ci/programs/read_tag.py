@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Ask a registry where a tag points: read_tag.py HOST/NAME:TAG [--at ADDRESS] [--out FILE] [--timeout SECONDS]
+"""Resolve a tag to a digest: read_tag.py HOST/NAME:TAG [--at ADDRESS] [--out FILE] [--timeout SECONDS]
 
-The digest of what the tag names, manifest or index, is printed, or written to FILE: what the registry says it is, else
-the SHA-256 of what it gives. ADDRESS (`http://registry:5000`) is where the registry is reached, if that is not HOST.
+Print the digest of the tag's manifest or index, or write it to FILE: the one that the registry sends in a header, or
+else the SHA-256 of the manifest. ADDRESS (`http://registry:5000`) is used to reach the registry instead of HOST.
 
-User and password are the variables REGISTRY_USER and REGISTRY_PASSWORD. They go to the registry, and to the server of
-tokens that it names, if it asks for them: over https, or over http to this machine and to ADDRESS. Where a redirection
-leads, they do not go. No message has words of a server in it, for they could repeat the password.
+User and password are the variables REGISTRY_USER and REGISTRY_PASSWORD. They are sent to the registry and to the token
+server that it names, if these demand them: over https, or over http to this machine and to ADDRESS. They are not sent
+to the target of a redirection. No message repeats a server's text, which could contain the password.
+
+The module imports this file too, so it imports nothing from `common`.
 """
 
 from __future__ import annotations
@@ -40,24 +42,24 @@ ACCEPT = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
-HUB = "registry-1.docker.io"  # what answers for docker.io
+HUB = "registry-1.docker.io"  # the server of docker.io
 HUBS = ("docker.io", "index.docker.io", HUB)
 REFERENCE = re.compile(
     r"((?:[A-Za-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]+)?)/([a-z0-9._/-]+):([A-Za-z0-9_.-]{1,128})"
 )
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
-# One challenge of WWW-Authenticate: its scheme, and its fields up to the next.
+# One challenge of WWW-Authenticate: its scheme and its fields.
 CHALLENGE = re.compile(r'(\w+) +((?:\w+ *= *(?:"[^"]*"|[^\s",]+)[ ,]*)+)')
 FIELD = re.compile(r'(\w+) *= *(?:"([^"]*)"|([^\s",]+))')
 REDIRECTS = (301, 302, 303, 307, 308)
-REFUSED = (401, 403, 429)  # asking in another way changes nothing
+REFUSED = (401, 403, 429)  # another method would be refused too
 MOST_HOPS = 5
-LARGEST = 8 << 20  # bytes of an answer; registries take no larger manifests
-PATIENCE = 60.0  # seconds for all questions together
+LARGEST = 8 << 20  # bytes of a response; registries accept no larger manifests
+TIMEOUT = 60.0  # seconds for all requests together
 
 
 class UnreadError(Exception):
-    """What the user is told, in one line."""
+    """A tag that cannot be resolved, and why, in one line."""
 
     def __init__(self, problem: str) -> None:
         folded = " ".join(problem.split())[:300]
@@ -66,7 +68,7 @@ class UnreadError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server answered; `url` is where redirections led."""
+    """A response; `url` is the address after redirections."""
 
     url: str
     status: int
@@ -75,14 +77,14 @@ class Reply:
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    """Leaves redirections to the caller."""
+    """Leave redirections to the caller."""
 
     def redirect_request(self, *_: object) -> None:
         return None
 
 
 class Registry:
-    """A registry, by the host of its references; `login` is a user and a password, `at` where it is reached."""
+    """A registry, by the host of its references; `login` is user and password, `at` another address to reach it."""
 
     def __init__(self, host: str, login: tuple[str, str] | None = None, at: str = "") -> None:
         scheme = "http" if is_loopback(host) else "https"
@@ -93,7 +95,7 @@ class Registry:
         self.authorization = ""
 
     def digest(self, name: str, tag: str) -> str:
-        """Return the digest of what a tag names."""
+        """Return the digest of a tag's manifest or index."""
         url = f"{self.base}/v2/{name}/manifests/{tag}"
         for method in ("HEAD", "GET"):
             reply = self.ask(method, url, f"repository:{name}:pull")
@@ -106,16 +108,16 @@ class Registry:
         raise UnreadError(f"HTTP error {reply.status}")
 
     def ask(self, method: str, url: str, scope: str) -> Reply:
-        """Ask the registry, with the login if it wants one."""
+        """Send a request to the registry, with the login if it demands one."""
         reply = self.follow(method, url, self.authorization)
-        # A server to which the registry leads could ask for the login too.
+        # A server to which the registry redirects could demand the login too.
         if reply.status == http.HTTPStatus.UNAUTHORIZED and not self.authorization and same(reply.url, url):
             self.authorization = self.answer(reply.headers.get_all("WWW-Authenticate") or (), scope)
             reply = self.follow(method, url, self.authorization)
         return reply
 
     def answer(self, asked: Sequence[str], scope: str) -> str:
-        """Return what is to be said to a registry that asks who it is."""
+        """Return the Authorization header for a registry's challenges."""
         schemes = {scheme.lower(): fields for text in asked for scheme, fields in challenges(text)}
         if "bearer" in schemes:
             return f"Bearer {self.token(schemes['bearer'], scope)}"
@@ -124,7 +126,7 @@ class Registry:
         raise UnreadError("HTTP error 401: the registry wants a user and a password")
 
     def token(self, fields: dict[str, str], scope: str) -> str:
-        """Get the token that the registry wants from the server that it names."""
+        """Get a token from the server that the registry names."""
         asked = {"scope": scope, **fields}
         realm = asked.pop("realm", "")
         query = urlencode([(key, value) for key, value in asked.items() if key in ("service", "scope")])
@@ -139,7 +141,7 @@ class Registry:
             raise UnreadError("the registry's server of tokens gives none") from None
 
     def follow(self, method: str, url: str, authorization: str) -> Reply:
-        """Ask a server, and those to which it leads; only itself hears who asks."""
+        """Send a request, and follow redirections; only the first server gets the authorization."""
         first = url
         for _ in range(MOST_HOPS):
             self.check(url)
@@ -153,12 +155,12 @@ class Registry:
         raise UnreadError("the registry leads from one place to the next without end")
 
     def place(self, url: str) -> str:
-        """Return where an address is reached from here: the registry calls itself by the host of its references."""
+        """Return an address as it is reached from here; the registry uses the host of its references for itself."""
         own = re.match(rf"https?://{re.escape(self.host)}(?=[/?#]|$)", url) if self.at else None
         return f"{self.base}{url[own.end() :]}" if own else url
 
     def check(self, url: str) -> None:
-        """Refuse an address where others could listen."""
+        """Refuse an address to which requests are not encrypted."""
         scheme, host = origin(url)
         if scheme == "https" or (
             scheme == "http" and (is_loopback(host) or (self.at and same(url, self.base)))
@@ -168,32 +170,32 @@ class Registry:
 
 
 def digest_of(reply: Reply, method: str) -> str:
-    """Return the digest that a good answer gives, empty if it gives none."""
-    said = reply.headers.get("Docker-Content-Digest")
-    if said is None and method == "HEAD":
+    """Return the digest of a successful response, empty if it has none."""
+    digest = reply.headers.get("Docker-Content-Digest")
+    if digest is None and method == "HEAD":
         return ""
-    if said is None:
+    if digest is None:
         if not reply.body:
             raise UnreadError("the registry's answer is empty")
         return f"sha256:{hashlib.sha256(reply.body).hexdigest()}"
-    if not DIGEST.fullmatch(said.strip()):
-        raise UnreadError("what the registry says is the digest is none")
-    return said.strip()
+    if not DIGEST.fullmatch(digest.strip()):
+        raise UnreadError("the registry sends a digest that is none")
+    return digest.strip()
 
 
 def challenges(text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give the challenges of a WWW-Authenticate header, each with its fields."""
+    """Yield the challenges of a WWW-Authenticate header: scheme and fields."""
     for scheme, fields in CHALLENGE.findall(text[:4096]):
         yield scheme, {key.lower(): quoted or plain for key, quoted, plain in FIELD.findall(fields)}
 
 
 def basic(user: str, password: str) -> str:
-    """Return a login as a server that asks for it wants it."""
+    """Return the Authorization header of a login."""
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, with or without a port, is the machine itself."""
+    """Return whether a host, with or without a port, is this machine."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
@@ -211,12 +213,12 @@ def origin(url: str) -> tuple[str, str]:
 
 
 def same(url: str, other: str) -> bool:
-    """Tell whether two addresses are of one server."""
+    """Return whether two addresses are of one server."""
     return origin(url) == origin(other)
 
 
 def join(url: str, location: str) -> str:
-    """Return where a redirection leads."""
+    """Return the address of a redirection."""
     try:
         return urljoin(url, location)
     except ValueError:
@@ -224,8 +226,8 @@ def join(url: str, location: str) -> str:
 
 
 def fetch(method: str, url: str, headers: dict[str, str]) -> Reply:
-    """Ask one server; any status is an answer."""
-    # What speaks http is near: no proxy knows it.
+    """Send a request to one server; a response of any status is returned."""
+    # Servers of plain http are local: no proxy knows them.
     near = [urllib.request.ProxyHandler({})] if url.startswith("http:") else []
     try:
         request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310 - checked by the caller
@@ -241,7 +243,7 @@ def fetch(method: str, url: str, headers: dict[str, str]) -> Reply:
 
 
 def whole(reply: http.client.HTTPResponse) -> bytes:
-    """Read an answer to its end."""
+    """Read a response to its end."""
     body = reply.read(LARGEST + 1)
     if len(body) > LARGEST:
         raise UnreadError("the registry's answer is too large for a manifest")
@@ -251,26 +253,26 @@ def whole(reply: http.client.HTTPResponse) -> bytes:
 
 
 def limit(seconds: float) -> None:
-    """End whatever the program waits for after a time; 0 takes that back."""
+    """Raise UnreadError after a time in seconds, whatever the program waits for; 0 cancels that."""
 
     def ring(*_: object) -> None:
         raise UnreadError(f"request timed out after {seconds:g} seconds")
 
     signal.signal(signal.SIGALRM, ring)
-    # Again and again: what the first ring raises may be lost in a destructor.
+    # Repeatedly: an exception that is raised in a destructor is lost.
     signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
 
 
-def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the call's arguments."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("reference")
     parser.add_argument("--at", default="")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--timeout", type=float, default=PATIENCE)
-    return parser.parse_args(words)
+    parser.add_argument("--timeout", type=float, default=TIMEOUT)
+    return parser.parse_args(argv)
 
 
 def split(reference: str) -> tuple[str, str, str]:
@@ -279,13 +281,13 @@ def split(reference: str) -> tuple[str, str, str]:
     if not found:
         raise UnreadError("that is no reference; accepted: HOST/NAME:TAG")
     host, name, tag = found.groups()
-    # Docker Hub's own images go by one word.
+    # Docker Hub's own images have names of one word.
     return host, f"library/{name}" if host in HUBS and "/" not in name else name, tag
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Ask, and tell the digest or in one line why there is none."""
-    options = parse(words)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print a tag's digest, or in one line why there is none; return the exit status."""
+    options = parse(argv)
     user, password = (os.environ.get(name, "") for name in ("REGISTRY_USER", "REGISTRY_PASSWORD"))
     try:
         host, name, tag = split(options.reference)

@@ -1,50 +1,45 @@
 #!/usr/bin/env python3
-"""Strips symbols from the shared libraries and executables below a folder, and keeps every file that strip breaks.
+"""Strip symbols from the shared libraries and executables below a folder, and keep every file that strip breaks.
 
     strip_libs.py /opt/env [--mode unneeded|debug] [--jobs N] [--report report.json]
 
-binutils' strip can damage a library and say nothing (2.40 does, to libraries that patchelf edited). So each file is
-stripped into a copy beside it, the copy is looked at (every segment must still be mappable) and loaded in a child
-process, and only what loads as the original did takes its place. Files with nothing to strip are not touched;
-RECORD lines of the wheels that own changed files are brought up to date.
+binutils' strip can silently damage a library (2.40 does, to libraries that patchelf edited). So each file is stripped
+into a copy beside it; the copy replaces the original only if its segments can still be mapped and if a child process
+loads it as it loaded the original. Files with nothing to strip are not touched; the RECORD lines of changed files get
+their new hash and size.
 Needs: strip (Debian's binutils), and a Python that the libraries were made for.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import csv
-import hashlib
-import io
 import json
 import os
 import shutil
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from common.elf import ET_DYN, PT_DYNAMIC, Elf, NotElfError, read_elf, read_interpreter
+from common.errors import UserError, run_main
+from common.records import update_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-# the ELF format, 64 bit little-endian
-ET_EXEC, ET_DYN = 2, 3
-PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
-SHT_NOBITS = 8
 PAGE = 4096
 BATCH_FILES, BATCH_BYTES = 16, 1 << 29
+DEBUG_SECTIONS = (".debug_", ".zdebug_", ".stab")
 
 MODES = {"unneeded": "--strip-unneeded", "debug": "--strip-debug"}
 
-# What a child runs: it loads each library whose path it is sent and says so before and after
+# Runs in a child: loads each library whose path it is sent, and prints a line before and after.
 LOADER = """
 import ctypes, sys
 for line in sys.stdin:
@@ -61,117 +56,102 @@ os._exit(0)
 """
 
 
-class UserError(Exception):
-    """What the person who runs the program can mend; printed as one line."""
+# --- files ------------------------------------------------------------------------------------------------------
 
 
-class NotElfError(Exception):
-    """Not a 64-bit little-endian ELF file that is whole."""
+@dataclass
+class Candidate:
+    """One file to strip, under all the names that hard links give it below the root."""
 
-
-@dataclass(frozen=True)
-class Segment:
-    kind: int
-    offset: int
-    address: int
-    file_size: int
-    align: int
-
-
-@dataclass(frozen=True)
-class Elf:
-    """What must be known of an ELF file to strip it and to see whether it survived."""
-
-    kind: int
-    size: int
-    appended: bool  # data behind all that the headers speak of (strip drops it)
-    segments: tuple[Segment, ...]
-    sections: dict[str, int]  # name: size
+    names: list[Path]
+    elf: Elf
     interpreter: str | None
+    status: os.stat_result
 
-    @classmethod
-    def read(cls, path: Path) -> Elf:
+    @property
+    def path(self) -> Path:
+        """Return the first name."""
+        return self.names[0]
+
+    @property
+    def is_library(self) -> bool:
+        """Return whether dlopen is the way to load it: a program that the kernel starts names an interpreter."""
+        dynamic = any(segment.kind == PT_DYNAMIC for segment in self.elf.segments)
+        return self.elf.kind == ET_DYN and self.interpreter is None and dynamic
+
+
+def is_strippable(elf: Elf, mode: str) -> bool:
+    """Return whether a mode would take anything out of a file."""
+    debug = any(section.name.startswith(DEBUG_SECTIONS) and section.size for section in elf.sections)
+    return debug or (mode == "unneeded" and elf.size_of(".symtab") > 0)
+
+
+def has_appended_data(path: Path, elf: Elf) -> bool:
+    """Return whether data follows what the headers describe; strip drops it. patchelf leaves zero bytes there."""
+    if elf.size <= elf.end:
+        return False
+    with path.open("rb") as file:
+        file.seek(elf.end)
+        return any(file.read())
+
+
+def find_files(root: Path) -> list[tuple[list[Path], os.stat_result]]:
+    """Return the regular files that may be programs or libraries, each with all its names below the root."""
+    names_of: dict[tuple[int, int], list[Path]] = {}
+    status_of: dict[tuple[int, int], os.stat_result] = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            if name.endswith((".a", ".o", ".py", ".pyc", ".h", ".pyi")):
+                continue
+            path = Path(folder, name)
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_size >= 64:
+                key = (status.st_dev, status.st_ino)
+                names_of.setdefault(key, []).append(path)
+                status_of[key] = status
+    return [(sorted(names), status_of[key]) for key, names in names_of.items()]
+
+
+def find_candidates(root: Path, mode: str) -> tuple[list[Candidate], dict[str, int]]:
+    """Return the files to strip, and how many were left alone for which reason."""
+    candidates: list[Candidate] = []
+    skipped = {"nothing to strip": 0, "appended data": 0}
+    for names, status in find_files(root):
         try:
-            with path.open("rb") as file:
-                return cls._read(file, os.fstat(file.fileno()).st_size)
-        except (struct.error, IndexError, ValueError) as error:
-            raise NotElfError(f"damaged headers: {error}") from error
-
-    @classmethod
-    def _read(cls, file: io.BufferedReader, size: int) -> Elf:
-        head = file.read(64)
-        if len(head) < 64 or head[:4] != b"\x7fELF" or head[4] != 2 or head[5] != 1:
-            raise NotElfError("not a 64-bit little-endian ELF file")
-        kind = struct.unpack_from("<H", head, 16)[0]
-        phoff, shoff = struct.unpack_from("<QQ", head, 32)
-        phsize, phnum, shsize, shnum, shstrndx = struct.unpack_from("<HHHHH", head, 54)
-
-        file.seek(phoff)
-        table = file.read(phsize * phnum)
-        segments = []
-        for i in range(phnum):
-            p_type, _, offset, address, _, file_size, _, align = struct.unpack_from(
-                "<IIQQQQQQ", table, i * phsize
-            )
-            segments.append(Segment(p_type, offset, address, file_size, align))
-        interpreter = None
-        for s in segments:
-            if s.kind == PT_INTERP:
-                file.seek(s.offset)
-                interpreter = file.read(s.file_size).rstrip(b"\0").decode()
-
-        sections: dict[str, int] = {}
-        end = max([64, phoff + len(table), *(s.offset + s.file_size for s in segments)])
-        if shoff:
-            file.seek(shoff)
-            first = file.read(shsize)
-            if shnum == 0:  # more than 65279: the first entry says how many
-                shnum = struct.unpack_from("<Q", first, 32)[0]
-            if shstrndx == 0xFFFF:
-                shstrndx = struct.unpack_from("<I", first, 40)[0]
-            table = first + file.read(shsize * (shnum - 1))
-            rows = [struct.unpack_from("<IIQQQQ", table, i * shsize) for i in range(shnum)]
-            file.seek(rows[shstrndx][4])
-            names = file.read(rows[shstrndx][5])
-            for name, sh_type, _, _, offset, length in rows:
-                label = names[name : names.index(b"\0", name)].decode(errors="replace")
-                sections[label] = sections.get(label, 0) + length
-                if sh_type != SHT_NOBITS:
-                    end = max(end, offset + length)
-            end = max(end, shoff + shsize * shnum)
-        file.seek(end)
-        appended = size > end and any(file.read())  # patchelf leaves a zero byte there
-        return cls(kind, size, appended, tuple(segments), sections, interpreter)
-
-    @property
-    def program(self) -> bool:
-        return self.kind in (ET_EXEC, ET_DYN)
-
-    @property
-    def loads(self) -> list[Segment]:
-        return [s for s in self.segments if s.kind == PT_LOAD]
-
-    @property
-    def library(self) -> bool:
-        """Whether dlopen is the way to load it (a program that the kernel starts names an interpreter)."""
-        return (
-            self.kind == ET_DYN
-            and self.interpreter is None
-            and any(s.kind == PT_DYNAMIC for s in self.segments)
-        )
-
-    def strippable(self, mode: str) -> bool:
-        debug = any(
-            n.startswith((".debug_", ".zdebug_", ".stab")) and size for n, size in self.sections.items()
-        )
-        return debug or (mode == "unneeded" and self.sections.get(".symtab", 0) > 0)
+            elf = read_elf(names[0])
+            interpreter = read_interpreter(names[0], elf)
+        except (NotElfError, ValueError):
+            continue
+        if not elf.is_program:
+            continue
+        if not is_strippable(elf, mode):
+            skipped["nothing to strip"] += 1
+        elif has_appended_data(names[0], elf):
+            skipped["appended data"] += 1  # a program that carries its data behind it would lose it
+        else:
+            candidates.append(Candidate(names, elf, interpreter, status))
+    return sorted(candidates, key=lambda candidate: candidate.path), skipped
 
 
-# --- the guards -----------------------------------------------------------------------------------
+def split_batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
+    """Group files into batches of limited number and size."""
+    batch: list[Candidate] = []
+    size = 0
+    for candidate in candidates:
+        if batch and (len(batch) == BATCH_FILES or size + candidate.elf.size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(candidate)
+        size += candidate.elf.size
+    if batch:
+        yield batch
+
+
+# --- checks -----------------------------------------------------------------------------------------------------
 
 
 def layout_damage(before: Elf, after: Elf) -> str | None:
-    """What makes the stripped file impossible to map although the original was not: binutils 2.40's silent damage."""
+    """Say why a stripped file cannot be mapped although the original could: binutils 2.40's silent damage."""
     if len(after.loads) != len(before.loads):
         return f"{len(before.loads)} loadable segments became {len(after.loads)}"
     for old, new in zip(before.loads, after.loads, strict=True):
@@ -185,13 +165,13 @@ def layout_damage(before: Elf, after: Elf) -> str | None:
 
 
 class Loader:
-    """Loads libraries in child processes, many to a child; one that breaks its child does not take others along."""
+    """Load libraries in child processes, many to a child; one that ends its child does not fail the others."""
 
-    def __init__(self, python: str, timeout: float = 300.0) -> None:
+    def __init__(self, python: str, timeout: float = 300.0) -> None:  # seconds for a batch
         self.python, self.timeout = python, timeout
 
     def failures(self, paths: Sequence[Path]) -> dict[Path, str]:
-        """The libraries that cannot be loaded, each with the reason; judged alone where a batch said no."""
+        """Return the libraries that cannot be loaded, with the reason; failures of a batch are tried again alone."""
         suspects = list(self._batch(paths))
         out: dict[Path, str] = {}
         for path in suspects:
@@ -202,24 +182,10 @@ class Loader:
         out: dict[Path, str] = {}
         todo = list(paths)
         while todo:
-            environment = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "LD_PRELOAD")}
-            environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
-            try:
-                child = subprocess.run(
-                    [self.python, "-S", "-c", LOADER],
-                    input="".join(f"{p}\n" for p in todo).encode(),
-                    capture_output=True,
-                    timeout=self.timeout,
-                    env=environment,
-                    check=False,
-                )
-                told, died = child.stdout, f"the process that loaded it ended with {child.returncode}"
-            except subprocess.TimeoutExpired as error:
-                told, died = error.stdout or b"", f"not loaded after {self.timeout:.0f} s"
-            lines = told.decode(errors="replace").splitlines()
+            printed, ended = self._load(todo)
             started = 0
             answered = True
-            for line in lines:
+            for line in printed.splitlines():
                 if line.startswith("? "):
                     started, answered = started + 1, False
                 elif line == "+":
@@ -228,42 +194,49 @@ class Loader:
                     out[todo[started - 1]] = line[2:]
                     answered = True
             if not started:
-                raise UserError(f"{self.python} does not run: {died}")
+                raise UserError(f"{self.python} does not run: {ended}")
             if not answered:
-                out[todo[started - 1]] = died
+                out[todo[started - 1]] = ended
             elif started < len(todo):  # it stopped between two libraries
-                out[todo[started]] = died
+                out[todo[started]] = ended
                 started += 1
             todo = todo[started:]
         return out
 
+    def _load(self, paths: Sequence[Path]) -> tuple[str, str]:
+        """Load libraries in one child; return what it printed, and how it ended."""
+        environment = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "LD_PRELOAD")}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
+        try:
+            child = subprocess.run(
+                [self.python, "-S", "-c", LOADER],
+                input="".join(f"{path}\n" for path in paths).encode(),
+                capture_output=True,
+                timeout=self.timeout,
+                env=environment,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            return (error.stdout or b"").decode(errors="replace"), f"not loaded after {self.timeout:.0f} s"
+        ended = f"the process that loaded it ended with {child.returncode}"
+        return child.stdout.decode(errors="replace"), ended
 
-def program_failure(path: Path, elf: Elf) -> str | None:
-    """Why the loader refuses a program, asked without running it."""
-    if elf.interpreter is None or not Path(elf.interpreter).exists():
+
+def program_failure(path: Path, interpreter: str | None) -> str | None:
+    """Say why the loader refuses a program, asked without running it; None if it does not."""
+    if interpreter is None or not Path(interpreter).exists():
         return None
-    done = subprocess.run([elf.interpreter, "--list", str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([interpreter, "--list", str(path)], capture_output=True, text=True, check=False)
     return (done.stderr or done.stdout).strip().splitlines()[-1] if done.returncode else None
 
 
-# --- stripping ------------------------------------------------------------------------------------
-
-
-@dataclass
-class Candidate:
-    """One file, under all the names that hard links give it below the root."""
-
-    names: list[Path]
-    elf: Elf
-    status: os.stat_result
-
-    @property
-    def path(self) -> Path:
-        return self.names[0]
+# --- stripping --------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class Outcome:
+    """What became of one file; sizes are in bytes."""
+
     path: str
     before: int
     after: int
@@ -273,53 +246,8 @@ class Outcome:
     names: list[str] = field(default_factory=list)
 
 
-def scan(root: Path, mode: str) -> tuple[list[Candidate], dict[str, int]]:
-    """The files to strip, and how many were left alone for which reason."""
-    by_inode: dict[tuple[int, int], list[Path]] = {}
-    statuses: dict[tuple[int, int], os.stat_result] = {}
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if name.endswith((".a", ".o", ".py", ".pyc", ".h", ".pyi")):
-                continue
-            path = Path(folder, name)
-            status = path.lstat()
-            if stat.S_ISREG(status.st_mode) and status.st_size >= 64:
-                key = (status.st_dev, status.st_ino)
-                by_inode.setdefault(key, []).append(path)
-                statuses[key] = status
-    candidates: list[Candidate] = []
-    skipped = {"nothing to strip": 0, "appended data": 0}
-    for key, paths in by_inode.items():
-        try:
-            elf = Elf.read(min(paths))
-        except NotElfError:
-            continue
-        if not elf.program:
-            continue
-        if not elf.strippable(mode):
-            skipped["nothing to strip"] += 1
-        elif elf.appended:
-            skipped["appended data"] += 1  # a program that carries its data behind it loses it
-        else:
-            candidates.append(Candidate(sorted(paths), elf, statuses[key]))
-    return sorted(candidates, key=lambda c: c.path), skipped
-
-
-def batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
-    batch: list[Candidate] = []
-    size = 0
-    for c in candidates:
-        if batch and (len(batch) == BATCH_FILES or size + c.elf.size > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(c)
-        size += c.elf.size
-    if batch:
-        yield batch
-
-
 def strip_copy(candidate: Candidate, mode: str, strip: str) -> tuple[Path, str | None]:
-    """Strips into a new file beside the original; returns it, and what is wrong with it."""
+    """Strip into a new file beside the original; return it, and what is wrong with it."""
     handle, name = tempfile.mkstemp(
         prefix=f".{candidate.path.name}.", suffix=".stripped", dir=candidate.path.parent
     )
@@ -334,7 +262,7 @@ def strip_copy(candidate: Candidate, mode: str, strip: str) -> tuple[Path, str |
     if done.returncode:
         return copy, f"strip: {(done.stderr.strip().splitlines() or ['failed'])[-1]}"
     try:
-        after = Elf.read(copy)
+        after = read_elf(copy)
     except NotElfError as error:
         return copy, str(error)
     if after.size >= candidate.elf.size:
@@ -343,7 +271,7 @@ def strip_copy(candidate: Candidate, mode: str, strip: str) -> tuple[Path, str |
 
 
 def replace(candidate: Candidate, copy: Path) -> None:
-    """Puts the copy in place under all names, with the original's mode, owner and times."""
+    """Put the copy in place under all names, with the original's mode, owner and times."""
     status = candidate.status
     os.chown(copy, status.st_uid, status.st_gid)
     shutil.copystat(candidate.path, copy)
@@ -357,91 +285,60 @@ def replace(candidate: Candidate, copy: Path) -> None:
 def strip_batch(
     batch: Sequence[Candidate], root: Path, mode: str, strip: str, loader: Loader
 ) -> list[Outcome]:
+    """Strip files, and keep the original of each that the checks refuse."""
     copies: dict[Path, Path] = {}  # original: stripped copy
-    kept: dict[Path, str] = {}
     try:
-        before = loader.failures([c.path for c in batch if c.elf.library])
-        for c in batch:
-            copy, damage = strip_copy(c, mode, strip)
-            copies[c.path] = copy
-            if damage is None and not c.elf.library and program_failure(c.path, c.elf) is None:
-                copy.chmod(0o700)
-                damage = program_failure(copy, c.elf)
+        before = loader.failures([item.path for item in batch if item.is_library])
+        kept: dict[Path, str] = {}
+        for item in batch:
+            copies[item.path], damage = strip_copy(item, mode, strip)
+            if damage is None and not item.is_library:
+                damage = program_damage(item, copies[item.path])
             if damage is not None:
-                kept[c.path] = damage
-        loadable = [c for c in batch if c.elf.library and c.path not in before and c.path not in kept]
-        after = loader.failures([copies[c.path] for c in loadable])
-        kept |= {
-            c.path: f"does not load: {after[copies[c.path]]}" for c in loadable if copies[c.path] in after
-        }
-        outcomes = []
-        for c in batch:
-            size = c.elf.size
-            outcome = Outcome(c.path.relative_to(root).as_posix(), size, size, kept.get(c.path))
-            outcome.names = [n.relative_to(root).as_posix() for n in c.names]
-            outcome.outside_links = c.status.st_nlink - len(c.names)
-            outcome.loaded = c in loadable
-            if outcome.kept is None:
-                outcome.after = copies[c.path].stat().st_size
-                replace(c, copies[c.path])
-            outcomes.append(outcome)
-        return outcomes
+                kept[item.path] = damage
+        loadable = [
+            item for item in batch if item.is_library and item.path not in before and item.path not in kept
+        ]
+        after = loader.failures([copies[item.path] for item in loadable])
+        for item in loadable:
+            if failure := after.get(copies[item.path]):
+                kept[item.path] = f"does not load: {failure}"
+        return [
+            finish(item, copies[item.path], root, kept.get(item.path), loaded=item in loadable)
+            for item in batch
+        ]
     finally:
         for copy in copies.values():
             copy.unlink(missing_ok=True)
 
 
-# --- RECORD ---------------------------------------------------------------------------------------
+def program_damage(item: Candidate, copy: Path) -> str | None:
+    """Say why the loader refuses a stripped program although it took the original."""
+    if program_failure(item.path, item.interpreter) is not None:
+        return None
+    copy.chmod(0o700)
+    return program_failure(copy, item.interpreter)
 
 
-def record_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
-    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+def finish(item: Candidate, copy: Path, root: Path, kept: str | None, *, loaded: bool) -> Outcome:
+    """Replace the original unless there is a reason to keep it, and return the outcome."""
+    size = item.elf.size
+    outcome = Outcome(item.path.relative_to(root).as_posix(), size, size, kept, loaded)
+    outcome.names = [name.relative_to(root).as_posix() for name in item.names]
+    outcome.outside_links = item.status.st_nlink - len(item.names)
+    if kept is None:
+        outcome.after = copy.stat().st_size
+        replace(item, copy)
+    return outcome
 
 
-@cache
-def real(folder: str) -> str:
-    """A folder without links in its path: packages may lie behind one."""
-    return os.path.realpath(folder)
-
-
-def update_records(root: Path, changed: set[Path]) -> int:
-    """Renews hash and size of changed files in the RECORD files below root; returns how many lines."""
-    count = 0
-    for record in sorted(root.rglob("*.dist-info/RECORD")):
-        site = record.parent.parent
-        lines = record.read_text().splitlines(keepends=True)
-        fresh = list(lines)
-        for i, line in enumerate(lines):
-            row = next(csv.reader([line]), [])
-            if len(row) != 3 or not row[1]:
-                continue
-            folder, name = os.path.split(row[0])
-            path = Path(real(str(site / folder)), name)
-            if path in changed:
-                out = io.StringIO()
-                ending = line[len(line.rstrip("\r\n")) :]
-                csv.writer(out, lineterminator=ending).writerow(
-                    [row[0], record_hash(path), path.stat().st_size]
-                )
-                fresh[i] = out.getvalue()
-                count += 1
-        if fresh != lines:
-            partial = record.with_name("RECORD.partial")
-            partial.write_text("".join(fresh))
-            shutil.copystat(record, partial)
-            status = record.stat()
-            os.chown(partial, status.st_uid, status.st_gid)
-            partial.replace(record)
-    return count
-
-
-# --- all of it ------------------------------------------------------------------------------------
+# --- all of it --------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class Report:
+    """What was done to a tree."""
+
     root: str
     mode: str
     files: list[Outcome]
@@ -451,13 +348,16 @@ class Report:
 
     @property
     def stripped(self) -> list[Outcome]:
+        """Return the files that were replaced."""
         return [o for o in self.files if o.kept is None]
 
     @property
     def restored(self) -> list[Outcome]:
+        """Return the files that strip would have broken."""
         return [o for o in self.files if o.kept not in (None, "not smaller")]
 
     def as_json(self) -> str:
+        """Return the report as JSON."""
         data = {
             "root": self.root,
             "mode": self.mode,
@@ -482,41 +382,44 @@ class Report:
         return json.dumps(data, indent=1) + "\n"
 
 
-def times(root: Path) -> dict[str, int]:
-    """When each folder was changed, in ns: stripping a file is no change that a layer should tell."""
+def folder_times(root: Path) -> dict[str, int]:
+    """Return when each folder changed, in ns: a file that is stripped changes no folder in a layer."""
     return {folder: Path(folder).stat().st_mtime_ns for folder, _, _ in os.walk(root)}
 
 
 def strip_tree(root: Path, mode: str, jobs: int, python: str, strip: str = "strip") -> Report:
+    """Strip all files below a folder, `jobs` batches at a time."""
     start = time.monotonic()
-    before = times(root)
+    before = folder_times(root)
     if not root.is_dir():
         raise UserError(f"{root} is not a folder")
     if shutil.which(strip) is None:
         raise UserError(f"{strip} is not installed here (Debian: binutils)")
     root = root.resolve()
-    candidates, skipped = scan(root, mode)
+    candidates, skipped = find_candidates(root, mode)
     loader = Loader(python)
     with ThreadPoolExecutor(jobs) as pool:
-        done = pool.map(lambda batch: strip_batch(batch, root, mode, strip, loader), batches(candidates))
-        outcomes = [o for batch in done for o in batch]
-    skipped["not smaller"] = sum(o.kept == "not smaller" for o in outcomes)
-    changed = {root / name for o in outcomes if o.kept is None for name in o.names}
-    records = update_records(root, changed) if changed else 0
+        batches = split_batches(candidates)
+        done = pool.map(lambda batch: strip_batch(batch, root, mode, strip, loader), batches)
+        outcomes = [outcome for batch in done for outcome in batch]
+    skipped["not smaller"] = sum(outcome.kept == "not smaller" for outcome in outcomes)
+    changed = {root / name for outcome in outcomes if outcome.kept is None for name in outcome.names}
+    records = update_records(root.rglob("*.dist-info/RECORD"), changed=changed) if changed else 0
     for folder, when in before.items():
         os.utime(folder, ns=(when, when))
     return Report(str(root), mode, outcomes, skipped, records, time.monotonic() - start)
 
 
 def default_python(root: Path) -> str:
-    """The environment's own Python, for which its libraries were made; else this one."""
+    """Return the environment's own Python, for which its libraries were made; else this one."""
     for name in ("bin/python3", "bin/python"):
         if (root / name).exists():
             return str(root / name)
     return sys.executable
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="strip_libs.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("root", type=Path, help="the folder below which to strip")
     parser.add_argument("--mode", choices=sorted(MODES), default="unneeded",
@@ -530,29 +433,27 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parse(argv)
-    try:
-        python = args.python or default_python(args.root)
-        report = strip_tree(args.root, args.mode, max(1, args.jobs), python, args.strip)
-        if args.report:
-            args.report.write_text(report.as_json())
-    except UserError as error:
-        print(f"strip_libs.py: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"strip_libs.py: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
-    before, after = (sum(getattr(o, k) for o in report.stripped) for k in ("before", "after"))
-    print(
-        f"{len(report.stripped)} files: {before / 1e6:.1f} MB became {after / 1e6:.1f} MB in {report.seconds:.1f} s"
+def work(options: argparse.Namespace) -> None:
+    """Strip, write the report, and print what was done."""
+    python = options.python or default_python(options.root)
+    report = strip_tree(options.root, options.mode, max(1, options.jobs), python, options.strip)
+    if options.report:
+        options.report.write_text(report.as_json())
+    before, after = (
+        sum(getattr(outcome, name) for outcome in report.stripped) for name in ("before", "after")
     )
+    count, seconds = len(report.stripped), report.seconds
+    print(f"{count} files: {before / 1e6:.1f} MB became {after / 1e6:.1f} MB in {seconds:.1f} s")
     for outcome in report.restored:
         print(f"kept as it was: {outcome.path}: {outcome.kept}")
-    outside = sum(o.outside_links > 0 for o in report.stripped)
-    if outside:
+    if outside := sum(outcome.outside_links > 0 for outcome in report.stripped):
         print(f"{outside} files have other names outside {report.root}: those keep the unstripped file")
-    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Strip a tree; return the exit status."""
+    options = parse(argv)
+    return run_main("strip_libs.py", lambda: work(options))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ci.programs.added_files import main
+from added_files import main
 
 
 def trees(folder: Path) -> tuple[Path, Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.programs import collect_packages
+import collect_packages
 from tests.stand_ins import packages, servers
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ci.programs import compile_wheels
+import compile_wheels
+from common.errors import UserError
 
 GB = 1_000_000_000
 MEMINFO = "MemTotal:       25000000 kB\nMemFree:         1000000 kB\nMemAvailable:   16000000 kB\n"
@@ -84,7 +85,7 @@ def output(*words: object, path: str = os.environ["PATH"]) -> list[str]:
 
 def test_a_host_compiler_is_called_through_ccache(tools: Path) -> None:
     path = str(tools / "bin")
-    compile_wheels.host_wrappers(tools / "wrappers", ["g++", "icc"], f"{path}/ccache", path)
+    compile_wheels.write_host_wrappers(tools / "wrappers", ["g++", "icc"], f"{path}/ccache", path)
     assert output("g++", "-c", "a b.cpp", path=f"{tools}/wrappers:{os.environ['PATH']}") == [
         f"ccache {path}/g++",
         "g++ -c a b.cpp",
@@ -94,7 +95,7 @@ def test_a_host_compiler_is_called_through_ccache(tools: Path) -> None:
 
 def test_the_overlay_calls_nvcc_through_ccache_with_flags_that_it_knows(tools: Path) -> None:
     path = f"{tools}/bin:{os.environ['PATH']}"
-    compile_wheels.cuda_overlay(tools / "overlay", tools / "cuda", f"{tools}/bin/ccache", path)
+    compile_wheels.make_cuda_overlay(tools / "overlay", tools / "cuda", f"{tools}/bin/ccache", path)
     words = [
         "-c",
         "a b.cu",
@@ -152,7 +153,7 @@ def test_the_first_failure_ends_the_others_and_names_its_package(
         (tmp_path / "survived").touch()
 
     tasks = [compile_wheels.Task(second, "linger", linger), compile_wheels.Task(first, "fail", fail)]
-    with pytest.raises(compile_wheels.WheelsError, match=r"^p0 1: fail: exit status 1$"):
+    with pytest.raises(UserError, match=r"^p0 1: fail: exit status 1$"):
         compile_wheels.Pool(2).run(tasks, lambda _: None)
     assert "x.cu(3): error: no such thing" in capfd.readouterr().err
     assert lingers.is_symlink()
@@ -169,7 +170,7 @@ def test_a_compiler_that_was_killed_is_told_as_such(
         os.write(1, b"g++: fatal error: Killed signal terminated program cc1plus\n")
         raise SystemExit(1)
 
-    with pytest.raises(compile_wheels.WheelsError, match="smaller --jobs"):
+    with pytest.raises(UserError, match="smaller --jobs"):
         compile_wheels.Pool(1).run([compile_wheels.Task(package, "m", out_of_memory)], lambda _: None)
     assert "cc1plus" in capfd.readouterr().err
 
@@ -298,7 +299,7 @@ def test_architectures_that_nvcc_knows_pass(arch_list: str) -> None:
     ],
 )
 def test_architectures_that_nvcc_does_not_know_are_refused(arch_list: str, complaint: str) -> None:
-    with pytest.raises(compile_wheels.WheelsError, match=complaint):
+    with pytest.raises(UserError, match=complaint):
         compile_wheels.check_architectures(arch_list, ["compute_80", "compute_90"], "12.4.131")
 
 

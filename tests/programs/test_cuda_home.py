@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ci.programs import cuda_home
+import cuda_home
+from common.errors import UserError
 
 NVCC = "#!/bin/sh\necho 'Cuda compilation tools, release 13.1, V13.1.115'\n"
 KEPT_IN_LIB = {"libcudart.so", "libcudart.so.13", "libcudart_static.a", "libcudadevrt.a"}
@@ -161,11 +162,11 @@ def test_the_deb_comes_from_the_given_archive_and_is_checked(tmp_path: Path, deb
     (scratch := tmp_path / "scratch").mkdir()
     package, mirror = "nvidia-cuda-toolkit=12.4.131~12.4.1-2", f"[trusted=yes] file:{archive}"
     if right:
-        found = cuda_home.fetch_deb(package, "trixie", "non-free", digest, mirror, scratch)
+        found = cuda_home.fetch_deb(cuda_home.Deb(package, "trixie", "non-free", digest, mirror), scratch)
         assert found.read_bytes() == deb.read_bytes()
     else:
-        with pytest.raises(cuda_home.HomeError, match="sha256 is"):
-            cuda_home.fetch_deb(package, "trixie", "non-free", "0" * 64, mirror, scratch)
+        with pytest.raises(UserError, match="sha256 is"):
+            cuda_home.fetch_deb(cuda_home.Deb(package, "trixie", "non-free", "0" * 64, mirror), scratch)
 
 
 def test_an_installed_toolkit_is_copied_without_its_bulk(tmp_path: Path, wheels13: Path) -> None:
@@ -240,7 +241,7 @@ def test_the_mirror_is_the_one_that_apt_uses(targets: str, mirror: str) -> None:
 
 
 def test_without_a_mirror_it_says_how_to_give_one() -> None:
-    with pytest.raises(cuda_home.HomeError, match="--mirror"):
+    with pytest.raises(UserError, match="--mirror"):
         cuda_home.configured_mirror("http://a.example/debian|trixie|main", "bookworm")
 
 

@@ -1,9 +1,7 @@
 """ledger.py on a small root with real libraries."""
 
 import json
-import mmap
 import os
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ci.programs.ledger import architectures, kind_of
+from ledger import kind_of
 from tests.programs.conftest import PROGRAMS
 
 SITE = "opt/env/lib/python3.13/site-packages"
@@ -101,24 +99,6 @@ def test_parts_of_a_library_tell_what_strip_would_take(root: Path, tmp_path: Pat
 def test_a_broken_library_stops_nothing(root: Path) -> None:
     (root / SITE / "pkg/broken.so").write_bytes(b"\x7fELF\x02\x01" + b"\xff" * 200)
     assert ledger(root)["kinds"]["library"] == 206
-
-
-def entry(kind: int, number: int, payload: int) -> bytes:
-    """Write an entry of a fatbin."""
-    head = struct.pack("<HHIQ", kind, 0x101, 64, payload).ljust(28, b"\0") + struct.pack("<I", number)
-    return head.ljust(64, b"\0") + b"x" * payload
-
-
-def test_code_is_counted_by_architecture(tmp_path: Path) -> None:
-    entries = entry(2, 80, 100) + entry(2, 90, 50) + entry(1, 90, 10)
-    container = struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(entries)) + entries
-    (tmp_path / "fat").write_bytes(b"pad!" + container + container)
-    with (
-        (tmp_path / "fat").open("rb") as opened,
-        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
-        found = architectures(data, 0, len(data))
-    assert found == {"sm_80": 2 * 164, "sm_90": 2 * 114, "compute_90": 2 * 74}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 
 zstandard = pytest.importorskip("zstandard")
 
-from ci.programs import make_channel  # noqa: E402
+import make_channel  # noqa: E402
+from common.errors import UserError  # noqa: E402
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Recipe = dict[str, list[dict[str, Any]]]
@@ -167,7 +168,7 @@ def test_upstream_version(debian: str, upstream: str) -> None:
 def test_requirements_of_a_wheel() -> None:
     metadata = "Name: x\nRequires-Dist: packaging >= 24.0\nRequires-Dist: pytest ; extra == 'test'\n\nRequires-Dist: no"
     assert make_channel.required(metadata) == ("packaging >=24.0",)
-    with pytest.raises(make_channel.UserError, match="conditional"):
+    with pytest.raises(UserError, match="conditional"):
         make_channel.required("Requires-Dist: tomli; python_version < '3.11'\n")
 
 

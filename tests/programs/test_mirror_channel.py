@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.programs import mirror_channel
+import mirror_channel
 from tests.stand_ins import servers
 
 CONTENT = {

@@ -1,4 +1,4 @@
-"""A user can make a conda environment with a package from a channel."""
+"""Check that a user can make a conda environment with a package from a channel."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 from promise import Facts, PromiseError, expect, keep
+
+from common.repodata import SUBDIRS, write_repodata
 
 NAME, TEXT = "promised", b"kept\n"
 
@@ -37,7 +39,6 @@ def channel(folder: Path) -> Path:
         "share/promised": TEXT,
     }
     (folder / "noarch").mkdir(parents=True)
-    (folder / "linux-64").mkdir()
     archive = folder / "noarch" / f"{NAME}-1.0-0.tar.bz2"
     with tarfile.open(archive, "w:bz2") as out:
         for name, data in files.items():
@@ -45,14 +46,14 @@ def channel(folder: Path) -> Path:
             entry.size = len(data)
             out.addfile(entry, io.BytesIO(data))
     content = archive.read_bytes()
-    told = {**index, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    for subdir, packages in (("noarch", {archive.name: told}), ("linux-64", {})):
-        repodata = {"info": {"subdir": subdir}, "packages": packages, "packages.conda": {}}
-        (folder / subdir / "repodata.json").write_text(json.dumps(repodata), "utf-8")
+    record = {**index, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    for subdir in SUBDIRS:
+        write_repodata(folder / subdir, {archive.name: record} if subdir == "noarch" else {})
     return folder
 
 
 def check() -> Facts:
+    """Make a channel, and an environment from it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--command", nargs="+", default=["conda-env"], help="the tool that makes environments"

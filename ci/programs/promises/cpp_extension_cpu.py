@@ -1,4 +1,4 @@
-"""A user can compile a C++ extension on the spot."""
+"""Check that a user can compile and load a C++ extension of torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ SOURCE = "torch::Tensor twice_plus(torch::Tensor x, double y) { return 2 * x + y
 
 
 def check() -> Facts:
+    """Compile an extension and call it."""
     with tempfile.TemporaryDirectory() as folder:
         module = load_inline("promise_cpu", SOURCE, functions=["twice_plus"], build_directory=folder)
         found = module.twice_plus(torch.tensor([1.0, 2.0]), 0.5)

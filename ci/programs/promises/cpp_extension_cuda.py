@@ -1,4 +1,4 @@
-"""A user can compile a CUDA extension on the spot: it compiles, links and loads; it runs where there is a GPU."""
+"""Check that a user can compile, link and load a CUDA extension of torch; with a GPU, that it runs."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ at::Tensor twice(at::Tensor x) {
 
 
 def check() -> Facts:
+    """Compile an extension and call it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--arch-list", default=os.environ.get("TORCH_CUDA_ARCH_LIST") or "8.0", help="default: %(default)s"
@@ -43,7 +44,7 @@ def check() -> Facts:
     if not extension.CUDA_HOME:
         raise PromiseError("torch finds no CUDA toolkit: CUDA_HOME is not set and nvcc is not on PATH")
     with tempfile.TemporaryDirectory() as folder:
-        # The implicit headers would have nvcc read all of torch several times: minutes, and no other compiler.
+        # With the implicit headers nvcc would read all of torch several times, for minutes.
         module = extension.load_inline(
             "promise_cuda",
             DECLARATION,
@@ -58,7 +59,7 @@ def check() -> Facts:
         return {"cuda_home": extension.CUDA_HOME, "ran_on": torch.cuda.get_device_name()}
     try:
         module.twice(torch.tensor([1.0]))
-    except RuntimeError as error:  # the loaded code answers
+    except RuntimeError as error:  # raised by the loaded code
         expect("not on a GPU" in str(error), str(error))
     return {"cuda_home": extension.CUDA_HOME, "ran_on": None}
 

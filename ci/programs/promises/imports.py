@@ -1,4 +1,4 @@
-"""Every module that the image is for can be imported."""
+"""Check that the image's modules can be imported."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ DEFAULT = (
 
 
 def check() -> Facts:
+    """Import each module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", default=DEFAULT)
     took, wrong = {}, []
     for name in parser.parse_args().modules:
         began = time.monotonic()
         try:
-            # What has lost its files is still imported, as a namespace.
+            # A package that lost its files is still imported, as a namespace.
             if getattr(importlib.import_module(name), "__file__", "") is None:
                 wrong.append(f"{name} (nothing but a folder is there)")
         except Exception as error:  # noqa: BLE001 - a broken library raises anything

@@ -1,4 +1,4 @@
-"""marimo serves a notebook: its page answers over HTTP and has the place where the application mounts."""
+"""Check that marimo serves a notebook: its page is served over HTTP and has the element that the application needs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ MOUNT_POINT = 'id="root"'
 
 
 def free_port() -> int:
+    """Return a port that is free now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -41,7 +42,7 @@ def free_port() -> int:
 
 
 def fetch(address: str, server: subprocess.Popen[bytes], patience: float) -> tuple[int, str]:
-    """The page, as soon as the server answers."""
+    """Return status and text of a page, as soon as the server responds."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     until = time.monotonic() + patience
     while time.monotonic() < until:
@@ -58,6 +59,7 @@ def fetch(address: str, server: subprocess.Popen[bytes], patience: float) -> tup
 
 
 def check() -> Facts:
+    """Serve a notebook and read its page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mode", choices=("run", "edit"), default="run", help="default: %(default)s")
     parser.add_argument("--patience", type=float, default=90, metavar="SECONDS", help="default: %(default)s")

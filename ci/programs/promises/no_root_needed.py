@@ -1,4 +1,4 @@
-"""The image's user is not root, and can write where it works."""
+"""Check that the image's user is not root, and can write to its folders."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from promise import Facts, PromiseError, expect, keep
 
 
 def check() -> Facts:
+    """Write a file to each folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "folders",

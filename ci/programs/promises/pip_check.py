@@ -1,4 +1,4 @@
-"""Every installed package has the packages that it requires, in versions that it accepts."""
+"""Check that the requirements of every installed package are met."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from promise import Facts, PromiseError, keep
 
 
 def check() -> Facts:
+    """Run `pip check`."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"], capture_output=True, text=True
     )

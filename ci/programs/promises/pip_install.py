@@ -1,4 +1,4 @@
-"""A user can install a package with pip."""
+"""Check that a user can install a package with pip."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def wheel(folder: Path) -> Path:
 
 
 def check() -> Facts:
+    """Install a wheel and import its module."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         command = [

@@ -1,4 +1,8 @@
-"""What the promises share: a JSON line of facts when one is kept; its last line says what failed when one is not."""
+"""Run a check: print a JSON line of facts if it passes, or end with a line that says what failed.
+
+Checks run as scripts by the image's own Python, so this also makes `common`, the folder beside theirs, importable:
+import this module first.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,21 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+
 Facts = dict[str, object]
 
 
 class PromiseError(Exception):
-    """A promise that is not kept, and why, in one line."""
+    """A check that fails, and why, in one line."""
 
 
 def keep(check: Callable[[], Facts]) -> NoReturn:
-    """Run a promise's check and end the process: 0 when it is kept."""
+    """Run a check and end the process, with status 0 if it passes."""
     name, began = Path(sys.argv[0]).stem, time.monotonic()
     try:
         facts = check()
-    except Exception as error:  # noqa: BLE001 - whatever fails breaks the promise
+    except Exception as error:  # noqa: BLE001 - any exception fails the check
         if not isinstance(error, PromiseError):
             traceback.print_exc()
         words = " ".join(str(error).split()) or type(error).__name__
@@ -36,5 +42,6 @@ def keep(check: Callable[[], Facts]) -> NoReturn:
 
 
 def expect(condition: bool, otherwise: str) -> None:
+    """Fail the check unless a condition holds."""
     if not condition:
         raise PromiseError(otherwise)

@@ -1,4 +1,4 @@
-"""Ray starts on one machine, runs a task, and its libraries can be imported."""
+"""Check that Ray starts on one machine and runs a task, and that its libraries can be imported."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ STARTS = 3
 
 
 def double(number: int) -> int:
+    """Be the task."""
     return 2 * number
 
 
 def start(ray: Any) -> None:
-    """Start Ray; its own patience of 30 s is no option, and short on a machine that compiles meanwhile."""
+    """Start Ray, again after a time-out: its own of 30 s cannot be set, and is short while the machine compiles."""
     for left in reversed(range(STARTS)):
         try:
             ray.init(
@@ -32,6 +33,7 @@ def start(ray: Any) -> None:
 
 
 def check() -> Facts:
+    """Import the libraries and run a task."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--libraries", default="data,train,tune,serve", help="default: %(default)s")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

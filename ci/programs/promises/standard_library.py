@@ -1,4 +1,4 @@
-"""The standard library has what it needs beside itself: certificates, time zones, compression, a database."""
+"""Check that the standard library has its outside parts: certificates, time zones, compression, a database."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from pathlib import Path
 
 from promise import Facts, PromiseError, expect, keep
 
-# Modules that are compiled, each against a library that comes from elsewhere.
+# Compiled modules, each of which needs a library that is not part of Python.
 COMPILED = ("bz2", "ctypes", "curses", "lzma", "readline", "ssl", "sqlite3", "uuid", "zlib")
 
 
 def check() -> Facts:
+    """Import the modules, and use what they need."""
     wrong = []
     for name in COMPILED:
         try:
@@ -26,7 +27,7 @@ def check() -> Facts:
             wrong.append(f"{name} ({error})")
     expect(not wrong, f"cannot import {'; '.join(wrong)}")
     paths = ssl.get_default_verify_paths()
-    # A folder of certificates is read when it is needed: only a file says at once how many there are.
+    # A folder of certificates is read on demand: only the certificates of a file are counted here.
     trusted = len(ssl.create_default_context().get_ca_certs())
     folder = Path(paths.capath) if paths.capath else None
     expect(trusted > 0 or bool(folder and any(folder.iterdir())), "no certificate is trusted")

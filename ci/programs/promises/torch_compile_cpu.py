@@ -1,4 +1,4 @@
-"""torch.compile makes and runs native code on the CPU."""
+"""Check that torch.compile makes and runs native code on the CPU."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from promise import Facts, expect, keep
 
 
 def check() -> Facts:
+    """Compile a formula and evaluate it."""
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # nothing compiled before may answer
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # an empty cache
         import torch  # type: ignore[import-not-found,unused-ignore]
 
         def formula(x: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
-"""A graph network trains: a few steps on the CPU, and the loss goes down.
+"""Check that a graph network trains: after a few steps on the CPU, the loss is smaller.
 
-The adjacency is a SparseTensor where torch_sparse is there, so that the compiled operators are in the loop.
+The adjacency is a SparseTensor if torch_sparse is installed, so that its compiled operators are used.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ NODES, FEATURES, CLASSES = 64, 8, 3
 
 
 def adjacency() -> tuple[Any, str]:
+    """Return a ring as an adjacency, and its form."""
     ring = torch.arange(NODES)
     rows, columns = torch.cat([ring, (ring + 1) % NODES]), torch.cat([(ring + 1) % NODES, ring])
     if importlib.util.find_spec("torch_sparse") is None:
@@ -26,12 +27,14 @@ def adjacency() -> tuple[Any, str]:
 
 
 def network() -> Any:
+    """Return a small graph network."""
     first, second = nn.GCNConv(FEATURES, 16), nn.SAGEConv(16, CLASSES)
     layers = [(first, "x, edges -> x"), torch.nn.ReLU(inplace=True), (second, "x, edges -> x")]
     return nn.Sequential("x, edges", layers)
 
 
 def check() -> Facts:
+    """Train the network."""
     torch.manual_seed(0)
     edges, form = adjacency()
     features, classes = torch.randn(NODES, FEATURES), torch.arange(NODES) * CLASSES // NODES

@@ -1,4 +1,4 @@
-"""Triton compiles a kernel to machine code for a GPU; none need be there."""
+"""Check that Triton compiles a kernel to machine code for a GPU, which need not exist here."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def add(x, y, out, n, block: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 def check() -> Facts:
+    """Compile a kernel."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--capability", type=int, default=80, help="of the GPU: 80 for sm_80")
     target = GPUTarget("cuda", parser.parse_args().capability, 32)
     kinds = {"x": "*fp32", "y": "*fp32", "out": "*fp32", "n": "i32", "block": "constexpr"}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["TRITON_CACHE_DIR"] = folder  # nothing compiled before may answer
+        os.environ["TRITON_CACHE_DIR"] = folder  # an empty cache
         source = ASTSource(fn=add, signature=kinds, constexprs={"block": 128})
         found = triton.compile(source, target=target).asm
         cubin, ptx = found.get("cubin", b""), found.get("ptx", "")

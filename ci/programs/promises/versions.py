@@ -1,4 +1,4 @@
-"""The image has the versions that its plan promised.
+"""Check that the image has the versions of its plan.
 
 --expect takes JSON, or a file of it: {"python": "3.13", "torch": "2.11.0", "ray": null, "toolkit": "13.1.1"}.
 A version given with fewer parts matches any that continues it (3.13: 3.13.9), a local part (+cu130) is compared
@@ -36,11 +36,12 @@ PACKAGES = (
 
 
 def cuda_home() -> Path:
+    """Return the toolkit's folder."""
     return Path(os.environ.get("CUDA_HOME") or "/usr/local/cuda")
 
 
 def toolkit() -> str | None:
-    """The CUDA toolkit's version: its own file's, or that of the variable which NVIDIA's images set."""
+    """Return the CUDA toolkit's version from its version.json, or from the variable that NVIDIA's images set."""
     try:
         return str(json.loads((cuda_home() / "version.json").read_text(encoding="utf-8"))["cuda"]["version"])
     except (OSError, ValueError, KeyError):
@@ -48,6 +49,7 @@ def toolkit() -> str | None:
 
 
 def nvcc() -> str | None:
+    """Return the version of nvcc, None without one."""
     program = shutil.which("nvcc") or shutil.which(cuda_home() / "bin/nvcc")
     if program is None:
         return None
@@ -57,6 +59,7 @@ def nvcc() -> str | None:
 
 
 def installed(package: str) -> str | None:
+    """Return the version of an installed package, None without one."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -64,6 +67,7 @@ def installed(package: str) -> str | None:
 
 
 def find(names: list[str]) -> dict[str, str | None]:
+    """Return the versions of Python, the toolkit, the usual packages and some more."""
     found: dict[str, str | None] = {"python": platform.python_version(), "toolkit": toolkit(), "nvcc": nvcc()}
     found |= {name: installed(name) for name in (*PACKAGES, *names) if name not in found}
     if found["torch"]:
@@ -73,6 +77,7 @@ def find(names: list[str]) -> dict[str, str | None]:
 
 
 def matches(found: str | None, expected: str | None) -> bool:
+    """Return whether a version is an expected one, None for absent."""
     if found is None or expected is None:
         return found is expected
     if "+" not in expected:
@@ -81,6 +86,7 @@ def matches(found: str | None, expected: str | None) -> bool:
 
 
 def check() -> Facts:
+    """Compare the expected versions with those found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--expect", default="{}", metavar="FILE|JSON")
     text = parser.parse_args().expect
