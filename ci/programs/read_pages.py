@@ -26,6 +26,7 @@ import io
 import json
 import os
 import re
+import sys
 import tempfile
 import time
 import urllib.error
@@ -353,3 +354,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # after http channels, rattler's threads sometimes crash an interpreter that ends in the usual way

@@ -160,7 +160,9 @@ def parts(run: Run) -> Path:
 @pytest.fixture(scope="session")
 def channel(run: Run, parts: Path) -> Path:
     """The channel with both Pythons, made by make_channel.py."""
-    digest = hashlib.sha256((PROGRAMS / "make_channel.py").read_bytes() + RECIPE.read_bytes())
+    digest = hashlib.sha256(RECIPE.read_bytes())
+    for program in (PROGRAMS / "make_channel.py", *sorted(PROGRAMS.glob("common/*.py"))):
+        digest.update(program.read_bytes())
     for path in sorted(p for p in parts.rglob("*") if p.is_file()):
         digest.update(path.name.encode())
     name = f"channel-{digest.hexdigest()[:12]}"

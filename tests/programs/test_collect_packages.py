@@ -119,7 +119,7 @@ def test_a_package_that_no_index_has_is_told_in_one_line(
 ) -> None:
     status, names, _ = collect(tmp_path, "needed==7.0\n")
     assert (status, names) == (1, [])
-    assert capsys.readouterr().err.splitlines()[-1].startswith("collect_packages: error: uv ended with")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("collect_packages.py: error: uv failed (1): ")
 
 
 def test_what_a_source_archive_says_of_its_build(tmp_path: Path) -> None:

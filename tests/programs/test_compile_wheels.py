@@ -265,7 +265,7 @@ def test_a_source_that_does_not_compile_fails_the_run(tiny: Path) -> None:
     assert done.returncode == 1
     assert "not today" in done.stderr
     assert done.stderr.splitlines()[-1].startswith(
-        "compile_wheels: error: tiny-ops 1.0: tiny_ops._two: exit status"
+        "compile_wheels.py: error: tiny-ops 1.0: tiny_ops._two: exit status"
     )
     assert not list((tiny / "out").glob("*"))
 
