@@ -1,4 +1,4 @@
-"""A new stage is one or two files and a row in each registry: planner, digests, bundle, Dockerfile and builder have it."""
+"""A new stage is one or two files and a row in each registry; all that loops over stages has it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
