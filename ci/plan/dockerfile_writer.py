@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ci.plan.caches import Cache
-from ci.plan.programs import PROGRAMS, mounted_path
+from ci.plan.programs import mounted_names, mounted_path
 
 # Variables that point pip and uv at another package index.
 INDEX_ARGUMENTS = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_TRUSTED_HOST")
@@ -72,8 +72,8 @@ class DockerfileWriter:
     @staticmethod
     def programs(*names: str) -> list[str]:
         """Return the mounts of programs, with all files that each needs; a folder is mounted as one."""
-        files = dict.fromkeys(file for name in names for file in (PROGRAMS[name] if "." in name else (name,)))
-        return [DockerfileWriter.bind(f"ci/programs/{file}", mounted_path(file)) for file in files]
+        paths = dict.fromkeys(path for name in names for path in mounted_names(name))
+        return [DockerfileWriter.bind(f"ci/programs/{path}", mounted_path(path)) for path in paths]
 
     @staticmethod
     def bind(source: str, target: str) -> str:

@@ -9,6 +9,11 @@ from types import MappingProxyType
 
 from ci.plan.paths import PROGRAMS_FOLDER, TOOLS_PYTHON
 
+_MAKE_CHANNEL = (
+    "make_channel.py",
+    *("common/commands.py", "common/downloads.py", "common/elf.py", "common/errors.py", "common/files.py"),
+    "common/repodata.py",
+)
 # Program: its files below ci/programs. A name without a dot is a folder.
 PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -18,28 +23,44 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "build_ray.sh": ("build_ray.sh",),
         "bundle.py": ("bundle.py",),
         "collect_debs.sh": ("collect_debs.sh",),
-        "collect_packages.py": ("collect_packages.py",),
-        "compile_wheels.py": ("compile_wheels.py",),
+        "collect_packages.py": ("collect_packages.py", "common/commands.py", "common/errors.py"),
+        "compile_wheels.py": ("compile_wheels.py", "common/errors.py", "common/files.py"),
         "conda_env.sh": ("conda_env.sh",),
-        "copy_env.py": ("copy_env.py",),
-        "cuda_home.py": ("cuda_home.py",),
+        "copy_env.py": ("copy_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
+        "cuda_home.py": ("cuda_home.py", "common/commands.py", "common/errors.py", "common/files.py"),
         "install_debs.sh": ("install_debs.sh",),
         "install_packages.sh": ("install_packages.sh",),
         "install_tools.sh": ("install_tools.sh",),
         "install_wheels.sh": ("install_wheels.sh",),
-        "ledger.py": ("ledger.py",),
-        "make_channel.py": ("make_channel.py",),
+        "ledger.py": ("ledger.py", "common/elf.py", "common/fatbin.py"),
+        "make_channel.py": _MAKE_CHANNEL,
         "make_env.py": ("make_env.py",),
-        "make_interpreter.py": ("make_interpreter.py", "make_channel.py"),
-        "mirror_channel.py": ("mirror_channel.py",),
-        "pack_env.py": ("pack_env.py",),
-        "promises": ("promises",),
+        "make_interpreter.py": ("make_interpreter.py", *_MAKE_CHANNEL),
+        "mirror_channel.py": (
+            "mirror_channel.py",
+            "common/downloads.py",
+            "common/errors.py",
+            "common/files.py",
+            "common/repodata.py",
+        ),
+        "pack_env.py": ("pack_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
+        "promises": ("promises", "common/elf.py", "common/fatbin.py", "common/repodata.py"),
         "read_pages.py": ("read_pages.py",),
         "read_tag.py": ("read_tag.py",),
-        "strip_libs.py": ("strip_libs.py",),
-        "trim_env.py": ("trim_env.py",),
+        "strip_libs.py": ("strip_libs.py", "common/elf.py", "common/errors.py", "common/records.py"),
+        "trim_env.py": ("trim_env.py", "common/records.py"),
     }
 )
+
+
+def mounted_names(program: str) -> tuple[str, ...]:
+    """Return the files and folders below ci/programs that are mounted for a program.
+
+    >>> mounted_names("bazelisk"), mounted_names("trim_env.py")
+    (('bazelisk',), ('trim_env.py', 'common/records.py'))
+    """
+    names = (program if name.startswith(f"{program}/") else name for name in PROGRAMS[program])
+    return tuple(dict.fromkeys(names))
 
 
 def mounted_path(name: str) -> str:

@@ -356,4 +356,6 @@ if __name__ == "__main__":
     main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # after http channels, rattler's threads sometimes crash an interpreter that ends in the usual way
+    os._exit(
+        0
+    )  # after http channels, rattler's threads sometimes crash an interpreter that ends in the usual way

@@ -5,22 +5,23 @@ from functools import cache
 import dagger
 from dagger import dag
 
-from ci.plan.programs import PROGRAMS, mounted_path
+from ci.plan.programs import mounted_names, mounted_path
 
 
 def with_program(container: dagger.Container, name: str) -> dagger.Container:
     """Mount a program, or a folder of programs."""
-    if "." not in name:
-        return container.with_mounted_directory(mounted_path(name), _folder(name))
-    for file in PROGRAMS[name]:
-        container = container.with_mounted_file(mounted_path(file), program_file(file))
+    for path in mounted_names(name):
+        if "." in path:
+            container = container.with_mounted_file(mounted_path(path), program_file(path))
+        else:
+            container = container.with_mounted_directory(mounted_path(path), _folder(path))
     return container
 
 
 def without_program(container: dagger.Container, name: str) -> dagger.Container:
     """Unmount a program, so that it does not show in what is built on top."""
-    for file in PROGRAMS[name] if "." in name else (name,):
-        container = container.without_mount(mounted_path(file))
+    for path in mounted_names(name):
+        container = container.without_mount(mounted_path(path))
     return container
 
 
