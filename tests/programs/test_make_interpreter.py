@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import make_interpreter
 from ci.config.locks import read_lock
 from ci.config.matrix import default_matrix
+from common.errors import UserError
 from tests.programs.conftest import PROGRAMS, Run
 from tests.stand_ins.servers import folder_over_http
 
@@ -74,6 +76,33 @@ def test_an_interpreter_without_conda_works(
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == bool(noticed), done.stderr
         assert noticed in done.stderr
+
+
+OLD, NEW = b"/a/very/long/build/prefix", b"/opt/env"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"#!" + OLD + b"/bin/python\n" + OLD, b"#!" + NEW + b"/bin/python\n" + NEW),
+        (b"\0" + OLD + b"/lib\0next", b"\0" + NEW + b"/lib" + b"\0" * 18 + b"next"),
+        (b"\0" + OLD + b":" + OLD + b"\0x", b"\0" + NEW + b":" + NEW + b"\0" * 35 + b"x"),
+        (b"nothing\0here", b"nothing\0here"),
+    ],
+    ids=["text", "binary", "twice in a string", "none"],
+)
+def test_a_prefix_is_replaced_as_conda_does_it(tmp_path: Path, before: bytes, after: bytes) -> None:
+    (tmp_path / "file").write_bytes(before)
+    assert make_interpreter.move_prefix(tmp_path, OLD, NEW) == (before != after)
+    assert (tmp_path / "file").read_bytes() == after
+    if b"\0" in before:
+        assert len(after) == len(before)
+
+
+def test_a_longer_prefix_is_refused_for_binaries(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\0" + NEW + b"\0")
+    with pytest.raises(UserError, match="at most 8 characters"):
+        make_interpreter.move_prefix(tmp_path, NEW, OLD)
 
 
 def test_nothing_names_the_place_where_it_was_built(tree: Path) -> None:
