@@ -6,11 +6,12 @@ Pure: no engine, no network, no clock. Whoever calls it has read the index pages
 from collections.abc import Iterable
 from functools import cached_property
 
-from ci.config.matrix import Cell, TorchPins
+from ci.config.matrix import Cell, ExtensionPin, TorchPins
 from ci.config.sources import filled
-from ci.index.wheels import Page, Pages, Wheel, find_wheel
+from ci.index.wheels import Page, Pages, Wheel
 from ci.plan import requirements as lines
 from ci.plan.cuda import CudaStages
+from ci.plan.extensions import Compile, Missing, pyg_page_address, resolve_extension
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.specs import (
     CUDA_HOME,
@@ -30,9 +31,9 @@ LABEL = "io.cslr-images"
 
 def extension_pages(cell: Cell, inputs: PlanInputs) -> tuple[str, ...]:
     """List the index pages that must be read before the cell can be planned."""
-    links = inputs.sources.wheels.pyg
-    pins = torch_pins(cell, inputs)
-    return (filled(links, torch=pins.torch, tag=inputs.matrix.cuda[cell.cuda].wheel_tag),) if links else ()
+    tag = inputs.matrix.cuda[cell.cuda].wheel_tag
+    address = pyg_page_address(inputs.sources, torch_pins(cell, inputs).torch, tag)
+    return (address,) if address else ()
 
 
 def torch_pins(cell: Cell, inputs: PlanInputs) -> TorchPins:
@@ -48,11 +49,6 @@ def torch_pins(cell: Cell, inputs: PlanInputs) -> TorchPins:
             f"matrix: [torch.{inputs.sources_name}] has no row for CUDA {cell.cuda}; rows: {have}"
         )
     return table[cell.cuda]
-
-
-def pyg_local_version(pins: TorchPins, tag: str) -> str:
-    """Return how PyG's wheels name the torch and CUDA that they are for: `pt211cu128`."""
-    return f"pt{''.join(pins.torch.split('.')[:2])}{tag}"
 
 
 class EnvironmentStages:
@@ -82,9 +78,9 @@ class EnvironmentStages:
         self.sources = inputs.sources
         self.sources_name = inputs.sources_name
         self.lock = inputs.lock
-        self.page = next(
-            (pages[address] for address in extension_pages(cell, inputs) if address in pages), None
-        )
+        addresses = extension_pages(cell, inputs)
+        read = (pages.get(one, Page(address=one, problem="it was not read")) for one in addresses)
+        self.page = next(read, None)
         self.options = options
         self.tag = inputs.matrix.cuda[cell.cuda].wheel_tag
         self.pins = pins
@@ -168,16 +164,16 @@ class EnvironmentStages:
         left_out: list[str] = []
         why: list[str] = []
         for name, pin in self.matrix.pyg.extensions.items():
-            wheel, reason = self._find(name, pin.version)
-            if wheel:
-                wheels.append(wheel)
+            extension = self._resolve_extension(name, pin)
+            if isinstance(extension, Wheel):
+                wheels.append(extension)
                 why.append(f"{name} {pin.version}: wheel")
-            elif pin.sdist:
-                compiled.append(f"{name}=={pin.version}")
-                why.append(f"{name} {pin.version}: compile ({reason})")
+            elif isinstance(extension, Compile):
+                compiled.append(extension.requirement)
+                why.append(f"{name} {pin.version}: compile ({extension.reason})")
             else:
                 left_out.append(name)
-                self._note("pyg", f"{name} is left out: {reason}, and no source is on the package index")
+                self._note("pyg", f"{name} is left out: {extension.reason}")
         built: Stage | None = None
         if compiled:
             spec = WheelsSpec(
@@ -237,14 +233,16 @@ class EnvironmentStages:
             self._marimo[below.digest] = self.line.add("marimo", self._install("marimo"), (below,), reason)
         return self._marimo[below.digest]
 
-    def _find(self, name: str, version: str) -> tuple[Wheel | None, str]:
-        if not self.sources.wheels.pyg:
-            return None, "the sources have no page of PyG wheels"
-        page = self.page or Page(address="", problem="it was not read")
-        if page.problem:
-            return None, f"the page of PyG wheels could not be read: {page.problem}"
-        wheel = find_wheel(page, name, version, pyg_local_version(self.pins, self.tag), self.python)
-        return wheel, f"no {self.abi} wheel on the PyG page for torch {self.pins.torch}+{self.tag}"
+    def _resolve_extension(self, name: str, pin: ExtensionPin) -> Wheel | Compile | Missing:
+        return resolve_extension(
+            name,
+            pin,
+            self.page,
+            torch=self.pins.torch,
+            tag=self.tag,
+            python=self.python,
+            glibc=self.sources.images.glibc,
+        )
 
     @cached_property
     def _torch_install(self) -> InstallSpec:

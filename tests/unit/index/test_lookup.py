@@ -1,11 +1,11 @@
-"""What was asked and answered: nothing that was not read counts as an answer."""
+"""A response that was not read, or cannot be parsed, is a problem and never counts as an answer."""
 
 import pytest
 from packaging.version import Version
 
 from ci.index.lookup import IndexCache, IndexQuery, IndexResponse
 from ci.index.projects import WheelMetadata
-from ci.index.wheels import Wheel
+from ci.index.wheels import wheel_versions
 from tests.unit.fake_indexes import pyg_address, pyg_page, simple_page
 
 RAY = IndexQuery(kind="project", name="ray")
@@ -16,7 +16,7 @@ TEXT = simple_page({"ray-1.0-cp313-cp313-manylinux2014_x86_64.whl": ""})
 def index_cache(
     ask: IndexQuery, *bodies: str, status: int | None = 200, problem: str | None = None
 ) -> IndexCache:
-    """Return a book with one answer."""
+    """Return a cache with one response."""
     found = IndexCache()
     address = ask.address or "https://index.example/simple/ray/"
     found.add({ask: IndexResponse(address=address, status=status, bodies=bodies, problem=problem)})
@@ -27,23 +27,23 @@ def test_what_was_not_read_is_a_problem_and_is_asked_for_once() -> None:
     found = IndexCache()
     assert found.project("ray").problem
     assert found.project("ray").versions() == ()
-    assert list(found.missing) == [RAY]
+    assert list(found.pending) == [RAY]
     found.add({RAY: IndexResponse(address="https://index.example/simple/ray/", status=200, bodies=(TEXT,))})
-    assert not found.missing
+    assert not found.pending
     assert [str(one) for one in found.project("ray").versions()] == ["1.0"]
-    assert not found.missing
+    assert not found.pending
 
 
 def test_a_project_that_is_not_there_is_an_answer() -> None:
     found = index_cache(RAY, status=404, problem="HTTP 404")
-    assert found.project("ray").absent
+    assert found.project("ray").not_found
     assert found.unread() == ()
 
 
 @pytest.mark.parametrize("status", [None, 401, 429, 500, 503])
 def test_a_server_that_fails_is_none(status: int | None) -> None:
     found = index_cache(RAY, status=status, problem="out of order")
-    assert not found.project("ray").absent
+    assert not found.project("ray").not_found
     assert found.project("ray").problem == "https://index.example/simple/ray/: out of order"
     assert [one.problem for one in found.unread()] == ["out of order"]
 
@@ -71,31 +71,26 @@ def test_builds_of_a_channel_are_read() -> None:
     assert isinstance(index_cache(ask, '[["3.13.5"]]').builds(ask.address, "python"), str)
 
 
-def test_a_page_of_pyg_has_wheels_or_none_or_is_not_known() -> None:
-    ask = IndexQuery(kind="page", address=PAGE)
-    wanted = (PAGE, "torch-scatter", "2.1.2", "pt211cu128")
-    there = index_cache(ask, pyg_page("2.11.0", "cu128", {"torch_scatter": ("cp313-cp313",)}))
-    assert isinstance(there.wheel(*wanted, "3.13"), Wheel)
-    assert there.wheel(*wanted, "3.14") is None
-    assert there.wheels(PAGE, "torch-scatter", "pt211cu128") == (Version("2.1.2"),)
-    gone = index_cache(ask, status=403, problem="HTTP 403")
-    assert gone.wheel(*wanted, "3.13") is None
-    assert gone.wheels(PAGE, "torch-scatter", "pt211cu128") == ()
-    broken = index_cache(ask, status=500, problem="HTTP 500")
-    assert broken.wheel(*wanted, "3.13") == f"{PAGE}: HTTP 500"
-    assert broken.wheels(PAGE, "torch-scatter", "pt211cu128") == f"{PAGE}: HTTP 500"
+def test_a_page_has_wheels_or_was_not_found_or_could_not_be_read() -> None:
+    query = IndexQuery(kind="page", address=PAGE)
+    page = index_cache(query, pyg_page("2.11.0", "cu128", {"torch_scatter": ("cp313-cp313",)})).page(PAGE)
+    assert wheel_versions(page, "torch-scatter", "pt211cu128") == (Version("2.1.2"),)
+    for status, not_found in ((403, True), (404, True), (500, False)):
+        page = index_cache(query, status=status, problem=f"HTTP {status}").page(PAGE)
+        assert (page.links, page.problem, page.not_found) == ((), f"{PAGE}: HTTP {status}", not_found)
+    assert not IndexCache().page(PAGE).not_found
 
 
 @pytest.mark.parametrize(("attributes", "kind"), [('data-core-metadata="true"', "metadata"), ("", "wheel")])
 def test_metadata_is_read_beside_a_wheel_or_out_of_it(attributes: str, kind: str) -> None:
     found = index_cache(RAY, TEXT.replace("><", f" {attributes}><").replace('" >', f'" {attributes}>'))
-    (file,) = found.project("ray").of("1.0")
-    assert isinstance(found.needs(file), str)
-    (ask,) = found.missing
+    (file,) = found.project("ray").files_for("1.0")
+    assert isinstance(found.wheel_metadata(file), str)
+    (ask,) = found.pending
     assert (ask.kind, ask.address.endswith(".whl.metadata")) == (kind, kind == "metadata")
     found.add(
         {ask: IndexResponse(address=ask.address, status=200, bodies=("Requires-Dist: torch==2.11.0\n",))}
     )
-    needs = found.needs(file)
+    needs = found.wheel_metadata(file)
     assert isinstance(needs, WheelMetadata)
-    assert [str(one) for one in needs.on("torch", "3.13")] == ["torch==2.11.0"]
+    assert [str(one) for one in needs.requirements_on("torch", "3.13")] == ["torch==2.11.0"]

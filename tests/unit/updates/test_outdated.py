@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from ci.index.lookup import IndexQuery, IndexResponse
 from ci.updates.feasibility import UpdateContext
-from ci.updates.outdated import OutdatedPin, document, latest, text
+from ci.updates.model import OutdatedPin
+from ci.updates.outdated import find_outdated
+from ci.updates.render import render_json, render_text
 from tests.unit.fake_indexes import (
     CHANNEL,
     PINS,
     TAGS,
-    Shelf,
+    FakeIndexes,
     pyg_address,
     recorded,
     settle,
@@ -27,14 +29,14 @@ Found = dict[str, OutdatedPin]
 COMPILED = dict.fromkeys(("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv"), "compile")
 
 
-def look(context: UpdateContext, shelf: Shelf) -> Found:
+def look(context: UpdateContext, indexes: FakeIndexes) -> Found:
     """Look at everything, by name."""
-    return {one.name: one for one in settle(context, shelf, latest)}
+    return {one.name: one for one in settle(context, indexes, find_outdated)}
 
 
-def told(context: UpdateContext, shelf: Shelf) -> str:
+def told(context: UpdateContext, indexes: FakeIndexes) -> str:
     """Look at everything, in words."""
-    return text(context, settle(context, shelf, latest))
+    return render_text(context, settle(context, indexes, find_outdated))
 
 
 def states(found: OutdatedPin, version: str) -> dict[str, str]:
@@ -69,8 +71,8 @@ def test_what_goes_with_torch_is_what_says_so() -> None:
 
 
 def test_a_torch_for_another_cuda_makes_cells_impossible() -> None:
-    context, shelf = recorded()
-    found = look(context, shelf)["torch@12.8.1"]
+    context, indexes = recorded()
+    found = look(context, indexes)["torch@12.8.1"]
     assert set(states(found, "2.15.0").values()) == {"impossible"}
     assert len(states(found, "2.15.0")) == 12
     assert found.offers[0].effects[0].why == ("torch 2.15.0 is built for CUDA 13.2: no cu128",)
@@ -97,7 +99,7 @@ def test_what_is_pinned_and_newest_is_not_offered() -> None:
 
 
 def test_a_wheel_for_one_python_only_makes_the_cells_of_the_other_impossible() -> None:
-    context, shelf = recorded()
+    context, indexes = recorded()
     page = simple_page(
         {
             "ray-2.58.1-cp313-cp313-manylinux2014_x86_64.whl": "",
@@ -105,8 +107,8 @@ def test_a_wheel_for_one_python_only_makes_the_cells_of_the_other_impossible() -
             "ray-2.60.0-cp313-cp313-manylinux2014_x86_64.whl": "",
         }
     )
-    shelf.put(page, name="ray")
-    found = look(context, shelf)["ray"]
+    indexes.put(page, name="ray")
+    found = look(context, indexes)["ray"]
     assert (found.newest, found.takes) == ("2.60.0", None)
     became = states(found, "2.60.0")
     assert became["cu12.8.1-py3.14-ray-runtime"] == became["cu13.1.1-py3.14-marimo-devel"] == "impossible"
@@ -114,8 +116,8 @@ def test_a_wheel_for_one_python_only_makes_the_cells_of_the_other_impossible() -
 
 
 def test_a_package_that_takes_no_python_of_the_matrix_is_not_taken() -> None:
-    context, shelf = recorded()
-    shelf.put(
+    context, indexes = recorded()
+    indexes.put(
         simple_page(
             {
                 "marimo-0.25.1-py3-none-any.whl": "",
@@ -124,7 +126,7 @@ def test_a_package_that_takes_no_python_of_the_matrix_is_not_taken() -> None:
         ),
         name="marimo",
     )
-    found = look(context, shelf)["marimo"]
+    found = look(context, indexes)["marimo"]
     assert found.takes is None
     assert found.offers[0].effects[0].why == ("marimo 0.25.2 does not take Python 3.13",)
 
@@ -160,10 +162,10 @@ def test_a_pin_that_is_on_no_index_is_said() -> None:
 
 def test_excluded_cells_stand_in_nobodys_way() -> None:
     exclude = '[[excludes]]\nonly = "cu*-py3.14-*"\nreason = "not yet"\n'
-    context, shelf = recorded(PINS + exclude)
+    context, indexes = recorded(PINS + exclude)
     names = ("ray-2.58.1-cp314-cp314", "ray-2.58.1-cp313-cp313", "ray-2.60.0-cp313-cp313")
-    shelf.put(simple_page({f"{name}-manylinux2014_x86_64.whl": "" for name in names}), name="ray")
-    assert look(context, shelf)["ray"].takes == "2.60.0"
+    indexes.put(simple_page({f"{name}-manylinux2014_x86_64.whl": "" for name in names}), name="ray")
+    assert look(context, indexes)["ray"].takes == "2.60.0"
 
 
 # -- upstream: stand-ins -------------------------------------------------------------------------------------
@@ -181,17 +183,17 @@ def test_each_row_of_torch_has_its_own_index() -> None:
 
 
 def test_a_new_torch_may_turn_wheels_into_compiling() -> None:
-    context, shelf = upstream()
-    now = settle(context, shelf, lambda parse_machine: parse_machine.feasibility("13.1.1", "3.14")).extensions
+    context, indexes = upstream()
+    now = settle(context, indexes, lambda context: context.check_pair("13.1.1", "3.14")).extensions
     assert now == {"pyg-lib": "wheel", **COMPILED, "torch-scatter": "wheel"}
     after = look(*upstream())["torch@13.1.1"].offers[1].effects[0].extensions
     assert after == {"pyg-lib": "wheel", **COMPILED}
 
 
 def test_an_extension_that_would_be_lost_stops_a_torch() -> None:
-    context, shelf = upstream()
-    shelf.fail(pyg_address("2.12.0", "cu130"), status=404)
-    found = look(context, shelf)["torch@13.1.1"]
+    context, indexes = upstream()
+    indexes.fail(pyg_address("2.12.0", "cu130"), status=404)
+    found = look(context, indexes)["torch@13.1.1"]
     assert found.takes is None
 
 
@@ -214,21 +216,21 @@ def test_a_cuda_without_wheels_of_its_minor_takes_those_of_an_older_one() -> Non
         ("13.4.0", "with the cu132 wheels"),
         ("14.1.0", "there are no wheels of torch: cu141, cu140"),
     ):
-        context, shelf = upstream()
-        shelf.put(tags("12.8.1", "13.1.1", cuda), TAGS)
-        assert look(context, shelf)["cuda"].offers[0].facts[0] == told
+        context, indexes = upstream()
+        indexes.put(tags("12.8.1", "13.1.1", cuda), TAGS)
+        assert look(context, indexes)["cuda"].offers[0].facts[0] == told
 
 
 def test_a_cuda_whose_image_is_gone_is_said() -> None:
-    context, shelf = upstream()
-    shelf.put(tags("13.1.1"), TAGS)
-    found = look(context, shelf)["cuda@12.8.1"]
+    context, indexes = upstream()
+    indexes.put(tags("13.1.1"), TAGS)
+    found = look(context, indexes)["cuda@12.8.1"]
     assert (found.newest, found.note) == (None, "12.8.1 is no longer there")
 
 
 def test_a_new_python_needs_a_newer_torch_and_has_no_ray() -> None:
-    context, shelf = upstream()
-    found = look(context, shelf)["python"]
+    context, indexes = upstream()
+    found = look(context, indexes)["python"]
     assert found.newest == "3.15.1"
     became = states(found, "3.15")
     assert became["cu13.1.1-py3.15-runtime"] == "possible"
@@ -238,20 +240,20 @@ def test_a_new_python_needs_a_newer_torch_and_has_no_ray() -> None:
 
 
 def test_pypy_and_free_threaded_pythons_are_not_the_environments() -> None:
-    context, shelf = upstream()
-    shelf.put(
+    context, indexes = upstream()
+    indexes.put(
         '[["3.13.5", "h_0_cp313"], ["3.14.9", "h_0_cp314t"], ["3.14.8", "1_pypy314"]]', CHANNEL, "python"
     )
-    found = look(context, shelf)
+    found = look(context, indexes)
     assert (found["python@3.13"].newest, found["python@3.14"].newest) == ("3.13.5", None)
 
 
 def test_a_newer_extension_is_found_on_pygs_pages() -> None:
-    context, shelf = upstream()
+    context, indexes = upstream()
     for torch, tag in (("2.11.0", "cu128"), ("2.11.0", "cu130")):
         rows = [f"pyg_lib-{v}%2Bpt211{tag}-cp310-abi3-linux_x86_64.whl" for v in ("0.8.0", "0.9.0")]
-        shelf.put("".join(f'<a href="{row}">x</a>' for row in rows), pyg_address(torch, tag))
-    found = look(context, shelf)["pyg-lib"]
+        indexes.put("".join(f'<a href="{row}">x</a>' for row in rows), pyg_address(torch, tag))
+    found = look(context, indexes)["pyg-lib"]
     assert (found.pinned, found.newest, found.takes) == ("0.8.0", "0.9.0", "0.9.0")
 
 
@@ -259,13 +261,13 @@ def test_a_newer_extension_is_found_on_pygs_pages() -> None:
 
 
 def test_an_index_that_does_not_answer_is_said_and_nothing_guessed() -> None:
-    context, shelf = recorded()
-    shelf.fail(name="ray")
-    found = settle(context, shelf, latest)
+    context, indexes = recorded()
+    indexes.fail(name="ray")
+    found = settle(context, indexes, find_outdated)
     ray = next(one for one in found if one.name == "ray")
     assert (ray.newest, ray.takes, ray.offers) == (None, None, ())
     assert ray.problem == "https://index.example/simple/ray/: [Errno 111] Connection refused"
-    assert "not read: https://index.example/simple/ray/: [Errno 111] Connection refused\n" in text(
+    assert "not read: https://index.example/simple/ray/: [Errno 111] Connection refused\n" in render_text(
         context, found
     )
     assert next(one for one in found if one.name == "marimo").takes == "0.25.2", "the others are looked at"
@@ -283,29 +285,29 @@ def test_an_index_that_does_not_answer_is_said_and_nothing_guessed() -> None:
     ],
 )
 def test_each_source_fails_for_itself(address: str, name: str, unknown: set[str]) -> None:
-    context, shelf = upstream()
-    shelf.fail(address, name)
-    found = look(context, shelf)
+    context, indexes = upstream()
+    indexes.fail(address, name)
+    found = look(context, indexes)
     assert {one.name for one in found.values() if one.problem} == unknown
     assert all(found[one].newest is None or one == "uv" for one in unknown)
 
 
 def test_metadata_that_cannot_be_read_leaves_a_torch_unknown() -> None:
-    context, shelf = recorded()
+    context, indexes = recorded()
     page = context.index_cache
-    settle(context, shelf, lambda parse_machine: parse_machine.index_cache.project("torchvision"))
-    wheel = next(one for one in page.project("torchvision").of("0.29.2") if one.fits("3.13", "2.36"))
-    shelf.fail(wheel.address)
-    found = look(context, shelf)["torch@13.1.1"]
+    settle(context, indexes, lambda context: context.index_cache.project("torchvision"))
+    wheel = next(one for one in page.project("torchvision").files_for("0.29.2") if one.fits("3.13", "2.36"))
+    indexes.fail(wheel.address)
+    found = look(context, indexes)["torch@13.1.1"]
     assert found.takes is None
     assert set(states(found, found.offers[0].version).values()) <= {"impossible", "unknown"}
 
 
 def test_every_page_is_asked_for_once() -> None:
-    context, shelf = upstream()
-    settle(context, shelf, latest)
-    assert len(shelf.asked) == len(set(shelf.asked))
-    assert IndexQuery(kind="tags", address=TAGS) in shelf.asked
+    context, indexes = upstream()
+    settle(context, indexes, find_outdated)
+    assert len(indexes.queries) == len(set(indexes.queries))
+    assert IndexQuery(kind="tags", address=TAGS) in indexes.queries
 
 
 GARBAGE = [
@@ -325,18 +327,18 @@ GARBAGE = [
 @settings(max_examples=25, phases=[Phase.generate])  # shrinking would take minutes
 @given(st.data())
 def test_whatever_indexes_answer_it_is_told_in_printable_lines(data: st.DataObject) -> None:
-    for context, shelf in (recorded(), upstream()):
-        answer = shelf.answer
+    for context, indexes in (recorded(), upstream()):
+        answer = indexes.answer
 
-        def mixed(ask: IndexQuery, answer: Callable[[IndexQuery], IndexResponse] = answer) -> IndexResponse:
-            good = answer(ask)
+        def mixed(query: IndexQuery, answer: Callable[[IndexQuery], IndexResponse] = answer) -> IndexResponse:
+            good = answer(query)
             bad = data.draw(st.none() | st.sampled_from([*GARBAGE, 403, 500]))
             if isinstance(bad, int):
                 return good.model_copy(update={"status": bad, "problem": "HTTP\n\x1b[2K", "bodies": ()})
             return good if bad is None else good.model_copy(update={"bodies": (bad,), "problem": None})
 
-        shelf.answer = mixed  # type: ignore[method-assign]
-        assert all(line.isprintable() for line in told(context, shelf).splitlines())
+        indexes.answer = mixed  # type: ignore[method-assign]
+        assert all(line.isprintable() for line in told(context, indexes).splitlines())
 
 
 # -- told ----------------------------------------------------------------------------------------------------
@@ -354,9 +356,9 @@ def test_the_text_has_a_line_for_each_pin_and_groups_cells() -> None:
 
 
 def test_the_json_has_everything() -> None:
-    context, shelf = recorded()
-    shelf.fail(name="uv")
-    data = json.loads(document(context, settle(context, shelf, latest)))
+    context, indexes = recorded()
+    indexes.fail(name="uv")
+    data = json.loads(render_json(context, settle(context, indexes, find_outdated)))
     assert data["sources"] == "registries"
     assert [one["address"] for one in data["unread"]] == ["https://index.example/simple/uv/"]
     (row,) = (one for one in data["findings"] if one["name"] == "torch@13.1.1")
