@@ -1,4 +1,4 @@
-"""Cache the responses of indexes, channels and registries, and parse them; reading them is the caller's job."""
+"""Cache and parse the responses of indexes, channels and registries; the caller reads them."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ NOT_FOUND = (403, 404, 410)
 
 
 class IndexQuery(FrozenModel):
-    """One query for `programs/read_pages.py`; without an address it is for the package index of pip and uv."""
+    """A query for `programs/read_pages.py`; no address means the package index of pip and uv."""
 
     kind: Literal["project", "page", "tags", "conda", "metadata", "wheel"]
     address: str = ""
@@ -24,7 +24,7 @@ class IndexQuery(FrozenModel):
 
 
 class IndexResponse(FrozenModel):
-    """The response to a query: what was read, or the problem; with the HTTP status if there was one."""
+    """The response to a query: the bodies, or the problem; and the HTTP status, if any."""
 
     address: str
     status: int | None = None
@@ -43,9 +43,10 @@ class IndexResponse(FrozenModel):
 
 
 class IndexCache:
-    """Cache of index responses; getting a missing one returns a problem and adds the query to `pending`.
+    """Cache of index responses.
 
-    So what must be read follows from what is decided: decide, read what is pending, and decide again.
+    Getting a missing response returns a problem and adds the query to `pending`. So a decision names the queries it
+    needs: decide, read what is pending, and decide again.
     """
 
     def __init__(self) -> None:

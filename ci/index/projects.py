@@ -1,4 +1,4 @@
-"""Read a project's page on a package index, and the metadata of wheels: versions, files, requirements."""
+"""Read a project's page on a package index, and the requirements in a wheel's metadata."""
 
 import re
 from collections.abc import Mapping
@@ -33,7 +33,10 @@ _CUDA_RUNTIME = re.compile(r"cuda-toolkit|nvidia-cuda-runtime(-cu[0-9]+)?")
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A wheel or source archive of a project; `metadata`: the index serves a wheel's METADATA beside it (PEP 658)."""
+    """A wheel or source archive of a project.
+
+    `metadata`: the index serves the wheel's METADATA beside it (PEP 658).
+    """
 
     filename: str
     address: str
@@ -85,7 +88,7 @@ class Project:
         return tuple(sorted(usable, reverse=True))
 
     def files_for(self, version: str, local: str | None = None) -> tuple[File, ...]:
-        """List the files of a version; yanked ones only if all are, for a pin still installs them (PEP 592)."""
+        """List the files of a version; yanked ones only if all are, as pins install them (PEP 592)."""
         files = self.files.get(Version(f"{version}+{local}" if local else version), ())
         return tuple(file for file in files if not file.yanked) or files
 
@@ -119,7 +122,7 @@ class WheelMetadata:
 
 
 def read_project(name: str, address: str, page: str) -> Project:
-    """Read a project's page, HTML (PEP 503) or JSON (PEP 691), leaving out files of other projects.
+    """Read a project's page, HTML (PEP 503) or JSON (PEP 691), without other projects' files.
 
     Raises:
         ValueError: it is neither, or lists no file of the project. A JSON document of another shape raises

@@ -133,7 +133,7 @@ def link_filename(link: str) -> str:
 
 
 def parse_filename(filename: str) -> ParsedName | None:
-    """Parse the file name of a wheel or a source archive; None if it is neither, or not a safe file name."""
+    """Parse the file name of a wheel or source archive; None if it is neither, or unsafe."""
     if not _FILE_NAME.fullmatch(filename):
         return None
     try:
@@ -150,7 +150,7 @@ def parse_filename(filename: str) -> ParsedName | None:
 
 @lru_cache(maxsize=64)
 def installable_tags(python: str, glibc: str) -> frozenset[Tag]:
-    """Return the tags of wheels that CPython `python` can install on x86-64 Linux with this glibc.
+    """Return the tags of wheels that a CPython can install on x86-64 Linux with this glibc.
 
     A `manylinux_2_Y` wheel runs on glibc 2.Y and on every newer one (PEP 600).
     """

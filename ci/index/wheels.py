@@ -86,7 +86,7 @@ def find_wheel(page: Page, name: str, version: str, local: str, python: str, gli
 
 
 def wheel_versions(page: Page, name: str, local: str) -> tuple[Version, ...]:
-    """List the versions of a package that a page has wheels of with a local label, without pre-releases."""
+    """List the versions of a package's wheels with a local label, without pre-releases."""
     project = canonicalize_name(name)
     labelled = (
         parsed.version
@@ -103,7 +103,10 @@ def load_pages(text: str) -> dict[str, Page]:
 
 
 def dump_pages(pages: Iterable[Page], addresses: Collection[str]) -> str:
-    """Write pages as JSON with the links to some addresses only, so that later plans come out the same."""
+    """Write pages as JSON with the links to some addresses only.
+
+    With these pages later plans come out the same.
+    """
     links = {
         page.address: [link for link in page.links if split_fragment(link)[0] in addresses] for page in pages
     }

@@ -1,4 +1,4 @@
-"""Decide how a compiled PyG extension gets into an environment: as a wheel, compiled from source, or not at all.
+"""Decide how a PyG extension gets into an environment: wheel, compiled from source, or not.
 
 Planning and `updates` both decide here, so that a build does what `latest` announces.
 """
@@ -20,7 +20,7 @@ class Compile:
 
 @dataclass(frozen=True)
 class Missing:
-    """An extension that the environment cannot have, and why: no wheel fits, and there is no source."""
+    """Why the environment cannot have an extension: no wheel fits, and there is no source."""
 
     reason: str
 
@@ -35,7 +35,7 @@ def pyg_local_version(torch: str, tag: str) -> str:
 
 
 def pyg_page_address(sources: Sources, torch: str, tag: str) -> str | None:
-    """Return the address of PyG's page of wheels for a torch, None if the sources have no such pages."""
+    """Return the address of PyG's page of wheels for a torch, None if the sources have none."""
     template = sources.wheels.pyg
     return filled(template, torch=torch, tag=tag) if template else None
 
@@ -43,7 +43,7 @@ def pyg_page_address(sources: Sources, torch: str, tag: str) -> str | None:
 def resolve_extension(
     name: str, pin: ExtensionPin, page: Page | None, *, torch: str, tag: str, python: str, glibc: str
 ) -> Wheel | Compile | Missing:
-    """Decide how an extension gets into the environment of a torch (with its CUDA tag), a Python and a glibc.
+    """Decide how an extension gets into the environment of a torch, CUDA tag, Python and glibc.
 
     `page` is PyG's page for that torch, None if the sources have none. A page that could not be read has no wheels.
     """

@@ -62,7 +62,9 @@ def parse_requests(context: UpdateContext, words: Sequence[str]) -> list[tuple[s
 
 
 def bump(context: UpdateContext, text: str, name: str, words: Sequence[str]) -> Bump:
-    """Change what the words request (`ray=2.60.0`); without any, upgrade all pins as far as every cell stays buildable.
+    """Change what the words request (`ray=2.60.0`); without any, upgrade every pin.
+
+    An upgrade goes to the newest version that keeps every cell buildable.
 
     Raises:
         UserError: a word is wrong, its version is on no index, or it breaks a cell.

@@ -38,13 +38,16 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Feasibility:
-    """The obstacles to a pair's environment (key ""), its Ray and its marimo, and the state of its PyG extensions."""
+    """The obstacles to building a pair, and the state of its PyG extensions.
+
+    Obstacles are by layer: "" is the environment, `ray` and `marimo` are on top of it.
+    """
 
     obstacles: Mapping[str, tuple[Obstacle, ...]]
     extensions: Mapping[str, ExtensionState]
 
     def obstacles_for(self, target: Target) -> tuple[Obstacle, ...]:
-        """List the obstacles to a target's image; those of its layers only if the environment is possible."""
+        """List the obstacles to a target's image; an impossible environment hides its layers'."""
         environment = self.obstacles.get("", ())
         if any(obstacle.state == "impossible" for obstacle in environment):
             return environment
@@ -85,7 +88,7 @@ class UpdateContext:
         return replace(self, inputs=replace(self.inputs, matrix=load(data, Matrix, "matrix.toml")))
 
     def torch_index(self, tag: str) -> str | None:
-        """Return the address of the index of torch's wheels for a tag, None if they are on the package index."""
+        """Return the index of torch's wheels for a tag, None if the package index has them."""
         template = self.inputs.sources.wheels.torch
         return filled(template, tag=tag) if template else None
 

@@ -1,4 +1,4 @@
-"""Compare a matrix before and after a change: what becomes of its cells, and what the change breaks."""
+"""Compare a matrix before and after a change: the state of its cells, and what breaks."""
 
 from collections.abc import Iterable, Sequence
 

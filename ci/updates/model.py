@@ -1,4 +1,7 @@
-"""Model pins, newer versions of them, and their impact on cells. The JSON of `latest` has these fields."""
+"""Model pins, newer versions of them, and their impact on cells.
+
+The field names of `OutdatedPin`, `Upgrade` and `CellImpact` are the keys of `latest --format json`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +42,7 @@ class Candidate:
 
 
 class CellImpact(FrozenModel):
-    """The state of some cells after a change, with reasons, and the state of each PyG extension in them."""
+    """The state of some cells after a change, with reasons, and that of their PyG extensions."""
 
     cells: tuple[str, ...]
     state: State
@@ -48,7 +51,7 @@ class CellImpact(FrozenModel):
 
 
 class Upgrade(FrozenModel):
-    """A newer version: the versions it goes with, facts from the indexes, and the impact on cells."""
+    """A newer version: its companions, facts from the indexes, and the impact on cells."""
 
     version: str
     goes_with: Mapping[str, str] = Field(default_factory=dict)
@@ -57,7 +60,7 @@ class Upgrade(FrozenModel):
 
 
 class OutdatedPin(FrozenModel):
-    """A pin, its newest release, and the newest that keeps every cell buildable (`bump` uses it).
+    """A pin, its newest release, and the newest that keeps every cell buildable, for `bump`.
 
     `newest` is None if it is unknown (`problem` says why), `takes` is None if no newer version can be used.
     """

@@ -1,4 +1,4 @@
-"""Find newer versions of everything that the matrix pins, and what each would do to its cells."""
+"""Find newer versions of what the matrix pins, and what each would do to its cells."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from packaging.version import Version
 
 from ci.plan import requirements
-from ci.updates.cuda import list_cuda_versions, make_cuda_upgrade
+from ci.updates.cuda_versions import list_cuda_versions, make_cuda_upgrade
 from ci.updates.feasibility import COMPANIONS, UpdateContext, python_source
 from ci.updates.impacts import find_impacts, find_pair_impacts
 from ci.updates.model import Candidate, CellImpact, OutdatedPin, Path, Pin, Upgrade
@@ -73,7 +73,7 @@ def _make_upgrade(context: UpdateContext, pin: Pin, candidate: Candidate) -> Upg
 
 
 def _torch_facts(context: UpdateContext, cuda: str, *, companions: bool) -> tuple[str, ...]:
-    """List for which CUDA versions and Pythons torch is built, and which companions require no torch."""
+    """List the builds of torch, and the companions that do not say which torch they need."""
     pins, tag = context.torch_pins[cuda], context.matrix.cuda[cuda].wheel_tag
     builds = _torch_builds(context, pins.torch)
     facts = [f"torch {pins.torch} for {'; '.join(builds)}"] if builds else []
@@ -181,7 +181,10 @@ def _find_python_patch(context: UpdateContext, minor: str, releases: tuple[Versi
 
 
 def _find_new_pair_impacts(context: UpdateContext, cuda: str, python: str) -> list[CellImpact]:
-    """Group the cells of a pair that is not in the matrix, with the pinned torch or the first newer one that works."""
+    """Group the cells of a pair that is not in the matrix by their obstacles.
+
+    If the pinned torch makes all of them impossible, the oldest newer torch that does not is used.
+    """
     added = context.with_changes(add_pair(context, cuda, python))
     pinned_impacts = find_pair_impacts(added, cuda, python)
     if any(impact.state != "impossible" for impact in pinned_impacts):

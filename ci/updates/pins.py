@@ -1,4 +1,4 @@
-"""List the pins of the matrix, the versions that the indexes have for them, and the best one to upgrade to."""
+"""List the pins of the matrix and the versions they could have; choose the best upgrade."""
 
 from collections.abc import Iterable
 
@@ -58,14 +58,17 @@ def list_versions(context: UpdateContext, pin: Pin) -> tuple[Version, ...] | str
 
 
 def list_torch_projects(context: UpdateContext) -> dict[str | None, Project]:
-    """Return the files of torch on every index in use by their local label, None for the package index."""
+    """Return the files of torch on every index in use, by local label.
+
+    The key None is the package index, whose versions have no label.
+    """
     tags = dict.fromkeys(context.matrix.cuda[pair.cuda].wheel_tag for pair in context.matrix.pairs)
     projects = {local: project for project, local in (context.torch_project("torch", tag) for tag in tags)}
     return {**projects, None: context.index_cache.project("torch")}
 
 
 def _torch_versions(context: UpdateContext, pin: Pin) -> Iterable[Version] | str:
-    """List the versions of torch on all indexes, to include those without wheels for the pin's CUDA version."""
+    """List the versions of torch on all indexes, including those not built for the pin's CUDA."""
     project, local = context.torch_project("torch", context.matrix.cuda[pin.cuda].wheel_tag)
     if project.problem:
         return project.problem
@@ -76,7 +79,7 @@ def _torch_versions(context: UpdateContext, pin: Pin) -> Iterable[Version] | str
 
 
 def _extension_versions(context: UpdateContext, pin: Pin) -> Iterable[Version] | str:
-    """List the versions of a PyG extension: sources on the package index, wheels for the pinned torches."""
+    """List the versions of a PyG extension: sources on the index, wheels for the pinned torches."""
     project = context.index_cache.project(pin.name)
     if project.problem and not project.not_found:
         return project.problem
@@ -95,7 +98,7 @@ def _extension_versions(context: UpdateContext, pin: Pin) -> Iterable[Version] |
 
 
 def list_candidates(context: UpdateContext, pin: Pin) -> tuple[Candidate, ...]:
-    """List the upgrades of a pin, newest first; for torch also newer companions of the pinned version."""
+    """List the upgrades of a pin, newest first; for torch also newer companions alone."""
     versions = list_versions(context, pin)
     if isinstance(versions, str):
         return ()
@@ -105,7 +108,7 @@ def list_candidates(context: UpdateContext, pin: Pin) -> tuple[Candidate, ...]:
 
 
 def best_upgrade(context: UpdateContext, pin: Pin) -> Candidate | None:
-    """Return the newest upgrade that keeps every cell buildable, None if there is none or it is unknown."""
+    """Return the newest upgrade that keeps every cell buildable; None if none does or is known."""
     return next(
         (
             candidate
@@ -128,7 +131,10 @@ def make_candidate(context: UpdateContext, pin: Pin, version: Version) -> Candid
 
 
 def _pick_companion(context: UpdateContext, pin: Pin, name: str, torch: Version) -> str:
-    """Pick the companion: newest that requires this torch, else newest without a requirement, else the pinned one."""
+    """Pick the release of a companion for a torch.
+
+    The newest that requires this torch, else the newest without a requirement on torch, else the pinned one.
+    """
     pinned = _pinned_companion(context, pin, name)
     project, local = context.torch_project(name, context.matrix.cuda[pin.cuda].wheel_tag)
     newer = torch >= Version(pin.version)

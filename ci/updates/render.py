@@ -8,7 +8,7 @@ from ci.updates.model import CellImpact, OutdatedPin, Upgrade
 
 
 def render_text(context: UpdateContext, outdated: Sequence[OutdatedPin]) -> str:
-    """Render for people: a line for each pin with its upgrades below it, then the indexes that could not be read."""
+    """Render for people: each pin with its upgrades, then the indexes that could not be read."""
     unread = [response.error for response in context.index_cache.unread()]
     width = max(len(pin.name) for pin in outdated)
     lines = [f"{'':{width}}  {'pinned':10} {'newest':10} bump takes"]
@@ -24,7 +24,7 @@ def render_text(context: UpdateContext, outdated: Sequence[OutdatedPin]) -> str:
 
 
 def render_json(context: UpdateContext, outdated: Sequence[OutdatedPin]) -> str:
-    """Render for programs: JSON with the fields of `OutdatedPin`, and the indexes that could not be read."""
+    """Render as JSON: the fields of `OutdatedPin`, and the indexes that could not be read."""
     unread = [
         {"address": response.address, "problem": response.problem}
         for response in context.index_cache.unread()
@@ -51,7 +51,7 @@ def impact_lines(context: UpdateContext, impacts: Sequence[CellImpact]) -> list[
 
 
 def abbreviate_cells(context: UpdateContext, ids: Sequence[str]) -> str:
-    """Abbreviate the ids of cells of one pair: `cu12.8.1-py3.13-*`, `cpu-py3.13-{devel,runtime}`."""
+    """Abbreviate the ids of cells of one pair: `cpu-py3.13-*`, `cpu-py3.13-{devel,runtime}`."""
     pair = "-".join(ids[0].split("-")[:2])
     targets = [cell_id.removeprefix(f"{pair}-") for cell_id in ids]
     if len(targets) == len(context.matrix.targets):

@@ -1,4 +1,4 @@
-"""Run `latest` and `bump`: decide, read the index pages that were missing, and decide again until none is."""
+"""Run `latest` and `bump`: decide, read the missing index pages, and decide again."""
 
 import secrets
 from collections.abc import Callable, Sequence

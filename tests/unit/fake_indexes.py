@@ -1,4 +1,4 @@
-"""Serve index responses to tests without a network: recordings of the package index, and stand-ins for the rest.
+"""Serve index responses to tests: recordings of the package index, stand-ins for the rest.
 
 `data/indexes` has what the package index served on 24 November 2026, with fewer versions and files, and another host.
 PyTorch's and PyG's indexes, the tags of an image repository and a conda channel are made here in their documented form.
@@ -13,12 +13,15 @@ from typing import TypeVar
 
 from ci.index.lookup import IndexCache, IndexQuery, IndexResponse
 from ci.updates.feasibility import UpdateContext
+from ci.updates.model import OutdatedPin
+from ci.updates.outdated import find_outdated
 from ci.util.errors import UserError
 from tests.unit.plans import inputs
 
 T = TypeVar("T")
 PAGES = Path(__file__).parent / "data/indexes"
 INDEX = "https://index.example/simple"
+COMPILED = dict.fromkeys(("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv"), "compile")
 
 # Pins that fit the recordings, so that a newer pin of the module changes no test.
 PINS = """
@@ -44,7 +47,7 @@ version = "0.25.1"
 
 
 class FakeIndexes:
-    """Answer queries: from `put` texts and `fail`ures by address, project name or both, else from recordings."""
+    """Answer queries with recordings, or what `put` and `fail` set for an address, a name or both."""
 
     def __init__(self) -> None:
         self._texts: dict[tuple[str, str], str] = {}
@@ -85,6 +88,17 @@ def settle(context: UpdateContext, indexes: FakeIndexes, decide: Callable[[Updat
                 return decision
         context.index_cache.add({query: indexes.answer(query) for query in context.index_cache.pending})
     raise AssertionError("queries are still pending")
+
+
+def outdated_by_name(context: UpdateContext, indexes: FakeIndexes) -> dict[str, OutdatedPin]:
+    """Find what is outdated, by the names of pins."""
+    return {pin.name: pin for pin in settle(context, indexes, find_outdated)}
+
+
+def cell_states(pin: OutdatedPin, version: str) -> dict[str, str]:
+    """Return the states of the cells that an upgrade affects."""
+    upgrade = next(upgrade for upgrade in pin.offers if upgrade.version == version)
+    return {cell: impact.state for impact in upgrade.effects for cell in impact.cells}
 
 
 def recorded(changes: str = PINS) -> tuple[UpdateContext, FakeIndexes]:

@@ -1,4 +1,4 @@
-"""A response that was not read, or cannot be parsed, is a problem and never counts as an answer."""
+"""A response that was not read, or cannot be parsed, is a problem."""
 
 import pytest
 from packaging.version import Version
@@ -14,16 +14,16 @@ TEXT = simple_page({"ray-1.0-cp313-cp313-manylinux2014_x86_64.whl": ""})
 
 
 def index_cache(
-    ask: IndexQuery, *bodies: str, status: int | None = 200, problem: str | None = None
+    query: IndexQuery, *bodies: str, status: int | None = 200, problem: str | None = None
 ) -> IndexCache:
     """Return a cache with one response."""
     found = IndexCache()
-    address = ask.address or "https://index.example/simple/ray/"
-    found.add({ask: IndexResponse(address=address, status=status, bodies=bodies, problem=problem)})
+    address = query.address or "https://index.example/simple/ray/"
+    found.add({query: IndexResponse(address=address, status=status, bodies=bodies, problem=problem)})
     return found
 
 
-def test_what_was_not_read_is_a_problem_and_is_asked_for_once() -> None:
+def test_what_was_not_read_is_a_problem_and_pending_once() -> None:
     found = IndexCache()
     assert found.project("ray").problem
     assert found.project("ray").versions() == ()
@@ -34,14 +34,14 @@ def test_what_was_not_read_is_a_problem_and_is_asked_for_once() -> None:
     assert not found.pending
 
 
-def test_a_project_that_is_not_there_is_an_answer() -> None:
+def test_a_project_that_is_not_found_is_no_failure() -> None:
     found = index_cache(RAY, status=404, problem="HTTP 404")
     assert found.project("ray").not_found
     assert found.unread() == ()
 
 
 @pytest.mark.parametrize("status", [None, 401, 429, 500, 503])
-def test_a_server_that_fails_is_none(status: int | None) -> None:
+def test_a_server_that_fails_is_a_problem(status: int | None) -> None:
     found = index_cache(RAY, status=status, problem="out of order")
     assert not found.project("ray").not_found
     assert found.project("ray").problem == "https://index.example/simple/ray/: out of order"
@@ -57,18 +57,18 @@ def test_a_page_of_something_else_was_not_read(text: str) -> None:
 
 
 def test_tags_of_all_pages_count() -> None:
-    ask = IndexQuery(kind="tags", address="https://registry.example/v2/x/tags/list")
+    query = IndexQuery(kind="tags", address="https://registry.example/v2/x/tags/list")
     found = index_cache(
-        ask, '{"name": "x", "tags": ["a", "b"]}', '{"name": "x", "tags": null}', '{"tags": ["c"]}'
+        query, '{"name": "x", "tags": ["a", "b"]}', '{"name": "x", "tags": null}', '{"tags": ["c"]}'
     )
-    assert found.tags(ask.address) == frozenset("abc")
-    assert isinstance(index_cache(ask, "{}").tags(ask.address), str)
+    assert found.tags(query.address) == frozenset("abc")
+    assert isinstance(index_cache(query, "{}").tags(query.address), str)
 
 
 def test_builds_of_a_channel_are_read() -> None:
-    ask = IndexQuery(kind="conda", address="https://channel.example", name="python")
-    assert index_cache(ask, '[["3.13.5", "h_0"]]').builds(ask.address, "python") == (("3.13.5", "h_0"),)
-    assert isinstance(index_cache(ask, '[["3.13.5"]]').builds(ask.address, "python"), str)
+    query = IndexQuery(kind="conda", address="https://channel.example", name="python")
+    assert index_cache(query, '[["3.13.5", "h_0"]]').builds(query.address, "python") == (("3.13.5", "h_0"),)
+    assert isinstance(index_cache(query, '[["3.13.5"]]').builds(query.address, "python"), str)
 
 
 def test_a_page_has_wheels_or_was_not_found_or_could_not_be_read() -> None:
@@ -86,10 +86,10 @@ def test_metadata_is_read_beside_a_wheel_or_out_of_it(attributes: str, kind: str
     found = index_cache(RAY, TEXT.replace("><", f" {attributes}><").replace('" >', f'" {attributes}>'))
     (file,) = found.project("ray").files_for("1.0")
     assert isinstance(found.wheel_metadata(file), str)
-    (ask,) = found.pending
-    assert (ask.kind, ask.address.endswith(".whl.metadata")) == (kind, kind == "metadata")
+    (query,) = found.pending
+    assert (query.kind, query.address.endswith(".whl.metadata")) == (kind, kind == "metadata")
     found.add(
-        {ask: IndexResponse(address=ask.address, status=200, bodies=("Requires-Dist: torch==2.11.0\n",))}
+        {query: IndexResponse(address=query.address, status=200, bodies=("Requires-Dist: torch==2.11.0\n",))}
     )
     needs = found.wheel_metadata(file)
     assert isinstance(needs, WheelMetadata)

@@ -26,7 +26,7 @@ def load_pages(name: str) -> Project:
 
 
 def versions(found: Project, local: str | None = None) -> list[str]:
-    """Return what a project offers."""
+    """Return the versions of a project as text."""
     return [str(one) for one in found.versions(local)]
 
 
@@ -160,11 +160,11 @@ def test_the_tags_decide(tag: str, glibc: str, fits: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "takes_it"),
+    ("said", "allowed"),
     [("", True), (">=3.9", True), (">=3.13.4", True), ("<3.13", False), (">=3.14", False), ("rubbish", True)],
 )
-def test_requires_python_is_asked_with_the_newest_patch(said: str, takes_it: bool) -> None:
-    assert python_allowed(said, "3.13") is takes_it
+def test_requires_python_is_checked_with_the_newest_patch(said: str, allowed: bool) -> None:
+    assert python_allowed(said, "3.13") is allowed
 
 
 def test_requirements_hold_where_their_markers_do() -> None:
@@ -179,7 +179,7 @@ def test_requirements_hold_where_their_markers_do() -> None:
     assert [str(one.specifier) for one in needs.requirements_on("torch", "3.14")] == [">=2"]
 
 
-# -- pages that are none -------------------------------------------------------------------------------------
+# -- pages of something else ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Index pages and file names are parsed in one way, and a wheel's tags decide by PEP 425 and PEP 600 where it runs."""
+"""Pages and file names are parsed, and tags decide where a wheel runs (PEP 425, PEP 600)."""
 
 import json
 import platform

@@ -86,12 +86,12 @@ def test_a_wheel_for_the_stable_abi_fits_no_older_python() -> None:
         ("scatter", "2.1.2", "3.13", "part of a name"),
     ],
 )
-def test_a_wheel_that_does_not_fit_is_not_taken(name: str, version: str, python: str, why: str) -> None:
+def test_a_wheel_that_does_not_fit_is_not_used(name: str, version: str, python: str, why: str) -> None:
     assert wheel(PYG, name, version, python) is None, why
 
 
 @pytest.mark.parametrize("local", ["pt211cu130", "pt210cu128", "pt211cpu", "pt211cu12", "pt211"])
-def test_the_torch_and_cuda_label_must_be_the_very_one(local: str) -> None:
+def test_the_local_label_must_be_exactly_the_same(local: str) -> None:
     assert wheel(PYG, "torch-scatter", "2.1.2", local=local) is None
 
 
@@ -136,7 +136,7 @@ def test_the_python_that_plans_does_not_matter(setting: str, monkeypatch: pytest
     assert wheel(PYG, "torch-cluster", "1.6.3") is None
 
 
-def test_the_first_of_two_wheels_that_fit_is_taken() -> None:
+def test_the_first_of_two_wheels_that_fit_is_used() -> None:
     one = row("a/x-1%2Bp-cp313-cp313-linux_x86_64.whl")
     two = row("b/x-1%2Bp-cp310-abi3-linux_x86_64.whl")
     first = wheel(one + two, "x", "1", local="p")

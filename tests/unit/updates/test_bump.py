@@ -1,4 +1,4 @@
-"""Newer versions in the matrix document: what changes, what is refused, and that all else stays as it was."""
+"""`bump` changes pins in the matrix document, keeps the rest, and refuses what breaks a cell."""
 
 from collections.abc import Sequence
 
@@ -72,7 +72,7 @@ def changed(found: Bump) -> list[tuple[str, str]]:
     return [(old, new) for old, new in zip(before, after, strict=True) if old != new]
 
 
-# -- what is taken -------------------------------------------------------------------------------------------
+# -- what is changed -----------------------------------------------------------------------------------------
 
 
 def test_everything_goes_to_the_newest_that_breaks_no_cell() -> None:
@@ -94,7 +94,7 @@ def test_everything_goes_to_the_newest_that_breaks_no_cell() -> None:
     ]
 
 
-def test_it_tells_what_changes_and_what_does_not_and_why() -> None:
+def test_it_lists_what_changes_and_what_does_not_and_why() -> None:
     lines = bumped(*recorded()).lines
     assert (
         "torch@12.8.1 does not go to 2.15.0: cu12.8.1-py3.13: torch 2.15.0 is built for CUDA 13.2: no cu128"
@@ -117,7 +117,7 @@ def test_one_name_changes_one_pin() -> None:
     assert '-version = "2.58.1"  # as the users want it\n' in found.diff()
 
 
-def test_an_older_version_can_be_asked_for() -> None:
+def test_an_older_version_can_be_requested() -> None:
     found = bumped(*recorded(), "torch-geometric=2.7.0")
     assert changed(found) == [('torch-geometric = "2.8.1"', 'torch-geometric = "2.7.0"')]
 
@@ -132,14 +132,14 @@ def test_a_row_of_torch_changes_alone_with_what_goes_with_it() -> None:
     assert any("wheel: pyg-lib; compile: torch-scatter" in line for line in found.lines)
 
 
-def test_changes_that_are_asked_for_stand_on_each_other() -> None:
+def test_each_requested_change_is_made_on_top_of_the_one_before() -> None:
     context, indexes = upstream('[[excludes]]\nonly = "cu13.1.1-py3.15-*-*"\nreason = "no Ray"\n')
     found = bumped(context, indexes, "torch@13.1.1=2.12.0", "pair=13.1.1/3.15")
     assert '[[pairs]]\ncuda = "13.1.1"\npython = "3.15"\n\n[torch.registries]\n' in found.after
     assert "pair 13.1.1/3.15: added" in found.lines
 
 
-def test_what_is_pinned_can_be_asked_for_and_changes_nothing() -> None:
+def test_a_request_for_the_pinned_version_changes_nothing() -> None:
     found = bumped(*recorded(), "ray=2.58.1")
     assert (found.after, found.diff(), found.lines) == (DOCUMENT, "", ("ray is at 2.58.1",))
 
@@ -201,7 +201,7 @@ def test_an_index_that_does_not_answer_changes_nothing_of_its_own() -> None:
         ("pair=13.1.1/3.14", "the matrix has the pair 13.1.1/3.14"),
     ],
 )
-def test_a_mistake_is_told_with_what_is_accepted(to: str, message: str) -> None:
+def test_a_mistake_is_reported_with_what_is_accepted(to: str, message: str) -> None:
     assert mistake(lambda: bumped(*recorded(), to)) == message
 
 
@@ -243,7 +243,7 @@ def test_a_version_that_cannot_be_checked_is_refused() -> None:
 
 
 @nasty
-def test_any_wish_is_refused_in_one_line(value: str) -> None:
+def test_any_malformed_request_is_refused_in_one_line(value: str) -> None:
     for to in (value, f"ray={value}", f"{value}=2.60.0", f"pair={value}/{value}"):
         mistake(lambda to=to: bumped(*recorded(), to))  # type: ignore[misc]
 
@@ -291,7 +291,7 @@ def test_comments_of_any_kind_stay(comments: Sequence[str], end: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\n\n", "\n# the end"])
-def test_a_pair_is_added_wherever_the_pairs_stand(end: str) -> None:
+def test_a_pair_is_added_wherever_the_pairs_are(end: str) -> None:
     for text in (
         f'[[pairs]]\ncuda = "1"\npython = "2"{end}',
         f'pairs = [{{ cuda = "1", python = "2" }}]{end}',

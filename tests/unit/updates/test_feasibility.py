@@ -1,4 +1,4 @@
-"""What `latest` announces for PyG extensions is what a build does: both decide in `ci.plan.extensions`."""
+"""A build does with PyG extensions what `latest` announces, and obstacles are reported."""
 
 from collections.abc import Mapping
 
@@ -38,7 +38,7 @@ def announced(plan_inputs: PlanInputs, indexes: FakeIndexes, python: str = "3.13
 
 
 def with_sources(html: str | None) -> FakeIndexes:
-    """Serve PyG's page, and a source of every extension on the package index; without a page, answer 404."""
+    """Serve PyG's page (404 without one), and a source of every extension."""
     _, indexes = upstream()
     for name, version in NAMES.items():
         indexes.put(simple_page({f"{name.replace('-', '_')}-{version}.tar.gz": ""}), name=name)

@@ -1,4 +1,4 @@
-"""Look up CUDA versions, and what one that is not in the matrix would need and make possible."""
+"""Look up CUDA versions, and what one that is not in the matrix would need."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _MAX_MINOR = 9  # wheel tags have one digit for CUDA's minor version: cu130
 
 
 def list_cuda_versions(context: UpdateContext) -> tuple[Version, ...] | str:
-    """List the CUDA versions of the sources' images or toolkits, newest first, or why they are unknown."""
+    """List the CUDA versions of the sources, newest first, or why they are unknown."""
     sources = context.inputs.sources
     if sources.images.tags:
         tags = context.index_cache.tags(sources.images.tags)
@@ -41,7 +41,7 @@ def _match_tags(tags: Iterable[str], template: str) -> set[Version]:
 
 
 def make_cuda_upgrade(context: UpdateContext, version: Version, like: str | None = None) -> Upgrade:
-    """Describe what a CUDA version that is not in the matrix would need, and which of its pairs are possible.
+    """Describe what a CUDA version that is not in the matrix needs, and its possible pairs.
 
     `like` is another patch of it in the matrix, whose wheels it uses.
     """
@@ -88,7 +88,10 @@ def _with_cuda(
 
 
 def _find_torch(context: UpdateContext, cuda: Version) -> tuple[str, Version] | str:
-    """Find the newest torch built for a CUDA version, or for an older minor of the same major; and its tag."""
+    """Find the newest torch for a CUDA version, and its tag.
+
+    It is built for that minor version, or for an older one of the same major. Return why if there is none.
+    """
     if context.torch_index("cpu") is None:
         return _find_torch_by_metadata(context, cuda)
     tried: list[str] = []
