@@ -13,8 +13,8 @@ from ci.plan import requirements
 from ci.updates.feasibility import UpdateContext
 from ci.updates.impacts import find_impacts, find_pair_impacts, find_regressions
 from ci.updates.model import Candidate, Path, Pin
-from ci.updates.outdated import add_pair
-from ci.updates.pins import best_upgrade, list_candidates, list_pins, list_versions, make_candidate
+from ci.updates.outdated import make_pair_change
+from ci.updates.pins import find_best_upgrade, list_candidates, list_pins, list_versions, make_candidate
 from ci.updates.render import abbreviate_cells, impact_lines
 from ci.util.errors import UserError, quote_value, require_choice
 from ci.util.model import merged, parse_toml
@@ -97,7 +97,7 @@ class _BumpBuilder:
             if isinstance(versions, str):
                 self.lines.append(f"{name} stays at {pin.version}: its index could not be read: {versions}")
                 continue
-            best = best_upgrade(self.context, pin)
+            best = find_best_upgrade(self.context, pin)
             newest = next(iter(list_candidates(self.context, pin)), None)
             if newest and newest != best:
                 why = find_regressions(self.context, self.context.with_changes(newest.changes))[0]
@@ -174,7 +174,7 @@ class _BumpBuilder:
         require_choice("Python version", python, minors)
         if any((known.cuda, known.python) == (cuda, python) for known in self.context.matrix.pairs):
             raise UserError(f"the matrix has the pair {pair}")
-        after = self.context.with_changes(add_pair(self.context, cuda, python))
+        after = self.context.with_changes(make_pair_change(self.context, cuda, python))
         impacts = find_pair_impacts(after, cuda, python)
         for impact in impacts:
             if impact.state != "possible":

@@ -107,6 +107,7 @@ def _find_torch(context: UpdateContext, cuda: Version) -> tuple[str, Version] | 
 
 
 def _find_torch_by_metadata(context: UpdateContext, cuda: Version) -> tuple[str, Version] | str:
+    """Find the newest torch by the CUDA runtime that it requires, where one index has all builds."""
     project = context.index_cache.project("torch")
     if project.problem:
         return project.problem

@@ -11,7 +11,7 @@ from ci.updates.feasibility import COMPANIONS, UpdateContext, python_source
 from ci.updates.impacts import find_impacts, find_pair_impacts
 from ci.updates.model import Candidate, CellImpact, OutdatedPin, Path, Pin, Upgrade
 from ci.updates.pins import (
-    best_upgrade,
+    find_best_upgrade,
     list_candidates,
     list_pins,
     list_torch_projects,
@@ -33,8 +33,8 @@ def find_outdated(context: UpdateContext) -> tuple[OutdatedPin, ...]:
     )
 
 
-def add_pair(context: UpdateContext, cuda: str, python: str) -> Mapping[Path, Any]:
-    """Return the change of the matrix that adds a pair."""
+def make_pair_change(context: UpdateContext, cuda: str, python: str) -> Mapping[Path, Any]:
+    """Return the change of the matrix (for `with_changes`) that adds a pair."""
     pairs = [pair.model_dump(by_alias=True) for pair in context.matrix.pairs]
     return {("pairs",): (*pairs, {"cuda": cuda, "python": python})}
 
@@ -47,7 +47,7 @@ def _find_pin(context: UpdateContext, pin: Pin) -> OutdatedPin:
     if isinstance(versions, str):
         return OutdatedPin(name=pin.name, pinned=pin.version, problem=versions)
     is_listed = Version(pin.version) in versions
-    best = best_upgrade(context, pin)
+    best = find_best_upgrade(context, pin)
     newest = list_candidates(context, pin)[:1]
     upgrades = {candidate.version: candidate for candidate in (*newest, *((best,) if best else ()))}
     return OutdatedPin(
@@ -185,7 +185,7 @@ def _find_new_pair_impacts(context: UpdateContext, cuda: str, python: str) -> li
 
     If the pinned torch makes all of them impossible, the oldest newer torch that does not is used.
     """
-    added = context.with_changes(add_pair(context, cuda, python))
+    added = context.with_changes(make_pair_change(context, cuda, python))
     pinned_impacts = find_pair_impacts(added, cuda, python)
     if any(impact.state != "impossible" for impact in pinned_impacts):
         return pinned_impacts

@@ -84,9 +84,9 @@ def _extension_versions(context: UpdateContext, pin: Pin) -> Iterable[Version] |
     if project.problem and not project.not_found:
         return project.problem
     versions = set(project.versions()) if context.matrix.pyg.extensions[pin.name].sdist else set()
-    for torch in list_pins(context):
-        tag = context.matrix.cuda[torch.cuda].wheel_tag if torch.cuda else ""
-        page = context.pyg_page(torch.version, tag) if torch.cuda else None
+    for torch in (pin for pin in list_pins(context) if pin.cuda):
+        tag = context.matrix.cuda[torch.cuda].wheel_tag
+        page = context.pyg_page(torch.version, tag)
         if page and page.problem and not page.not_found:
             return page.problem
         if page:
@@ -107,7 +107,7 @@ def list_candidates(context: UpdateContext, pin: Pin) -> tuple[Candidate, ...]:
     return tuple(candidate for candidate in candidates if candidate.changes)
 
 
-def best_upgrade(context: UpdateContext, pin: Pin) -> Candidate | None:
+def find_best_upgrade(context: UpdateContext, pin: Pin) -> Candidate | None:
     """Return the newest upgrade that keeps every cell buildable; None if none does or is known."""
     return next(
         (
