@@ -125,7 +125,7 @@ class _BumpBuilder:
             pins = self.context.torch_pins.get(pair.cuda)
             pair_id = Cell(cuda=pair.cuda, python=pair.python, target="any").pair_id
             for stage in requirements.STAGES if pins else ():
-                locked = inputs.lock.requirements(inputs.sources_name, pair_id, stage)
+                locked = inputs.locks.requirements(inputs.sources_name, pair_id, stage)
                 lines = requirements.requirement_lines(stage, inputs.matrix, pins) if pins else ""
                 if locked and not requirements.satisfies(locked, lines):
                     self.lines.append(

@@ -106,7 +106,7 @@ class UpdateContext:
         """List the CPython releases for the environment, newest first, or why they are unknown."""
         channels = self.inputs.sources.conda.channels
         if not channels:
-            recipe = json.loads(self.inputs.lock.channel())
+            recipe = json.loads(self.inputs.locks.channel())
             return tuple(sorted((Version(row["version"]) for row in recipe["python"]), reverse=True))
         releases: set[Version] = set()
         for channel in channels:

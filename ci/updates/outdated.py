@@ -202,7 +202,7 @@ def _find_new_pair_impacts(context: UpdateContext, cuda: str, python: str) -> li
 
 
 def _find_tools(context: UpdateContext) -> list[OutdatedPin]:
-    locked = requirements.pinned_versions(context.inputs.lock.tools())
+    locked = requirements.pinned_versions(context.inputs.locks.tools())
     outdated: list[OutdatedPin] = []
     for name in TOOLS:
         project = context.index_cache.project(name)

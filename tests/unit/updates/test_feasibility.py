@@ -10,7 +10,7 @@ from ci.index.lookup import IndexCache
 from ci.index.wheels import Page, read_page
 from ci.plan.inputs import PlanInputs
 from ci.plan.planner import plan_cell
-from ci.plan.specs import PygSpec
+from ci.plan.stages.pyg import PygSpec
 from ci.updates.feasibility import UpdateContext
 from tests.unit.fake_indexes import FakeIndexes, pyg_address, settle, simple_page, upstream
 from tests.unit.plans import EXTENSIONS, cell, inputs
