@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ci.index.lookup import IndexCache
@@ -52,7 +52,7 @@ def with_sources(html: str | None) -> FakeIndexes:
 names = st.sampled_from([*EXTENSIONS, "torch-scatter", "Torch.Scatter", "torch_spline"])
 versions = st.sampled_from([*EXTENSIONS.values(), "2.1.3", "2.1.2.post1", "2.1.2rc1", "02.1.2"])
 locals_ = st.sampled_from(
-    ["pt211cu128"] * 6 + ["pt211cu130", "pt210cu128", "pt211cpu", "PT211.cu128", "pt211"]
+    ["pt211cu128"] * 20 + ["pt211cu130", "pt210cu128", "pt211cpu", "PT211.cu128", "pt211"]
 )
 interpreters = st.sampled_from(
     [
@@ -100,6 +100,7 @@ pages = st.lists(wheels() | st.sampled_from(['<a href="http://[#x">', "<a>", "<p
 )
 
 
+@settings(max_examples=200)
 @given(
     html=pages | st.sampled_from(["", "<![foo[ x", '{"files": []}']),
     glibc=st.sampled_from(["2.28", "2.31", "2.36", "2.39"]),  # torch itself needs 2.28
