@@ -39,7 +39,7 @@ open("/tmp/rules.json", "w").write(json.dumps([rule]))
 trimmed = [sys.executable, "{PROGRAMS}/trim_env.py", "/opt/env", "--rules", "/tmp/rules.json"]
 said = {{"taken": json.loads(subprocess.check_output(trimmed))[rule["name"]]}}
 for name in promises:
-    ran = subprocess.run([sys.executable, f"{PROGRAMS}/promises/{{name}}.py"], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, f"{PROGRAMS}/checks/{{name}}.py"], capture_output=True, text=True)
     said[name] = (ran.stderr.strip().splitlines() or ["ended with %d" % ran.returncode])[-1] if ran.returncode else ""
 print(json.dumps(said))
 """

@@ -1,6 +1,6 @@
 """Bundles on this machine: made here with the engine's own parts in them, and an engine made of one, with no network.
 
-What a bundle is, is told by `ci/programs/bundle.py`, the program that containers run too.
+What a bundle is, is told by `ci/programs/make_bundle.py`, the program that containers run too.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ from engine.commands import Commands
 from engine.places import PROJECT, Places, source_mark
 from engine.talk import TroubleError, say
 
-_PROGRAM = PROJECT / "ci" / "programs" / "bundle.py"
+_PROGRAM = PROJECT / "ci" / "programs" / "make_bundle.py"
 USAGE = "daggerw bundle PATH [OPTIONS OF EVERY CALL --] [FILTERS], or: verify PATH, diff ONE OTHER"
 
 

@@ -7,7 +7,7 @@ from ci.plan.programs import python_command
 
 COLLECT_PROGRAM = "collect_packages.py"
 MIRROR_PROGRAM = "mirror_channel.py"
-BUNDLE_PROGRAM = "bundle.py"
+BUNDLE_PROGRAM = "make_bundle.py"
 
 
 def collect_packages_command(

@@ -31,7 +31,7 @@ HEAD = """\
 #   docker build --file {folder}/Dockerfile --target {target} .
 """
 
-CHANGES_PROGRAM = "added_files.py"
+CHANGES_PROGRAM = "copy_changes.py"
 _ADDED = "/opt/added"
 _BELOW = "/run/below"
 

@@ -16,7 +16,7 @@ NOT_FOUND = (403, 404, 410)
 
 
 class IndexQuery(FrozenModel):
-    """A query for `programs/read_pages.py`; no address means the package index of pip and uv."""
+    """A query for `programs/read_indexes.py`; no address means the package index of pip and uv."""
 
     kind: Literal["project", "page", "tags", "conda", "metadata", "wheel"]
     address: str = ""

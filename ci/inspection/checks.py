@@ -24,7 +24,7 @@ LABELLED = {
 
 
 class Check(FrozenModel):
-    """One check: the program in `ci/programs/promises` and its arguments."""
+    """One check: the program in `ci/programs/checks` and its arguments."""
 
     name: str
     arguments: tuple[str, ...] = ()

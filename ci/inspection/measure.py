@@ -41,8 +41,8 @@ async def measure_layer(
 
     `lists` is the environment in which packages list their files, where that is not the tree itself.
     """
-    container = with_program(tools, "ledger.py").with_mounted_directory(_ROOT, tree)
-    command = python_command("ledger.py", _ROOT, "--at", at.strip("/"))
+    container = with_program(tools, "measure_sizes.py").with_mounted_directory(_ROOT, tree)
+    command = python_command("measure_sizes.py", _ROOT, "--at", at.strip("/"))
     if lists:
         container = container.with_mounted_directory(_LISTS, lists)
         command += ["--lists", _LISTS]

@@ -11,7 +11,8 @@ from ci.util.model import FrozenModel
 class LayerSizes(FrozenModel):
     """The bytes of one layer; `rows` are (package, kind, bytes), the largest first.
 
-    Packages are named by who manages them: `pip:torch`, `conda:python`, `debian:gcc-12`. Source: `programs/ledger.py`.
+    Packages are named by who manages them: `pip:torch`, `conda:python`, `debian:gcc-12`.
+    `programs/measure_sizes.py` counts them.
     """
 
     total: int

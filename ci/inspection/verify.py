@@ -55,8 +55,8 @@ def failed_checks(outcomes: list[Outcome]) -> str:
 
 def step(image: dagger.Container, promise: Check) -> Step:
     """Return the check of a promise as a step."""
-    command = (f"{PREFIX}/bin/python", f"{PROGRAMS_FOLDER}/promises/{promise.name}.py", *promise.arguments)
-    return Step("verify", with_program(image, "promises"), command)
+    command = (f"{PREFIX}/bin/python", f"{PROGRAMS_FOLDER}/checks/{promise.name}.py", *promise.arguments)
+    return Step("verify", with_program(image, "checks"), command)
 
 
 async def check(image: dagger.Container, promise: Check) -> Outcome:

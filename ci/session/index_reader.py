@@ -31,9 +31,9 @@ class Reader:
         listed = json.dumps([ask.model_dump() for ask in asks])
         given = dag.directory().with_new_file("asks.json", listed).file("asks.json")
         container = with_cache(self._site.with_mirror(self._container), Cache.PAGES)
-        container = with_program(container, "read_pages.py").with_mounted_file(_ASKS, given)
+        container = with_program(container, "read_indexes.py").with_mounted_file(_ASKS, given)
         container = container.with_env_variable("MARK", self._mark)
-        program = python_command("read_pages.py", _ASKS, _ANSWERS)
+        program = python_command("read_indexes.py", _ASKS, _ANSWERS)
         done = container.with_exec([*program, "--cache", Cache.PAGES.path])
         found = json.loads(await done.file(_ANSWERS).contents())
         return {

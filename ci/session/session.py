@@ -19,7 +19,7 @@ from ci.plan.inputs import Options, PlanInputs
 from ci.plan.pair import extension_pages
 from ci.plan.plan import Plan, changed_plans, image_name
 from ci.plan.planner import Planner, checked_archs, parse_ray_mode, variant_of
-from ci.programs.bundle import MANIFEST, BundleError, read_manifest
+from ci.programs.make_bundle import MANIFEST, BundleError, read_manifest
 from ci.stages.context import BuildContext
 from ci.stages.offline import OfflineBundle
 from ci.stages.online import Network

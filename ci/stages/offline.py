@@ -7,7 +7,7 @@ import dagger
 from dagger import ReturnType, dag
 
 from ci.plan.externals import DEBS, ExternalInput, image_input
-from ci.programs.bundle import BLOBS, Entry, Manifest
+from ci.programs.make_bundle import BLOBS, Entry, Manifest
 from ci.util.errors import UserError
 
 ROOT = "/run/bundle"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.programs import bundle
+from ci.programs import make_bundle
 from tests.engine.conftest import ROOT, Answer, World, answer_of, dagger, succeed
 from tests.engine.test_matrix import PROMISES
 from tests.engine.test_small_stack import quoted
@@ -53,21 +53,21 @@ class Carried:
 
     def copy(self, folder: Path) -> Path:
         """Copy the bundle by links, without the engine, to be spoiled; its contents are replaced, never changed."""
-        manifest = bundle.manifest_of(self.folder)
+        manifest = make_bundle.manifest_of(self.folder)
         files = {
             one.path: self.folder / one.blob for one in manifest.files if not one.path.startswith("engine/")
         }
-        (folder / bundle.BLOBS).mkdir(parents=True)
+        (folder / make_bundle.BLOBS).mkdir(parents=True)
         for source in files.values():
-            if not (folder / bundle.BLOBS / source.name).exists():
-                shutil.copy(source, folder / bundle.BLOBS / source.name)
+            if not (folder / make_bundle.BLOBS / source.name).exists():
+                shutil.copy(source, folder / make_bundle.BLOBS / source.name)
         sets = [one for one in manifest.sets if not one.startswith("engine/")]
-        bundle.add(folder, bundle.Manifest(manifest.sources, manifest.cells, (), ()), sets, files)
+        make_bundle.add(folder, make_bundle.Manifest(manifest.sources, manifest.cells, (), ()), sets, files)
         return folder
 
-    def wheel(self) -> bundle.Entry:
+    def wheel(self) -> make_bundle.Entry:
         """Return the entry of torch's wheel."""
-        found = [one for one in bundle.manifest_of(self.folder).files if one.name.startswith("torch-0")]
+        found = [one for one in make_bundle.manifest_of(self.folder).files if one.name.startswith("torch-0")]
         return found[0]
 
 
@@ -106,7 +106,7 @@ def test_a_bundle_is_whole_and_told(carried: Carried) -> None:
     said = succeed("bundle", "verify", str(carried.folder))
     assert said.startswith("whole: ")
     assert "for cpu-py3.13-runtime" in said
-    kinds = {one.kind for one in bundle.manifest_of(carried.folder).files}
+    kinds = {one.kind for one in make_bundle.manifest_of(carried.folder).files}
     assert kinds == {"images", "debs", "wheels", "sdists", "channel", "engine"}
     assert succeed("bundle", "diff", str(carried.folder), str(carried.folder)) == "the same\n"
 
@@ -155,9 +155,9 @@ def test_a_wheel_that_is_not_in_the_list_is_not_fetched_from_anywhere(
     carried: Carried, tmp_path: Path
 ) -> None:
     spoiled, wheel = carried.copy(tmp_path / "bundle"), carried.wheel()
-    known = json.loads((spoiled / bundle.MANIFEST).read_text("utf-8"))
+    known = json.loads((spoiled / make_bundle.MANIFEST).read_text("utf-8"))
     known["files"] = [one for one in known["files"] if not one["name"].startswith("torch-0")]
-    (spoiled / bundle.MANIFEST).write_text(json.dumps(known), "utf-8")
+    (spoiled / make_bundle.MANIFEST).write_text(json.dumps(known), "utf-8")
     (spoiled / wheel.path).unlink()
     answer = dagger(*carried.words(spoiled), "build", *CELL)
     assert answer.status != 0

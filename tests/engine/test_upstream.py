@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.programs.bundle import manifest_of
+from ci.programs.make_bundle import manifest_of
 from tests.engine.conftest import World, dagger, succeed
 from tests.stand_ins import world
 

@@ -72,7 +72,7 @@ def test_an_interpreter_without_conda_works(
     ):
         (rules := short / "rules.json").write_text(json.dumps([{"name": "docs", "remove": remove}]), "utf-8")
         run("trim_env.py", prefix, "--rules", rules)
-        command = [prefix / "bin/python3", PROGRAMS / "promises/standard_library.py"]
+        command = [prefix / "bin/python3", PROGRAMS / "checks/standard_library.py"]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == bool(noticed), done.stderr
         assert noticed in done.stderr

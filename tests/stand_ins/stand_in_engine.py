@@ -169,7 +169,7 @@ class StandInEngine:
         words = " ".join(_command(of))
         if "nproc" in words:
             return MACHINE
-        if "ledger.py" in words:
+        if "measure_sizes.py" in words:
             return json.dumps(PART)
         return json.dumps(VERSIONS) if "versions.py" in words else "a line\n"
 

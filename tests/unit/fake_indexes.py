@@ -64,7 +64,7 @@ class FakeIndexes:
         self._problems[address, name] = status, problem
 
     def answer(self, query: IndexQuery) -> IndexResponse:
-        """Respond as `programs/read_pages.py` would."""
+        """Respond as `programs/read_indexes.py` would."""
         self.queries.append(query)
         key = query.address, query.name
         address = f"{query.address or INDEX}/{query.name}/" if query.kind == "project" else query.address

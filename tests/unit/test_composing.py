@@ -24,7 +24,7 @@ from ci.plan.code_digests import digest_code, read_code
 from ci.plan.externals import image_input
 from ci.plan.inputs import PlanInputs
 from ci.plan.planner import plan_cell
-from ci.programs.bundle import Entry, Manifest
+from ci.programs.make_bundle import Entry, Manifest
 from ci.report.markdown import BEGIN, END
 from ci.sdk.compat import FunctionError
 from tests.stand_ins.stand_in_engine import StandInEngine, instead_of_an_engine
@@ -185,7 +185,7 @@ async def test_a_function_comes_to_its_end_with_a_bundle(name: str) -> None:
     assert await called(name, await arguments(name, options), options)
 
 
-@pytest.mark.parametrize("failing", ["make_env.py", "promises/imports.py"])
+@pytest.mark.parametrize("failing", ["make_env.py", "checks/imports.py"])
 async def test_the_container_before_a_failing_command_is_given(
     failing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +195,7 @@ async def test_the_container_before_a_failing_command_is_given(
 
 @pytest.mark.parametrize(
     ("name", "failing"),
-    [("matrix", "promises/imports.py"), ("matrix", "make_env.py"), ("publish", "promises/imports.py")],
+    [("matrix", "checks/imports.py"), ("matrix", "make_env.py"), ("publish", "checks/imports.py")],
 )
 async def test_a_failing_cell_is_reported(name: str, failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = await arguments(name, OPTIONS["own"])

@@ -16,7 +16,7 @@ from ci.plan.requirements import satisfies
 from ci.plan.resolver import Resolver
 from ci.plan.stage import Spec, Stage, StageDefinition
 
-PROGRAM = "cuda_home.py"
+PROGRAM = "make_toolkit.py"
 # Debian packages of the step that makes it, besides what is installed in images.
 DEBS = ("build-essential", "ca-certificates", "dpkg-dev", "python3", "python3-venv")
 

@@ -69,7 +69,7 @@ def test_the_name_of_an_image_tells_its_variant() -> None:
 
 
 def test_every_promise_has_a_program() -> None:
-    programs = resources.files("ci").joinpath("programs/promises")
+    programs = resources.files("ci").joinpath("programs/checks")
     for name in {name for cell_id in (*CELLS, "cpu-py3.13-devel") for name in names(cell_id)}:
         assert programs.joinpath(f"{name}.py").is_file(), name
 

@@ -17,21 +17,21 @@ ROOT = Path(ci.__file__).parent
 ALL = "cu12.8.1-py3.13-marimo-runtime"
 # Puts stages together, reaches out for them, or checks them; what images hold does not come from here.
 AROUND = {
-    "added_files.py",  # in Dockerfiles only
+    "copy_changes.py",  # in Dockerfiles only
     "__init__.py",
-    "bundle.py",
+    "make_bundle.py",
     "builder.py",
     "cache_volumes.py",
     "collect_debs.sh",
     "collect_packages.py",
     "context.py",
     "fatbin.py",
-    "ledger.py",
+    "measure_sizes.py",
     "mirror_channel.py",
     "offline.py",
     "online.py",
     "programs.py",
-    "read_pages.py",
+    "read_indexes.py",
     "read_tag.py",
     "registry.py",
     "step.py",
@@ -53,7 +53,7 @@ def test_every_file_that_makes_images_belongs_to_a_stage() -> None:
     programs = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "programs").rglob("*.*")
-        if path.name not in AROUND and not {"promises", "__pycache__"} & {*path.parts}
+        if path.name not in AROUND and not {"checks", "__pycache__"} & {*path.parts}
     }
     shared = {"plan/system.py", "plan/installs.py", "plan/image_config.py"}
     assert {file for name in STAGES for file in stage_sources(name)} == stages | programs | shared

@@ -11,7 +11,7 @@ from ci.plan.bundle_inputs import list_plan_inputs, list_stage_inputs, require_i
 from ci.plan.externals import COMPILER, CONDA, DEBS, ExternalInput
 from ci.plan.inputs import Options
 from ci.plan.plan import Plan
-from ci.programs.bundle import Entry, Manifest, read_manifest
+from ci.programs.make_bundle import Entry, Manifest, read_manifest
 from ci.util.errors import UserError
 from engine.arguments import completed, unbundled
 from engine.talk import TroubleError

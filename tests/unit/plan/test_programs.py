@@ -10,7 +10,7 @@ import ci
 from ci.plan.programs import PROGRAMS, mounted_names
 
 ROOT = Path(ci.__file__).parent / "programs"
-CHECKS = "promises"
+CHECKS = "checks"
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 
 

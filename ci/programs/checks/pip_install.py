@@ -8,9 +8,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from promise import Facts, PromiseError, expect, keep
+from check import CheckError, Facts, require, run_check
 
-NAME, ANSWER = "promised_package", "42"
+NAME, ANSWER = "checked_package", "42"
 
 
 def wheel(folder: Path) -> Path:
@@ -19,7 +19,7 @@ def wheel(folder: Path) -> Path:
     files = {
         f"{NAME}.py": f"answer = {ANSWER}\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: promise\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: check\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": "",
     }
     made = folder / f"{NAME}-1.0-py3-none-any.whl"
@@ -45,18 +45,16 @@ def check() -> Facts:
         command += ["--no-deps", "--no-cache-dir", "--target", str(folder / "site"), str(wheel(folder))]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise PromiseError(
-                "; ".join(done.stderr.strip().splitlines()) or f"exit status {done.returncode}"
-            )
+            raise CheckError("; ".join(done.stderr.strip().splitlines()) or f"exit status {done.returncode}")
         program = f"import sys; sys.path.insert(0, sys.argv[1]); import {NAME}; print({NAME}.answer)"
         ran = subprocess.run(
             [sys.executable, "-c", program, str(folder / "site")], capture_output=True, text=True
         )
-    expect(
+    require(
         ran.stdout.strip() == ANSWER, f"what was installed cannot be imported: {ran.stderr.strip()[-200:]}"
     )
     return {"installed": NAME}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from promise import Facts, expect, keep
+from check import Facts, require, run_check
 
 
 def check() -> Facts:
@@ -20,11 +20,11 @@ def check() -> Facts:
 
         compiled = torch.compile(formula, fullgraph=True)
         found = compiled(torch.randn(8, 100))
-        expect(torch.allclose(found, torch.full((8,), 100.0)), f"sin²+cos² over 100 gives {found.tolist()}")
+        require(torch.allclose(found, torch.full((8,), 100.0)), f"sin²+cos² over 100 gives {found.tolist()}")
         made = list(Path(folder).rglob("*.so"))
-        expect(bool(made), "no native code was made")
+        require(bool(made), "no native code was made")
     return {"libraries": len(made)}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

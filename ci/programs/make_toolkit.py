@@ -1,6 +1,6 @@
 """Make a small, working CUDA_HOME from packages.
 
-    cuda_home.py HOME --require FILE | --requirement SPEC | --parts DIR | --installed DIR [--check]
+    make_toolkit.py HOME --require FILE | --requirement SPEC | --parts DIR | --installed DIR [--check]
 
 The parts come from PyPI (the wheels that `cuda-toolkit[...]==X` requires): headers, libcudart and, since CUDA 13, the
 compiler. CUDA 12 wheels have no nvcc: `--compiler nvidia-cuda-toolkit=VERSION` takes it from a Debian package, which is
@@ -83,7 +83,7 @@ int main() {
 
 def log(text: str) -> None:
     """Print a line of progress."""
-    print(f"cuda_home: {text}", flush=True)
+    print(f"make_toolkit: {text}", flush=True)
 
 
 def size_of(folder: Path) -> int:
@@ -366,7 +366,7 @@ def check(home: Path) -> None:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="cuda_home.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="make_toolkit.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("home", type=Path, help="the CUDA_HOME to make; must not exist or be empty")
     add = parser.add_argument
@@ -415,7 +415,7 @@ def make(options: argparse.Namespace) -> None:
         fetch(deb_of(options), home)
         return
     # Beside the result, so that moves are renames.
-    with tempfile.TemporaryDirectory(prefix=".cuda_home.", dir=home.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=".make_toolkit.", dir=home.parent) as scratch:
         new = Path(scratch, "home")
         new.mkdir(mode=0o755)
         wheels = take_parts(options, new, Path(scratch))
@@ -489,7 +489,7 @@ def unpack_deb(options: argparse.Namespace, folder: Path) -> Path:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make a toolkit; return the exit status."""
     options = parse(argv)
-    return run_main("cuda_home.py", lambda: make(options))
+    return run_main("make_toolkit.py", lambda: make(options))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""added_files.py on trees as two layers make them."""
+"""copy_changes.py on trees as two layers make them."""
 
 import os
 import shutil
 from pathlib import Path
 
-from added_files import main
+from copy_changes import main
 
 
 def trees(folder: Path) -> tuple[Path, Path]:

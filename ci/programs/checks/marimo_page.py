@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from promise import Facts, PromiseError, expect, keep
+from check import CheckError, Facts, require, run_check
 
 NOTEBOOK = """\
 import marimo
@@ -47,15 +47,15 @@ def fetch(address: str, server: subprocess.Popen[bytes], patience: float) -> tup
     until = time.monotonic() + patience
     while time.monotonic() < until:
         if server.poll() is not None:
-            raise PromiseError(f"marimo ended with status {server.returncode}")
+            raise CheckError(f"marimo ended with status {server.returncode}")
         try:
             with opener.open(address, timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            raise PromiseError(f"{address} answers {error.code}") from error
+            raise CheckError(f"{address} answers {error.code}") from error
         except OSError:
             time.sleep(0.2)
-    raise PromiseError(f"marimo does not answer within {patience:.0f} s")
+    raise CheckError(f"marimo does not answer within {patience:.0f} s")
 
 
 def check() -> Facts:
@@ -90,7 +90,7 @@ def check() -> Facts:
             began = time.monotonic()
             try:
                 status, page = fetch(f"http://127.0.0.1:{port}/", server, options.patience)
-            except PromiseError:
+            except CheckError:
                 print(log.read_text(errors="replace")[-3000:], file=sys.stderr)
                 raise
             finally:
@@ -100,10 +100,10 @@ def check() -> Facts:
                 except subprocess.TimeoutExpired:
                     server.kill()
                     server.wait()
-    expect(status == 200, f"the page answers {status}")
-    expect(MOUNT_POINT in page and "marimo" in page, f"the page has no {MOUNT_POINT}: {page[:200]!r}")
+    require(status == 200, f"the page answers {status}")
+    require(MOUNT_POINT in page and "marimo" in page, f"the page has no {MOUNT_POINT}: {page[:200]!r}")
     return {"status": status, "bytes": len(page), "answered_after": round(time.monotonic() - began, 1)}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

@@ -8,7 +8,7 @@ import tempfile
 
 import triton  # type: ignore[import-not-found,unused-ignore]
 import triton.language as tl  # type: ignore[import-not-found,unused-ignore]
-from promise import Facts, expect, keep
+from check import Facts, require, run_check
 from triton.backends.compiler import GPUTarget  # type: ignore[import-not-found,unused-ignore]
 from triton.compiler import ASTSource  # type: ignore[import-not-found,unused-ignore]
 
@@ -31,9 +31,9 @@ def check() -> Facts:
         source = ASTSource(fn=add, signature=kinds, constexprs={"block": 128})
         found = triton.compile(source, target=target).asm
         cubin, ptx = found.get("cubin", b""), found.get("ptx", "")
-    expect(cubin[:4] == b"\x7fELF", f"no machine code among {', '.join(found)}")
+    require(cubin[:4] == b"\x7fELF", f"no machine code among {', '.join(found)}")
     return {"triton": triton.__version__, "cubin": len(cubin), "ptx": len(ptx)}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

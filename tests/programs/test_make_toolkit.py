@@ -1,4 +1,4 @@
-"""cuda_home.py on small trees: wheels of both layouts, a real .deb from a real apt archive, an installed toolkit."""
+"""make_toolkit.py on small trees: wheels of both layouts, a real .deb from a real apt archive, an installed toolkit."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import cuda_home
+import make_toolkit
 from common.errors import UserError
 
 NVCC = "#!/bin/sh\necho 'Cuda compilation tools, release 13.1, V13.1.115'\n"
@@ -74,7 +74,7 @@ def deb(tmp_path: Path) -> Path:
     put(private / "bin/cicc", mode=0o755)
     put(private / "bin/crt/link.stub")
     put(private / "libdevice/libdevice.10.bc")
-    for tool in (*cuda_home.COMPILER_TOOLS, *cuda_home.BINARY_TOOLS):
+    for tool in (*make_toolkit.COMPILER_TOOLS, *make_toolkit.BINARY_TOOLS):
         put(tree / "usr/bin" / tool, "of Debian", 0o755)
     control = "Package: nvidia-cuda-toolkit\nVersion: 12.4.131~12.4.1-2\nArchitecture: amd64\n"
     put(
@@ -97,7 +97,7 @@ def versions(home: Path) -> dict[str, dict[str, str]]:
 
 def test_wheels_of_cuda_13_become_one_tree(tmp_path: Path, wheels13: Path) -> None:
     home = tmp_path / "cuda"
-    assert cuda_home.main([str(home), "--parts", str(wheels13)]) == 0
+    assert make_toolkit.main([str(home), "--parts", str(wheels13)]) == 0
     assert names(home / "lib") == KEPT_IN_LIB
     assert names(home / "bin") == {"nvcc", "nvcc.profile", "crt", "ptxas"}
     assert (home / "lib64").readlink() == Path("lib")
@@ -112,13 +112,13 @@ def test_wheels_of_cuda_13_become_one_tree(tmp_path: Path, wheels13: Path) -> No
 
 def test_a_library_can_be_kept(tmp_path: Path, wheels13: Path) -> None:
     home = tmp_path / "cuda"
-    assert cuda_home.main([str(home), "--parts", str(wheels13), "--keep", "libcublas.so*"]) == 0
+    assert make_toolkit.main([str(home), "--parts", str(wheels13), "--keep", "libcublas.so*"]) == 0
     assert names(home / "lib") == KEPT_IN_LIB | {"libcublas.so.13", "libcublas.so"}
 
 
 def test_binary_tools_are_kept_on_request(tmp_path: Path, wheels13: Path) -> None:
     home = tmp_path / "cuda"
-    assert cuda_home.main([str(home), "--parts", str(wheels13), "--with-binary-tools"]) == 0
+    assert make_toolkit.main([str(home), "--parts", str(wheels13), "--with-binary-tools"]) == 0
     assert "nvdisasm" in names(home / "bin")
 
 
@@ -126,7 +126,7 @@ def test_wheels_of_cuda_12_need_a_compiler(
     tmp_path: Path, wheels12: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = tmp_path / "cuda"
-    assert cuda_home.main([str(home), "--parts", str(wheels12)]) == 1
+    assert make_toolkit.main([str(home), "--parts", str(wheels12)]) == 1
     assert "no nvcc in these packages" in capsys.readouterr().err
     assert not home.exists()
 
@@ -134,9 +134,9 @@ def test_wheels_of_cuda_12_need_a_compiler(
 @needs_dpkg
 def test_the_hybrid_names_the_compiler_it_has(tmp_path: Path, wheels12: Path, deb: Path) -> None:
     home = tmp_path / "cuda"
-    assert cuda_home.main([str(home), "--parts", str(wheels12), "--deb", str(deb)]) == 0
+    assert make_toolkit.main([str(home), "--parts", str(wheels12), "--deb", str(deb)]) == 0
     assert (home / "bin/ptxas").read_text(encoding="utf-8") == "of Debian"
-    assert names(home / "bin") == {"nvcc", "nvcc.profile", "crt", *cuda_home.COMPILER_TOOLS}
+    assert names(home / "bin") == {"nvcc", "nvcc.profile", "crt", *make_toolkit.COMPILER_TOOLS}
     assert names(home / "include") == {"crt", "cuda_runtime.h", "cusparse.h"}
     assert "INPUT(-lcudart)" in (home / "lib/libcudart_static.a").read_text(encoding="ascii")
     assert versions(home)["cuda"]["version"] == "12.8.1"
@@ -162,11 +162,13 @@ def test_the_deb_comes_from_the_given_archive_and_is_checked(tmp_path: Path, deb
     (scratch := tmp_path / "scratch").mkdir()
     package, mirror = "nvidia-cuda-toolkit=12.4.131~12.4.1-2", f"[trusted=yes] file:{archive}"
     if right:
-        found = cuda_home.fetch_deb(cuda_home.Deb(package, "trixie", "non-free", digest, mirror), scratch)
+        found = make_toolkit.fetch_deb(
+            make_toolkit.Deb(package, "trixie", "non-free", digest, mirror), scratch
+        )
         assert found.read_bytes() == deb.read_bytes()
     else:
         with pytest.raises(UserError, match="sha256 is"):
-            cuda_home.fetch_deb(cuda_home.Deb(package, "trixie", "non-free", "0" * 64, mirror), scratch)
+            make_toolkit.fetch_deb(make_toolkit.Deb(package, "trixie", "non-free", "0" * 64, mirror), scratch)
 
 
 def test_an_installed_toolkit_is_copied_without_its_bulk(tmp_path: Path, wheels13: Path) -> None:
@@ -182,7 +184,7 @@ def test_an_installed_toolkit_is_copied_without_its_bulk(tmp_path: Path, wheels1
     (targets / "lib/libcudart.so").symlink_to("libcudart.so.13")
     put(installed / "bin/compute-sanitizer")
     put(installed / "version.json", json.dumps({"cuda": {"name": "CUDA SDK", "version": "13.1.1"}}))
-    assert cuda_home.main([str(home), "--installed", str(installed)]) == 0
+    assert make_toolkit.main([str(home), "--installed", str(installed)]) == 0
     assert names(home / "lib") == KEPT_IN_LIB
     assert names(home / "bin") == {"nvcc", "nvcc.profile", "crt", "ptxas"}
     assert (home / "include/cublas_v2.h").is_file()
@@ -192,7 +194,7 @@ def test_an_installed_toolkit_is_copied_without_its_bulk(tmp_path: Path, wheels1
 
 def test_a_folder_that_is_no_toolkit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (empty := tmp_path / "empty").mkdir()
-    assert cuda_home.main([str(tmp_path / "cuda"), "--installed", str(empty)]) == 1
+    assert make_toolkit.main([str(tmp_path / "cuda"), "--installed", str(empty)]) == 1
     assert "not a CUDA toolkit" in capsys.readouterr().err
 
 
@@ -200,7 +202,7 @@ def test_a_home_with_something_in_it_is_left_alone(
     tmp_path: Path, wheels13: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = put(tmp_path / "cuda/mine")
-    assert cuda_home.main([str(mine.parent), "--parts", str(wheels13)]) == 1
+    assert make_toolkit.main([str(mine.parent), "--parts", str(wheels13)]) == 1
     assert "already there" in capsys.readouterr().err
     assert names(mine.parent) == {"mine"}
 
@@ -209,7 +211,7 @@ def test_a_link_out_of_the_tree_is_refused(
     tmp_path: Path, wheels13: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (wheels13 / "nvidia/cu13/include/outside.h").symlink_to("/etc/hostname")
-    assert cuda_home.main([str(tmp_path / "cuda"), "--parts", str(wheels13)]) == 1
+    assert make_toolkit.main([str(tmp_path / "cuda"), "--parts", str(wheels13)]) == 1
     assert "the link leaves the tree" in capsys.readouterr().err
 
 
@@ -225,7 +227,7 @@ def test_options_that_do_not_fit(
     words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        cuda_home.parse(words)
+        make_toolkit.parse(words)
     assert complaint in capsys.readouterr().err
 
 
@@ -237,24 +239,24 @@ def test_options_that_do_not_fit(
     ],
 )  # fmt: skip
 def test_the_mirror_is_the_one_that_apt_uses(targets: str, mirror: str) -> None:
-    assert cuda_home.configured_mirror(targets, "bookworm") == mirror
+    assert make_toolkit.configured_mirror(targets, "bookworm") == mirror
 
 
 def test_without_a_mirror_it_says_how_to_give_one() -> None:
     with pytest.raises(UserError, match="--mirror"):
-        cuda_home.configured_mirror("http://a.example/debian|trixie|main", "bookworm")
+        make_toolkit.configured_mirror("http://a.example/debian|trixie|main", "bookworm")
 
 
 def test_functions_of_the_driver_are_found_behind_their_macros() -> None:
     text = "CUresult cuInit(unsigned int Flags); typedef int x;\nCUresult  cuMemAlloc_v2(CUdeviceptr *p, size_t n);"
-    assert cuda_home.driver_functions(text) == ["cuInit", "cuMemAlloc_v2"]
+    assert make_toolkit.driver_functions(text) == ["cuInit", "cuMemAlloc_v2"]
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 def test_the_driver_stub_exports_them_under_the_driver_s_name(tmp_path: Path) -> None:
     put(tmp_path / "include/cuda.h", "#define A b\ntypedef int CUresult;\nCUresult cuInit(unsigned int);\n")
     (tmp_path / "lib").mkdir()
-    cuda_home.make_driver_stub(tmp_path)
+    make_toolkit.make_driver_stub(tmp_path)
     stub = (tmp_path / "lib/stubs/libcuda.so").read_bytes()
     assert b"cuInit\0" in stub
     assert b"libcuda.so.1\0" in stub

@@ -6,7 +6,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from promise import Facts, PromiseError, expect, keep
+from check import CheckError, Facts, require, run_check
 
 from common.elf import SHT_SYMTAB, NotElfError, read_elf
 
@@ -16,7 +16,7 @@ def count_symbols(library: Path) -> int:
     try:
         sections = read_elf(library).sections
     except NotElfError as error:
-        raise PromiseError(f"{library}: {error}") from error
+        raise CheckError(f"{library}: {error}") from error
     return sum(section.entries for section in sections if section.kind == SHT_SYMTAB)
 
 
@@ -42,19 +42,19 @@ def check() -> Facts:
     libraries = chosen
     if not libraries:
         spec = find_spec("torch")
-        expect(spec is not None and spec.origin is not None, "no torch")
+        require(spec is not None and spec.origin is not None, "no torch")
         folder = Path(str(spec and spec.origin)).parent / "lib"
         libraries = [
             path for name in ("libtorch_cpu.so", "libtorch_cuda.so") if (path := folder / name).exists()
         ]
         operators = profile_operators()
-        expect("aten::mm" in operators, f"torch's profiler saw {', '.join(operators) or 'nothing'}")
+        require("aten::mm" in operators, f"torch's profiler saw {', '.join(operators) or 'nothing'}")
     found = {library.name: count_symbols(library) for library in libraries}
     bare = [name for name, count in found.items() if not count]
-    expect(not bare, f"no symbols in {', '.join(bare)}")
-    expect(bool(found), "no libraries")
+    require(not bare, f"no symbols in {', '.join(bare)}")
+    require(bool(found), "no libraries")
     return {"symbols": found, "operators": len(operators)}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

@@ -21,27 +21,27 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 Facts = dict[str, object]
 
 
-class PromiseError(Exception):
+class CheckError(Exception):
     """A check that fails, and why, in one line."""
 
 
-def keep(check: Callable[[], Facts]) -> NoReturn:
+def run_check(check: Callable[[], Facts]) -> NoReturn:
     """Run a check and end the process, with status 0 if it passes."""
     name, began = Path(sys.argv[0]).stem, time.monotonic()
     try:
         facts = check()
     except Exception as error:  # noqa: BLE001 - any exception fails the check
-        if not isinstance(error, PromiseError):
+        if not isinstance(error, CheckError):
             traceback.print_exc()
         words = " ".join(str(error).split()) or type(error).__name__
         sys.stdout.flush()
         print(f"{name}: {words[-600:]}", file=sys.stderr, flush=True)
         sys.exit(1)
-    print(json.dumps({"promise": name, **facts, "seconds": round(time.monotonic() - began, 1)}), flush=True)
+    print(json.dumps({"check": name, **facts, "seconds": round(time.monotonic() - began, 1)}), flush=True)
     sys.exit(0)
 
 
-def expect(condition: bool, otherwise: str) -> None:
+def require(condition: bool, otherwise: str) -> None:
     """Fail the check unless a condition holds."""
     if not condition:
-        raise PromiseError(otherwise)
+        raise CheckError(otherwise)

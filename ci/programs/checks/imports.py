@@ -6,7 +6,7 @@ import argparse
 import importlib
 import time
 
-from promise import Facts, PromiseError, keep
+from check import CheckError, Facts, run_check
 
 DEFAULT = (
     *("torch", "torchvision", "torchaudio", "torch_geometric"),
@@ -29,9 +29,9 @@ def check() -> Facts:
             wrong.append(f"{name} ({type(error).__name__}: {error})")
         took[name] = round(time.monotonic() - began, 2)
     if wrong:
-        raise PromiseError("cannot import " + "; ".join(wrong))
+        raise CheckError("cannot import " + "; ".join(wrong))
     return {"imports": took}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from importlib import metadata
 
-from promise import Facts, PromiseError, keep
+from check import CheckError, Facts, run_check
 
 
 def check() -> Facts:
@@ -15,9 +15,9 @@ def check() -> Facts:
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"], capture_output=True, text=True
     )
     if done.returncode:
-        raise PromiseError("; ".join((done.stdout.strip() or done.stderr.strip()).splitlines()))
+        raise CheckError("; ".join((done.stdout.strip() or done.stderr.strip()).splitlines()))
     return {"packages": len(list(metadata.distributions()))}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

@@ -18,7 +18,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from promise import Facts, PromiseError, keep
+from check import CheckError, Facts, run_check
 
 PACKAGES = (
     *("torch", "torchvision", "torchaudio", "triton", "torch-geometric"),
@@ -95,9 +95,9 @@ def check() -> Facts:
     found = find(list(expected))
     wrong = [f"{n} is {found.get(n)}, not {e}" for n, e in expected.items() if not matches(found.get(n), e)]
     if wrong:
-        raise PromiseError("; ".join(wrong))
+        raise CheckError("; ".join(wrong))
     return {"versions": {name: version for name, version in found.items() if version is not None}}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

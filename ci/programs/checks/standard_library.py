@@ -11,7 +11,7 @@ import sysconfig
 import zoneinfo
 from pathlib import Path
 
-from promise import Facts, PromiseError, expect, keep
+from check import CheckError, Facts, require, run_check
 
 # Compiled modules, each of which needs a library that is not part of Python.
 COMPILED = ("bz2", "ctypes", "curses", "lzma", "readline", "ssl", "sqlite3", "uuid", "zlib")
@@ -25,25 +25,25 @@ def check() -> Facts:
             importlib.import_module(name)
         except ImportError as error:
             wrong.append(f"{name} ({error})")
-    expect(not wrong, f"cannot import {'; '.join(wrong)}")
+    require(not wrong, f"cannot import {'; '.join(wrong)}")
     paths = ssl.get_default_verify_paths()
     # A folder of certificates is read on demand: only the certificates of a file are counted here.
     trusted = len(ssl.create_default_context().get_ca_certs())
     folder = Path(paths.capath) if paths.capath else None
-    expect(trusted > 0 or bool(folder and any(folder.iterdir())), "no certificate is trusted")
+    require(trusted > 0 or bool(folder and any(folder.iterdir())), "no certificate is trusted")
     try:
         zoneinfo.ZoneInfo("Asia/Tokyo")
     except zoneinfo.ZoneInfoNotFoundError as error:
-        raise PromiseError("no time zones") from error
+        raise CheckError("no time zones") from error
     found = sqlite3.connect(":memory:").execute("select 6 * 7").fetchone()
-    expect(found == (42,), f"sqlite gives {found}")
+    require(found == (42,), f"sqlite gives {found}")
     for name in ("stdlib", "platstdlib", "purelib"):
         place = sysconfig.get_path(name)
-        expect(Path(place).is_dir(), f"{place}, where Python says that its {name} is, is not there")
+        require(Path(place).is_dir(), f"{place}, where Python says that its {name} is, is not there")
     fresh = subprocess.run([sys.executable, "-I", "-c", "import encodings.idna"], capture_output=True)
-    expect(fresh.returncode == 0, "Python does not start in isolated mode")
+    require(fresh.returncode == 0, "Python does not start in isolated mode")
     return {"certificates": trusted, "prefix": sys.prefix, "sqlite": sqlite3.sqlite_version}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

@@ -7,7 +7,7 @@ import importlib
 import os
 from typing import Any
 
-from promise import Facts, expect, keep
+from check import Facts, require, run_check
 
 STARTS = 3
 
@@ -47,9 +47,9 @@ def check() -> Facts:
         found = ray.get(ray.remote(double).remote(21), timeout=120)
     finally:
         ray.shutdown()
-    expect(found == 42, f"the task gives {found}")
+    require(found == 42, f"the task gives {found}")
     return {"ray": ray.__version__, "libraries": libraries}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

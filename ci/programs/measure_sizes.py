@@ -1,6 +1,6 @@
 """Print the sizes of a tree by package, kind and section, as JSON.
 
-    ledger.py ROOT [--at opt/env] [--lists ENVIRONMENT]
+    measure_sizes.py ROOT [--at opt/env] [--lists ENVIRONMENT]
 
 ROOT is the image's root file system, or the subtree at `--at`; `--lists` is an environment whose packages list files
 of ROOT. Each regular file is counted once (hard links too), by the package that owns it (conda's by conda-meta, pip's

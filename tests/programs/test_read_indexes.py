@@ -1,4 +1,4 @@
-"""read_pages.py: pages of real HTTP servers on loopback, conditional requests, and what cannot be read."""
+"""read_indexes.py: pages of real HTTP servers on loopback, conditional requests, and what cannot be read."""
 
 import functools
 import http.server
@@ -40,7 +40,7 @@ def read(run: Run, tmp_path: Path) -> Read:
         rows = [dict(zip(("kind", "address", "name"), (*one, ""), strict=False)) for one in asks]
         (tmp_path / "asks.json").write_text(json.dumps(rows))
         options = ("--cache", tmp_path / "cache", "--timeout", patience)
-        run("read_pages.py", tmp_path / "asks.json", tmp_path / "answers.json", *options, env=env)
+        run("read_indexes.py", tmp_path / "asks.json", tmp_path / "answers.json", *options, env=env)
         answers: list[dict[str, Any]] = json.loads((tmp_path / "answers.json").read_text())
         assert len(answers) == len(rows)
         return answers

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Copy the files of a tree that another lacks or has changed: added_files.py BELOW TREE OUT
+"""Copy the files of a tree that another lacks or has changed: copy_changes.py BELOW TREE OUT
 
 This is for Dockerfiles what Dagger's `Directory.diff` is for image layers. Files are equal if type, permissions, owner,
 size and modification time are equal, links if they point to the same path: both trees are layers over the same files,

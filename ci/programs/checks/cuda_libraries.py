@@ -12,7 +12,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from promise import Facts, PromiseError, expect, keep
+from check import CheckError, Facts, require, run_check
 
 from common.elf import read_needed
 
@@ -24,7 +24,7 @@ def folder_of(package: str) -> Path:
     """Return the folder of an installed package."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise PromiseError(f"no {package}")
+        raise CheckError(f"no {package}")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -38,7 +38,7 @@ def compile_kernel(nvrtc: ctypes.CDLL, arch: str) -> int:
         nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(log))
         text = ctypes.create_string_buffer(max(1, log.value))
         nvrtc.nvrtcGetProgramLog(program, text)
-        raise PromiseError(f"NVRTC does not compile ({code}): {text.value.decode(errors='replace')}")
+        raise CheckError(f"NVRTC does not compile ({code}): {text.value.decode(errors='replace')}")
     nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size))
     return size.value
 
@@ -47,7 +47,7 @@ def find_library(libraries: dict[str, Path], pattern: str) -> Path:
     """Return the first library whose whole name matches."""
     path = next((path for name, path in sorted(libraries.items()) if re.fullmatch(pattern, name)), None)
     if path is None:
-        raise PromiseError(f"no library is called {pattern}")
+        raise CheckError(f"no library is called {pattern}")
     return path
 
 
@@ -58,7 +58,7 @@ def check() -> Facts:
     parser.add_argument("--arch", default="sm_80", help="the GPU that NVRTC compiles for")
     options = parser.parse_args()
     own = sorted((folder_of(options.package) / "lib").glob("*.so*"))
-    expect(bool(own), f"{options.package} has no libraries")
+    require(bool(own), f"{options.package} has no libraries")
     if options.package == "torch":
         __import__("torch")  # which loads some at once, as for every user
     installed = {path.name: path for path in (*own, *folder_of("nvidia").rglob("*.so*"))}
@@ -72,7 +72,7 @@ def check() -> Facts:
                 r"lib(cuda|nvidia-[a-z]+)\.so", str(error)
             ):  # the driver, which a machine without GPU lacks
                 missing.append(str(error))
-    expect(not missing, f"cannot load {'; '.join(missing)}")
+    require(not missing, f"cannot load {'; '.join(missing)}")
     nvrtc = find_library(installed, r"libnvrtc\.so\.\d+")
     # NVRTC opens it by name, which works for a library that is loaded; torch's libraries know its path.
     ctypes.CDLL(str(find_library(installed, r"libnvrtc-builtins\.so\.[\d.]+")))
@@ -81,4 +81,4 @@ def check() -> Facts:
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

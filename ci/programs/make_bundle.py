@@ -1,8 +1,8 @@
 """Make, verify and compare bundles: folders with all inputs of some images, each content once and named by its hash.
 
-    bundle.py make OUT --collected DIR --sources NAME --cell ID...     from folders that were collected
-    bundle.py verify DIR                                               read every byte and print what is wrong
-    bundle.py diff ONE OTHER                                           print the files that differ
+    make_bundle.py make OUT --collected DIR --sources NAME --cell ID...     from folders that were collected
+    make_bundle.py verify DIR                                               read every byte and print what is wrong
+    make_bundle.py diff ONE OTHER                                           print the files that differ
 
 The contents are `blobs/sha256/HASH`; `KIND/SET/NAME` are links to them, which pip, apt and conda can read too; the
 manifest `bundle.json` lists both, sorted and without a date: the same contents are the same bundle.

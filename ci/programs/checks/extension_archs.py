@@ -10,7 +10,7 @@ import mmap
 from importlib import metadata
 from pathlib import Path
 
-from promise import Facts, PromiseError, keep
+from check import CheckError, Facts, run_check
 
 from common.elf import NotElfError, parse_elf
 from common.fatbin import SECTION, count_code, parse_architectures
@@ -24,7 +24,7 @@ def read_architectures(library: Path) -> set[str]:
         try:
             sections = [section for section in parse_elf(data).sections if section.name == SECTION]
         except NotElfError as error:
-            raise PromiseError(f"{library.name}: {error}") from error
+            raise CheckError(f"{library.name}: {error}") from error
         return {arch for section in sections for arch in count_code(data, section.offset, section.size)}
 
 
@@ -33,7 +33,7 @@ def modules(package: str) -> list[Path]:
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError as error:
-        raise PromiseError(f"{package} is not installed") from error
+        raise CheckError(f"{package} is not installed") from error
     return sorted(Path(str(file.locate())) for file in files if file.name.endswith("_cuda.so"))
 
 
@@ -48,7 +48,7 @@ def check() -> Facts:
     try:
         expected = parse_architectures(options.expect) if options.expect else None
     except ValueError as error:
-        raise PromiseError(str(error)) from error
+        raise CheckError(str(error)) from error
     facts: dict[str, list[str]] = {}
     for package in options.extensions:
         for path in modules(package):
@@ -56,14 +56,14 @@ def check() -> Facts:
             if not found:
                 continue  # a module of host code only, like _version_cuda.so
             if expected is not None and found != expected:
-                raise PromiseError(
+                raise CheckError(
                     f"{path.name} of {package} is for {' '.join(sorted(found))}, not for {options.expect}"
                 )
             facts[package] = sorted(found.union(facts.get(package, ())))
         if package not in facts:
-            raise PromiseError(f"{package} has no CUDA code")
+            raise CheckError(f"{package} has no CUDA code")
     return {"architectures": facts}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

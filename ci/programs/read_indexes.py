@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Read pages of package indexes, channels and registries: read_pages.py ASKS ANSWERS --cache DIR [--timeout SECONDS]
+"""Read pages of package indexes, channels and registries: read_indexes.py ASKS ANSWERS --cache DIR [--timeout SECONDS]
 
 ASKS is a JSON list of queries, {"kind", "address", "name"}; ANSWERS is written as the list of responses in the same
 order, {"address", "status", "bodies", "problem"}. Kinds:

@@ -1,4 +1,4 @@
-"""The promises as programs: what they print and how they end, on real small files and no ML package."""
+"""The checks as programs: what they print and how they end, on real small files and no ML package."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ import pytest
 from ci.config.matrix import default_matrix
 from tests.programs.conftest import cache_root, only_one
 
-PROMISES = Path(__file__).parents[2] / "ci/programs/promises"
+CHECKS = Path(__file__).parents[2] / "ci/programs/checks"
 NOBODY = 65534
 
 
@@ -25,7 +25,7 @@ def run(
     name: str, *words: object, path: Path | None = None, user: int | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(path or ""), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, str(PROMISES / f"{name}.py"), *(str(word) for word in words)]
+    command = [sys.executable, str(CHECKS / f"{name}.py"), *(str(word) for word in words)]
     return subprocess.run(command, env=env, user=user, cwd=cwd, capture_output=True, text=True, check=False)
 
 
@@ -62,7 +62,7 @@ def test_versions_that_are_there_are_found(site: Path) -> None:
         "pyg-lib": None,
     }
     found = facts(run("versions", "--expect", json.dumps(expected), path=site))
-    assert found["promise"] == "versions"
+    assert found["check"] == "versions"
     assert isinstance(found["versions"], dict)
     assert found["versions"]["torch-scatter"] == "2.1.2"
     assert "pyg-lib" not in found["versions"]
@@ -99,7 +99,7 @@ def test_no_root_needed_wants_another_user_who_can_write(tmp_path: Path) -> None
     for folder in (tmp_path, *tmp_path.parents):
         if folder.is_relative_to(shared) and folder != shared:
             folder.chmod(0o755)
-    program = shutil.copytree(PROMISES, tmp_path / "promises") / "no_root_needed.py"
+    program = shutil.copytree(CHECKS, tmp_path / "checks") / "no_root_needed.py"
     python = Path("/usr/bin/python3")  # one that the other user can reach
     if not python.exists():
         pytest.skip("no system Python")
@@ -161,7 +161,7 @@ def test_architectures_are_read_from_the_modules(site: Path, expected: str, kept
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
-def test_a_package_without_device_code_breaks_the_promise(site: Path) -> None:
+def test_a_package_without_device_code_fails_the_check(site: Path) -> None:
     for name in ("_scatter_cuda.so", "_version_cuda.so"):
         module(site / "torch_scatter" / name, b"")
     assert complaint(run("extension_archs", "torch-scatter", path=site)).endswith(
@@ -169,15 +169,13 @@ def test_a_package_without_device_code_breaks_the_promise(site: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "name", sorted(path.stem for path in PROMISES.glob("*.py") if path.stem != "promise")
-)
-def test_every_promise_says_what_it_promises(name: str) -> None:
-    text = (PROMISES / f"{name}.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", sorted(path.stem for path in CHECKS.glob("*.py") if path.stem != "check"))
+def test_every_check_says_what_it_checks(name: str) -> None:
+    text = (CHECKS / f"{name}.py").read_text(encoding="utf-8")
     first = text.partition('"""')[2].partition("\n")[0]
     assert first[0].isupper() or first.startswith(("torch", "marimo"))
     assert first.rstrip('"').endswith((".", ","))
-    assert text.rstrip().endswith("keep(check)")
+    assert text.rstrip().endswith("run_check(check)")
 
 
 def library(folder: Path, *options: str) -> Path:
@@ -199,7 +197,7 @@ def test_a_stripped_library_cannot(tmp_path: Path) -> None:
 
 
 def test_pip_installs_a_package() -> None:
-    assert facts(run("pip_install"))["installed"] == "promised_package"
+    assert facts(run("pip_install"))["installed"] == "checked_package"
 
 
 def test_without_pip_none_is_installed(tmp_path: Path) -> None:
@@ -208,8 +206,8 @@ def test_without_pip_none_is_installed(tmp_path: Path) -> None:
 
 
 def test_an_environment_is_made_from_a_channel(tools: Path) -> None:
-    program = PROMISES.parent / "make_env.py"
-    assert facts(run("conda_install", "--command", tools / "python", program))["made"] == "promised"
+    program = CHECKS.parent / "make_env.py"
+    assert facts(run("conda_install", "--command", tools / "python", program))["made"] == "checked"
 
 
 def test_without_a_tool_none_is_made() -> None:
@@ -279,7 +277,7 @@ def test_a_rule_that_takes_too_many_of_cudas_libraries_is_noticed(
     (rules := tmp_path / "rules.json").write_text(
         json.dumps([{"name": "cuda", "remove": [*mine, *more]}]), "utf-8"
     )
-    trimmed = [sys.executable, *map(str, (PROMISES.parent / "trim_env.py", cuda_site, "--rules", rules))]
+    trimmed = [sys.executable, *map(str, (CHECKS.parent / "trim_env.py", cuda_site, "--rules", rules))]
     report = json.loads(subprocess.check_output(trimmed, text=True))
     assert report["cuda"]["files"] >= 2, "NVRTC's other build, of the real wheel"
     done = run("cuda_libraries", "--package", "toy", path=cuda_site)

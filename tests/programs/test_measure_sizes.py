@@ -1,4 +1,4 @@
-"""ledger.py on a small root with real libraries."""
+"""measure_sizes.py on a small root with real libraries."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ledger import kind_of
+from measure_sizes import kind_of
 from tests.programs.conftest import PROGRAMS
 
 SITE = "opt/env/lib/python3.13/site-packages"
@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
 
 def ledger(root: Path, *options: str) -> dict[str, Any]:
     """Run the program."""
-    command = [sys.executable, str(PROGRAMS / "ledger.py"), str(root), *options]
+    command = [sys.executable, str(PROGRAMS / "measure_sizes.py"), str(root), *options]
     found: dict[str, Any] = json.loads(subprocess.check_output(command, text=True))
     return found
 

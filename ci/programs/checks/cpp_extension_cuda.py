@@ -9,7 +9,7 @@ import tempfile
 from typing import Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
-from promise import Facts, PromiseError, expect, keep
+from check import CheckError, Facts, require, run_check
 
 DECLARATION = "#include <torch/extension.h>\nat::Tensor twice(at::Tensor x);"
 SOURCE = """
@@ -42,11 +42,11 @@ def check() -> Facts:
     extension: Any = importlib.import_module("torch.utils.cpp_extension")
 
     if not extension.CUDA_HOME:
-        raise PromiseError("torch finds no CUDA toolkit: CUDA_HOME is not set and nvcc is not on PATH")
+        raise CheckError("torch finds no CUDA toolkit: CUDA_HOME is not set and nvcc is not on PATH")
     with tempfile.TemporaryDirectory() as folder:
         # With the implicit headers nvcc would read all of torch several times, for minutes.
         module = extension.load_inline(
-            "promise_cuda",
+            "check_cuda",
             DECLARATION,
             SOURCE,
             functions=["twice"],
@@ -55,14 +55,14 @@ def check() -> Facts:
         )
     if torch.cuda.is_available():
         found = module.twice(torch.tensor([1.0, 2.5], device="cuda")).tolist()
-        expect(found == [2.0, 5.0], f"the kernel gives {found}")
+        require(found == [2.0, 5.0], f"the kernel gives {found}")
         return {"cuda_home": extension.CUDA_HOME, "ran_on": torch.cuda.get_device_name()}
     try:
         module.twice(torch.tensor([1.0]))
     except RuntimeError as error:  # raised by the loaded code
-        expect("not on a GPU" in str(error), str(error))
+        require("not on a GPU" in str(error), str(error))
     return {"cuda_home": extension.CUDA_HOME, "ran_on": None}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.programs import bundle
-from ci.programs.bundle import BundleError, Entry, Manifest, read_manifest
+from ci.programs import make_bundle
+from ci.programs.make_bundle import BundleError, Entry, Manifest, read_manifest
 
 FILES = {
     "wheels/cpu-py3.13-torch-000000000000/torch-1.0-py3-none-any.whl": b"torch",
@@ -37,7 +37,7 @@ def collected(folder: Path, files: dict[str, bytes] = FILES) -> Path:
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     out = tmp_path / "bundle"
-    bundle.make(out, collected(tmp_path / "collected"), "registries", CELLS)
+    make_bundle.make(out, collected(tmp_path / "collected"), "registries", CELLS)
     return out
 
 
@@ -51,12 +51,12 @@ def test_each_content_is_there_once_under_its_hash(made: Path) -> None:
     for path, content in FILES.items():
         assert (made / path).is_symlink()
         assert (made / path).read_bytes() == content
-    assert bundle.verify(made) == []
+    assert make_bundle.verify(made) == []
 
 
 def test_the_same_contents_are_the_same_bundle(made: Path, tmp_path: Path) -> None:
     backwards = dict(reversed(FILES.items()))
-    bundle.make(
+    make_bundle.make(
         tmp_path / "again", collected(tmp_path / "other", backwards), "registries", list(reversed(CELLS))
     )
     assert (tmp_path / "again/bundle.json").read_bytes() == (made / "bundle.json").read_bytes()
@@ -64,14 +64,14 @@ def test_the_same_contents_are_the_same_bundle(made: Path, tmp_path: Path) -> No
 
 def test_a_set_with_nothing_in_it_is_told(tmp_path: Path) -> None:
     (tmp_path / "collected/wheels/cpu-py3.13-pyg-111111111111").mkdir(parents=True)
-    manifest = bundle.make(tmp_path / "bundle", tmp_path / "collected", "registries", CELLS)
+    manifest = make_bundle.make(tmp_path / "bundle", tmp_path / "collected", "registries", CELLS)
     assert manifest.sets == ("wheels/cpu-py3.13-pyg-111111111111",)
 
 
 def test_a_bundle_that_was_carried_on_a_disk_is_whole(made: Path, tmp_path: Path) -> None:
     carried = tmp_path / "elsewhere/bundle"
     shutil.copytree(made, carried, symlinks=True)
-    assert bundle.verify(carried) == []
+    assert make_bundle.verify(carried) == []
 
 
 def flip(_: Path, blob: Path) -> None:
@@ -121,10 +121,10 @@ def lose_the_list(whole: Path, _: Path) -> None:
 )
 def test_verify_finds_what_is_wrong(made: Path, harm: Callable[[Path, Path], None], told: str) -> None:
     harm(made, link_of(made, "images/debian-222222222222/image.tar"))
-    problems = bundle.verify(made)
+    problems = make_bundle.verify(made)
     assert len(problems) == 1
     assert told in problems[0]
-    assert bundle.main(["verify", str(made)]) == 1
+    assert make_bundle.main(["verify", str(made)]) == 1
 
 
 def test_verify_finds_a_link_that_leads_out(made: Path) -> None:
@@ -132,16 +132,16 @@ def test_verify_finds_a_link_that_leads_out(made: Path) -> None:
     blob = link.resolve()
     link.unlink()
     link.symlink_to(blob)  # the same content, by another way
-    assert [problem.split(": ")[0] for problem in bundle.verify(made)] == ["damaged"]
+    assert [problem.split(": ")[0] for problem in make_bundle.verify(made)] == ["damaged"]
 
 
 def test_every_flipped_byte_is_found(made: Path) -> None:
     for blob in sorted((made / "blobs/sha256").iterdir()):
         content = blob.read_bytes()
         blob.write_bytes(bytes([content[0] ^ 1]) + content[1:])
-        assert any(blob.name in problem for problem in bundle.verify(made))
+        assert any(blob.name in problem for problem in make_bundle.verify(made))
         blob.write_bytes(content)
-    assert bundle.verify(made) == []
+    assert make_bundle.verify(made) == []
 
 
 def test_what_is_there_whole_is_not_written_again(made: Path, tmp_path: Path) -> None:
@@ -150,44 +150,44 @@ def test_what_is_there_whole_is_not_written_again(made: Path, tmp_path: Path) ->
     damaged = next(iter(sorted(blobs.iterdir())))
     damaged.write_bytes(b"?" * damaged.stat().st_size)
     (blobs / f".{damaged.name}.partial").write_bytes(b"cut off")
-    bundle.make(made, collected(tmp_path / "collected"), "registries", CELLS)
+    make_bundle.make(made, collected(tmp_path / "collected"), "registries", CELLS)
     after = {path.name: path.stat().st_ino for path in blobs.iterdir()}
     assert {name for name in before if after[name] != before[name]} == {damaged.name}
-    assert bundle.verify(made) == []
+    assert make_bundle.verify(made) == []
 
 
 def test_what_no_list_names_any_more_is_taken_away(made: Path, tmp_path: Path) -> None:
     less = dict(list(FILES.items())[:2])
-    bundle.make(made, collected(tmp_path / "less", less), "registries", CELLS[:1])
-    assert bundle.verify(made) == []
+    make_bundle.make(made, collected(tmp_path / "less", less), "registries", CELLS[:1])
+    assert make_bundle.verify(made) == []
     assert len(list((made / "blobs/sha256").iterdir())) == 1
 
 
 def test_files_are_added_to_a_bundle(made: Path, tmp_path: Path) -> None:
     tool = tmp_path / "dagger"
     tool.write_bytes(b"torch")  # a content that is there already
-    before = bundle.manifest_of(made)
-    after = bundle.add(made, before, ["engine/0123"], {"engine/0123/tools/dagger": tool})
+    before = make_bundle.manifest_of(made)
+    after = make_bundle.add(made, before, ["engine/0123"], {"engine/0123/tools/dagger": tool})
     assert set(after.files) - set(before.files) == {
         Entry("engine/0123/tools/dagger", hashlib.sha256(b"torch").hexdigest(), 5)
     }
     assert len(list((made / "blobs/sha256").iterdir())) == 4
-    assert bundle.verify(made) == []
+    assert make_bundle.verify(made) == []
 
 
 def test_diff_tells_what_changed_and_how_much_is_to_be_carried(made: Path, tmp_path: Path) -> None:
     other = dict(FILES)
     del other["wheels/cpu-py3.13-pyg-111111111111/pyg-1.0.tar.gz"]
     other["wheels/cpu-py3.13-pyg-111111111111/pyg-2.0.tar.gz"] = b"newer"
-    bundle.make(tmp_path / "other", collected(tmp_path / "two", other), "registries", CELLS[:1])
-    one, two = bundle.manifest_of(made), bundle.manifest_of(tmp_path / "other")
-    assert bundle.diff(one, two) == [
+    make_bundle.make(tmp_path / "other", collected(tmp_path / "two", other), "registries", CELLS[:1])
+    one, two = make_bundle.manifest_of(made), make_bundle.manifest_of(tmp_path / "other")
+    assert make_bundle.diff(one, two) == [
         "- cell cpu-py3.13-devel",
         "- wheels/cpu-py3.13-pyg-111111111111/pyg-1.0.tar.gz (3 bytes)",
         "+ wheels/cpu-py3.13-pyg-111111111111/pyg-2.0.tar.gz (5 bytes)",
         "1 contents more (5 bytes), 1 fewer (3 bytes)",
     ]
-    assert bundle.diff(one, one) == []
+    assert make_bundle.diff(one, one) == []
 
 
 def test_debian_packages_get_a_list_that_apt_reads(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_debian_packages_get_a_list_that_apt_reads(tmp_path: Path) -> None:
         repository / "hello_1%3a2.0-1_all.deb",
     ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    bundle.make(tmp_path / "bundle", tmp_path / "collected", "registries", CELLS)
+    make_bundle.make(tmp_path / "bundle", tmp_path / "collected", "registries", CELLS)
     listed = (tmp_path / "bundle/debs/debian-000000000000/Packages").read_text()
     deb = tmp_path / "bundle/debs/debian-000000000000/hello_2.0-1_all.deb"
     assert "Filename: ./hello_2.0-1_all.deb\n" in listed

@@ -11,11 +11,11 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from promise import Facts, PromiseError, expect, keep
+from check import CheckError, Facts, require, run_check
 
 from common.repodata import SUBDIRS, write_repodata
 
-NAME, TEXT = "promised", b"kept\n"
+NAME, TEXT = "checked", b"kept\n"
 
 
 def channel(folder: Path) -> Path:
@@ -31,12 +31,12 @@ def channel(folder: Path) -> Path:
         "platform": None,
     }
     digest = hashlib.sha256(TEXT).hexdigest()
-    row = {"_path": "share/promised", "path_type": "hardlink", "sha256": digest, "size_in_bytes": len(TEXT)}
+    row = {"_path": "share/checked", "path_type": "hardlink", "sha256": digest, "size_in_bytes": len(TEXT)}
     files = {
         "info/index.json": json.dumps(index).encode(),
         "info/paths.json": json.dumps({"paths": [row], "paths_version": 1}).encode(),
-        "info/files": b"share/promised\n",
-        "share/promised": TEXT,
+        "info/files": b"share/checked\n",
+        "share/checked": TEXT,
     }
     (folder / "noarch").mkdir(parents=True)
     archive = folder / "noarch" / f"{NAME}-1.0-0.tar.bz2"
@@ -70,13 +70,13 @@ def check() -> Facts:
                 text=True,
             )
         except FileNotFoundError as error:
-            raise PromiseError(f"no {command[0]}") from error
+            raise CheckError(f"no {command[0]}") from error
         if done.returncode:
-            raise PromiseError("; ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]))
-        found = folder / "env/share/promised"
-        expect(found.is_file() and found.read_bytes() == TEXT, "the package's file is not there")
+            raise CheckError("; ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]))
+        found = folder / "env/share/checked"
+        require(found.is_file() and found.read_bytes() == TEXT, "the package's file is not there")
     return {"made": NAME}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

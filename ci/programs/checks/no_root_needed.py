@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from promise import Facts, PromiseError, expect, keep
+from check import CheckError, Facts, require, run_check
 
 
 def check() -> Facts:
@@ -20,15 +20,15 @@ def check() -> Facts:
         help="default: the home folder, the working folder, the temporary one",
     )
     folders = parser.parse_args().folders or [Path.home(), Path.cwd(), Path(tempfile.gettempdir())]
-    expect(os.geteuid() != 0, "the image's user is root")
+    require(os.geteuid() != 0, "the image's user is root")
     for folder in folders:
         try:
             with tempfile.NamedTemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise PromiseError(f"user {os.geteuid()} cannot write {folder}: {error.strerror}") from error
+            raise CheckError(f"user {os.geteuid()} cannot write {folder}: {error.strerror}") from error
     return {"uid": os.geteuid(), "gid": os.getegid(), "folders": [str(folder) for folder in folders]}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)

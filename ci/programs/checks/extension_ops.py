@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import torch  # type: ignore[import-not-found,unused-ignore]
-from promise import Facts, PromiseError, expect, keep
+from check import CheckError, Facts, require, run_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def require_equal(what: str, found: Any, wanted: Sequence[Any]) -> None:
     """Fail the check unless an operator's result is the expected one."""
     tensor = torch.as_tensor(wanted, dtype=found.dtype)
-    expect(
+    require(
         found.shape == tensor.shape and torch.allclose(found, tensor),
         f"{what}: {found.tolist()}, not {wanted}",
     )
@@ -92,10 +92,10 @@ def check() -> Facts:
     names = [name.replace("-", "_") for name in parser.parse_args().extensions]
     for name in names:
         if name not in CHECKS:
-            raise PromiseError(f"no check for {name}: {', '.join(CHECKS)}")
+            raise CheckError(f"no check for {name}: {', '.join(CHECKS)}")
         CHECKS[name](importlib.import_module(name))
     return {"extensions": names}
 
 
 if __name__ == "__main__":
-    keep(check)
+    run_check(check)
