@@ -106,17 +106,17 @@ ENGINE = [
 OURS = [
     (
         "out-of-memory",
-        "compile_wheels: error: torch-scatter 2.1.2: scatter_cuda: a compiler was killed, most likely for memory",
+        "compile_wheels.py: error: torch-scatter 2.1.2: scatter_cuda: a compiler was killed, most likely for memory",
     ),
     (
         "missing-wheel",
-        "compile_wheels: error: pip download: ERROR: No matching distribution found for torch-scatter==9",
+        "compile_wheels.py: error: pip download: ERROR: No matching distribution found for torch-scatter==9",
     ),
-    ("hash-mismatch", "make_channel.py: x.jar: sha256 is aa, the recipe says bb"),
+    ("hash-mismatch", "make_channel.py: error: x.jar: sha256 is aa, the recipe says bb"),
     ("hash-mismatch", "make_env.py: /c/x.conda is not what its channel or the lock says (sha256)"),
-    ("missing-wheel", "make_channel.py: apt-get knows none of libx, liby: is apt-get update needed?"),
-    ("unknown", "compile_wheels: error: '12' in --arch-list: not like 8.0 or 9.0+PTX"),
-    ("unknown", "pack_env.py: out.tar: expected .tar.zst, .tar.gz or .tar"),
+    ("missing-wheel", "make_channel.py: error: apt-get knows none of libx, liby: is apt-get update needed?"),
+    ("unknown", "compile_wheels.py: error: '12' in --arch-list: not like 8.0 or 9.0+PTX"),
+    ("unknown", "pack_env.py: error: out.tar: expected .tar.zst, .tar.gz or .tar"),
     ("unknown", "make_env.py: error: the following arguments are required: --prefix"),
 ]
 
