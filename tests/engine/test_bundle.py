@@ -127,7 +127,7 @@ def test_a_cell_is_built_without_a_network_and_keeps_its_promises(
     answer = offline(elsewhere, "bash", "-ec", calls)
     assert answer.status == 0, answer.err[-4000:]
     assert "makes the embedded engine" in answer.err
-    assert "all 3 promises kept" in answer.out
+    assert "all 3 checks passed" in answer.out
     assert answer.out.splitlines()[-1] == "0.1.0+cu130 _stand_in_cpu.cpython-313-x86_64-linux-gnu.so"
 
 

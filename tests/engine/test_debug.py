@@ -63,7 +63,7 @@ def test_without_a_terminal_the_state_is_an_image(small: World, tmp_path: Path) 
     configuration = unpacked(archive, root)
     assert configuration["User"] == "cslr"
     assert "ExposedPorts" not in configuration, "a terminal would wait for them"
-    assert "promise versions is not kept: exit status 66" in (root / "run/cslr-images/failed.txt").read_text()
+    assert "check versions failed: exit status 66" in (root / "run/cslr-images/failed.txt").read_text()
     # As a container runtime would: with the image's user, and a /proc of its own.
     apart = ["unshare", "--mount", "--pid", "--fork", f"--root={root}", "--mount-proc"]
     enter = [*apart, "--setgid=1000", "--setuid=1000", *SCRIPT_FILE.split()]

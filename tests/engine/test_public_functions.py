@@ -76,7 +76,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
     "bundle": ((*ONE, "entries"), r"bundle.json"),
     # files
     "pack": ((*CELL, "size"), r"^\d.\d+e\+07"),
-    "history": (("--given={history}", "export", "--path={target}/history.jsonl"), r"history.jsonl"),
+    "history": (("--history={history}", "export", "--path={target}/history.jsonl"), r"history.jsonl"),
     # containers
     "build": ((*CELL, *run(f"{PYTHON} -VV")), r"^Python 3\.13"),
     "devel": ((*CPU, *run("conda-pack --version")), r"^conda-pack 0\.9\.2"),
@@ -102,7 +102,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "debug": (
         (*CPU, "--target=devel", "file", "--path=/run/cslr-images/failed.txt", "contents"),
-        r"promise imports is not kept",
+        r"check imports failed",
     ),
 }
 # The locks are of the module's own matrix.

@@ -86,7 +86,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "publish": {**ONE, **PUBLISHED},
     "bundle": SEVERAL,
     "debug": ONE,
-    "history": {"given": HISTORY},
+    "history": {"history": HISTORY},
     "report": {
         **SEVERAL,
         "format": "markdown",

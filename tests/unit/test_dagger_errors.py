@@ -11,7 +11,7 @@ from dagger._exceptions import QueryErrorValue
 from gql import gql
 
 import ci
-from ci.sdk.functions import failed_step
+from ci.sdk.functions import describe_exec_error
 from ci.sweep.executor import failure_of
 from ci.util.errors import error_message, without_traces
 
@@ -19,7 +19,7 @@ TRACE = "[traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]"
 ERRORS = ("QueryError", "ExecError", "DaggerError", "ClientError", "TransportError")
 # What may be done with such an error: these parts have no trace in them, and these functions leave it out.
 PARTS = ("command", "exit_code", "stderr", "stdout")
-READERS = ("error_message", "failed_step", "failure_of", "isinstance")
+READERS = ("error_message", "describe_exec_error", "failure_of", "isinstance")
 
 
 def query_error(message: str, **extensions: object) -> dagger.QueryError:
@@ -53,7 +53,7 @@ def test_a_record_of_a_failure_has_no_trace() -> None:
     failure = failure_of("torch", query_error(f"failed to resolve image: connection refused {TRACE}"))
     assert (failure.kind, failure.message) == ("network", "failed to resolve image: connection refused")
     assert "traceparent" not in failure_of("torch", exec_error("error: no\n")).model_dump_json()
-    assert failed_step(exec_error("error: no\n")) == "a step ended with exit status 1: x\nerror: no"
+    assert describe_exec_error(exec_error("error: no\n")) == "a step ended with exit status 1: x\nerror: no"
 
 
 def scopes(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
