@@ -89,7 +89,7 @@ class CslrImages:
 
     @public(cache="session", example=f"{PAIR} export --path dockerfiles/cu12.8.1-py3.13")
     async def dockerfile(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
-        """Write the six images of a pair as a Dockerfile."""
+        """Write all images of a pair as one Dockerfile."""
         session = await self._session()
         plans = await session.plans(session.matrix.pair(cuda, python))
         return folder(dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", session.inputs.lock.places()))
@@ -328,7 +328,7 @@ class CslrImages:
         history: args.HistoryFile = None,
         into: args.Into = None,
     ) -> str:
-        """Report from the records how each cell was last built; without a filter, also cells outside the matrix."""
+        """Report from the records how each cell was last built; without a filter, of every cell ever built."""
         session = await self._session()
         cells = select_cells(session, cuda, python, target, phase, only)
         known = await load_history(open_store(session), history)
