@@ -1,20 +1,13 @@
-"""Collects what a bundle holds: each need in a step of its own, in the container in which a build would use it."""
+"""Collect the contents of a bundle, each external input in its own step and in the container that would use it."""
 
 from collections.abc import Mapping, Sequence
 
 import dagger
 from dagger import dag
 
+from ci.plan import commands
 from ci.plan.caches import Cache, of_image
-from ci.plan.commands import (
-    REFRESH,
-    TOOLS,
-    collect_packages,
-    fetch_compiler,
-    fetch_sources,
-    make_bundle,
-    mirror_channel,
-)
+from ci.plan.commands import REFRESH, TOOLS
 from ci.plan.specs import PREFIX, InstallSpec, ToolkitSpec, WheelsSpec
 from ci.stages import system as apt
 from ci.stages.cache_volumes import with_cache
@@ -22,7 +15,7 @@ from ci.stages.context import BuildContext, with_program
 from ci.stages.tools import with_tools
 
 _OUT = "/opt/collected"
-_GIVEN = "/run/collected"
+_COLLECTED = "/run/collected"
 _LOCK = "/run/requirements.txt"
 _PINS = "/opt/pins.txt"
 _BUNDLE = "/opt/bundle"
@@ -30,92 +23,102 @@ _PYTHON_DEBS = ("ca-certificates", "python3", "python3-venv")
 _COMPILER_DEBS = (*_PYTHON_DEBS, "dpkg-dev")
 
 
-def image(context: BuildContext, name: str) -> dagger.Directory:
-    """Return a base image as an archive (OCI)."""
+def collect_image(context: BuildContext, name: str) -> dagger.Directory:
+    """Export a base image as an OCI archive."""
     return dag.directory().with_file("image.tar", context.image(name).as_tarball())
 
 
-def debs(context: BuildContext, name: str, packages: Sequence[str]) -> dagger.Directory:
-    """Return Debian packages with all that they need and the image has not."""
+def collect_debs(context: BuildContext, name: str, packages: Sequence[str]) -> dagger.Directory:
+    """Download Debian packages and those of their dependencies that the image lacks."""
     container = with_cache(context.with_apt(context.image(name)), Cache.APT_LISTS, of_image(name))
     return context.run_program(container, "collect_debs.sh", (_OUT, *packages)).directory(_OUT)
 
 
-def equipped(context: BuildContext, name: str, tools: str) -> dagger.Container:
-    """Return an image with the tools, to collect in."""
+def container_with_tools(context: BuildContext, name: str, tools: str) -> dagger.Container:
+    """Return the container of an image with Python and the tools that collect packages."""
     return with_tools(apt.on(name, context, _PYTHON_DEBS), context, tools)
 
 
-def tools(context: BuildContext, container: dagger.Container, requirements: str) -> dagger.Directory:
-    """Return the wheels of the tools; `container` has them already."""
-    return _packages(context, container, f"{TOOLS}/bin/python", requirements, ("--hashed",)).directory(_OUT)
+def collect_tools(context: BuildContext, container: dagger.Container, requirements: str) -> dagger.Directory:
+    """Collect the wheels of the tools; `container` has them installed."""
+    return _collect_packages(
+        context, container, f"{TOOLS}/bin/python", requirements, ("--hashed",)
+    ).directory(_OUT)
 
 
-def toolkit(context: BuildContext, container: dagger.Container, spec: ToolkitSpec) -> dagger.Directory:
-    """Return the wheels of the CUDA toolkit."""
+def collect_toolkit(
+    context: BuildContext, container: dagger.Container, spec: ToolkitSpec
+) -> dagger.Directory:
+    """Collect the wheels of the CUDA toolkit; `container` has the tools."""
     lines = spec.locked or "".join(f"{wheel}\n" for wheel in spec.wheels)
     options = ("--hashed",) if spec.locked else ()
-    return _packages(context, container, f"{TOOLS}/bin/python", lines, options).directory(_OUT)
+    return _collect_packages(context, container, f"{TOOLS}/bin/python", lines, options).directory(_OUT)
 
 
-def compiler(context: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
-    """Return the Debian package of CUDA's compiler."""
+def collect_compiler(context: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
+    """Download the Debian package of the CUDA compiler."""
     container = with_tools(apt.on(spec.image, context, _COMPILER_DEBS), context, spec.tools)
     container = context.run(with_program(context.with_package_index(container), "cuda_home.py"), REFRESH)
-    return context.run(container, fetch_compiler(spec, _OUT)).directory(_OUT)
+    return context.run(container, commands.fetch_compiler(spec, _OUT)).directory(_OUT)
 
 
-def installed(
-    context: BuildContext, env: dagger.Container, spec: InstallSpec, below: Mapping[str, dagger.File]
+def collect_installed(
+    context: BuildContext, env: dagger.Container, spec: InstallSpec, parents: Mapping[str, dagger.File]
 ) -> tuple[dagger.Directory, dagger.File]:
-    """Return what a stage installs, and its versions; `below` has the versions of the stages that it stands on."""
+    """Collect the packages that a stage installs; return them and the file of their versions.
+
+    `parents` are the files of versions of the stages below, by stage name: constraints of this one.
+    """
     options = ["--hashed"] if spec.hashed else []
     options += ["--frozen"] if spec.frozen else []
     options += ["--index", spec.extra_index] if spec.extra_index else []
-    for name, pins in below.items():
+    for name, pins in parents.items():
         env = env.with_mounted_file(f"/run/pins/{name}.txt", pins)
         options += ["--constraint", f"/run/pins/{name}.txt"]
-    done = _packages(context, env, f"{PREFIX}/bin/python", spec.requirements, options)
-    return done.directory(_OUT), done.file(_PINS)
+    collected = _collect_packages(context, env, f"{PREFIX}/bin/python", spec.requirements, options)
+    return collected.directory(_OUT), collected.file(_PINS)
 
 
-def sources(context: BuildContext, torch: dagger.Container, spec: WheelsSpec) -> dagger.Directory:
-    """Return the source archives of what is compiled."""
+def collect_sources(context: BuildContext, torch: dagger.Container, spec: WheelsSpec) -> dagger.Directory:
+    """Download the source archives of the compiled extensions."""
     lock = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
     container = with_program(context.with_mirror(torch).with_mounted_file(_LOCK, lock), "compile_wheels.py")
-    return context.run(container, fetch_sources(_LOCK, _OUT)).directory(_OUT)
+    return context.run(container, commands.fetch_sources(_LOCK, _OUT)).directory(_OUT)
 
 
-def channel(context: BuildContext, env: dagger.Container) -> dagger.Directory:
-    """Return the conda packages of an environment as a channel of their own."""
+def collect_channel(context: BuildContext, env: dagger.Container) -> dagger.Directory:
+    """Collect the conda packages of an environment as a channel."""
     container = with_program(context.with_mirror(env), "mirror_channel.py")
-    return context.run(container, mirror_channel(_OUT)).directory(_OUT)
+    return context.run(container, commands.mirror_channel(_OUT)).directory(_OUT)
 
 
-def file(context: BuildContext, name: str, address: str) -> dagger.Directory:
-    """Return one file."""
+def collect_file(context: BuildContext, name: str, address: str) -> dagger.Directory:
+    """Download one file."""
     return dag.directory().with_file(name, context.download(address))
 
 
-def bundle(
+def assemble_bundle(
     context: BuildContext,
     container: dagger.Container,
-    sets: Mapping[str, dagger.Directory],
+    folders: Mapping[str, dagger.Directory],
     sources_name: str,
     cells: Sequence[str],
 ) -> dagger.Directory:
-    """Return the bundle of what was collected, by the places of the sets in it; `container` has the tools."""
+    """Write the bundle of the collected folders, by their paths in it; `container` has the tools."""
     container = with_program(container, "bundle.py")
-    for folder, files in sets.items():
-        container = container.with_mounted_directory(f"{_GIVEN}/{folder}", files)
-    return context.run(container, make_bundle(_BUNDLE, _GIVEN, sources_name, cells)).directory(_BUNDLE)
+    for path, files in folders.items():
+        container = container.with_mounted_directory(f"{_COLLECTED}/{path}", files)
+    return context.run(container, commands.make_bundle(_BUNDLE, _COLLECTED, sources_name, cells)).directory(
+        _BUNDLE
+    )
 
 
-def _packages(
+def _collect_packages(
     context: BuildContext, container: dagger.Container, python: str, requirements: str, options: Sequence[str]
 ) -> dagger.Container:
+    """Collect the packages of requirements at `_OUT`, and their versions at `_PINS`."""
     lock = dag.directory().with_new_file("requirements.txt", requirements).file("requirements.txt")
     container = with_cache(context.with_mirror(container), Cache.PIP).with_mounted_file(_LOCK, lock)
     container = with_program(container, "collect_packages.py")
-    command = collect_packages(_OUT, python, _LOCK, Cache.PIP.path, _PINS, options)
+    command = commands.collect_packages(_OUT, python, _LOCK, Cache.PIP.path, _PINS, options)
     return context.run(container, command)
