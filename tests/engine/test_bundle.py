@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from ci.programs import bundle
-from tests.engine.conftest import ROOT, Answer, World, answer_of, dagger, succeed
+from tests.engine.conftest import ROOT, Answer, SmallStack, answer_of, dagger, succeed
 from tests.engine.test_matrix import PROMISES
 from tests.engine.test_small_stack import quoted
-from tests.stand_ins import world
+from tests.stand_ins import small_stack
 from tests.stand_ins.cache import CACHE
 
 CELL = ("--cuda=cpu", "--python=3.13", "--target=runtime")
@@ -72,9 +72,9 @@ class Carried:
 
 
 @pytest.fixture(scope="module")
-def carried(small: World, tmp_path_factory: pytest.TempPathFactory) -> Carried:
+def carried(small: SmallStack, tmp_path_factory: pytest.TempPathFactory) -> Carried:
     folder = tmp_path_factory.mktemp("carried")
-    matrix = world.matrix_with(folder / "matrix.toml", more=PROMISES)
+    matrix = small_stack.matrix_with(folder / "matrix.toml", more=PROMISES)
     succeed("bundle", str(folder / "bundle"), *small.words(matrix=matrix)[1:], "--", *CELL)
     return Carried(folder / "bundle", matrix)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from dagger.client import gen
 
-from tests.stand_ins import dialect
+from tests.stand_ins import client_api
 from tests.stand_ins.cache import NEWEST, newest_client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def newest() -> Path:
 @pytest.fixture(scope="session")
 def found(newest: Path) -> dict[str, Any]:
     """Ask the newest client what it has of all that is looked for."""
-    printed = under(newest, "tests.stand_ins.dialect")
+    printed = under(newest, "tests.stand_ins.client_api")
     found: dict[str, Any] = json.loads(printed.stdout)
     return found
 
@@ -56,11 +56,11 @@ def test_the_newest_client_is_the_one_that_is_asked(found: dict[str, Any]) -> No
 
 
 def test_all_that_is_used_is_there(found: dict[str, Any]) -> None:
-    assert sorted(dialect.used() - set(found["used"])) == []
+    assert sorted(client_api.used_names() - set(found["used"])) == []
 
 
 def test_the_module_describes_itself_in_the_same_way(found: dict[str, Any]) -> None:
-    assert found["described"] == json.loads(json.dumps(dialect.described()))
+    assert found["described"] == json.loads(json.dumps(client_api.describe_module()))
 
 
 def test_types_fit(newest: Path, found: dict[str, Any], tmp_path: Path) -> None:
