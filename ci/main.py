@@ -13,26 +13,23 @@ from ci.inspection.debug import debug_container
 from ci.inspection.size_report import report_size
 from ci.inspection.verify import verify_image
 from ci.plan.lint import lint_locks, lint_matrix
-from ci.report.model import make_report
-from ci.report.writer import render_report
 from ci.sdk.compat import check, own_fields
 from ci.sdk.functions import public
-from ci.session.clock import utc_now
 from ci.session.history import load_history, open_store
-from ci.session.session import Session, images_to_report, open_session, select_cells
+from ci.session.session import Session, open_session, select_cells
 from ci.stages import runtime, strip
 from ci.stages.builder import ImageBuilder
 from ci.stages.files import folder
 from ci.sweep.notify import Webhook
 from ci.sweep.publish import PublishOptions, open_publisher
+from ci.sweep.report import report_cells
 from ci.sweep.run import SweepOptions, preview_plans, publish_cell, run_sweep
 from ci.util.errors import require_made
 
 PAIR = "--cuda 12.8.1 --python 3.13"  # of the examples
 
-# A function that plans may read index pages and use base images and packages that change upstream, so its result is
-# cached for a session at most; the layers below have their own caches. Objects are returned after `sync`, so that a
-# failed step is reported as that step, and not as a result that cannot be read.
+# Results are cached for a session at most, because index pages, base images and packages change upstream. Objects are
+# returned after `sync`, so that a failed step is reported as that step and not as a result that cannot be read.
 
 
 @object_type
@@ -331,13 +328,10 @@ class CslrImages:
         """Report from the records how each cell was last built; without a filter, of every cell ever built."""
         session = await self._session()
         cells = select_cells(session, cuda, python, target, phase, only)
-        known = await load_history(open_store(session), history)
         filtered = any((cuda, python, target, phase, only))
-        names = images_to_report(session, cells, known.history, filtered=filtered)
-        report = make_report(known.history, names, now=utc_now(), live=known.live)
-        return render_report(report, format, await into.contents() if into else None)
+        return await report_cells(session, cells, format, filtered=filtered, history=history, page=into)
 
-    # -- sizes, checks and lint --------------------------------------------------------------------------
+    # -- sizes, checks and new versions ------------------------------------------------------------------
 
     @public(cache="session", example=f"{PAIR} --target runtime --against before.json")
     async def size(
@@ -371,8 +365,6 @@ class CslrImages:
     async def lint_locks(self) -> str:
         """Check that the locks match the matrix. `dagger check` runs it too."""
         return lint_locks((await self._session()).inputs)
-
-    # -- new versions ------------------------------------------------------------------------------------
 
     @public(cache="never", example="--format json")
     async def latest(self, format: args.LatestFormat = "text") -> str:
