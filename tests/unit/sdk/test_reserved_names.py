@@ -1,4 +1,4 @@
-"""No name of the module is one that Dagger has already, in any of the versions that the module is for."""
+"""No option or function has a name that Dagger uses itself, in any version that the module supports."""
 
 import re
 import tomllib
@@ -24,7 +24,7 @@ def options() -> set[str]:
 
 
 def functions() -> set[str]:
-    """Return the names of all functions, with the one that makes the main object."""
+    """Return the names of all functions and of the main object."""
     return {*(name for name in client_api.describe_module() if name), ci.CslrImages.__name__}
 
 
