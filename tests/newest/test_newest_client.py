@@ -64,7 +64,7 @@ def test_the_module_describes_itself_in_the_same_way(found: dict[str, Any]) -> N
 
 
 def test_types_fit(newest: Path, found: dict[str, Any], tmp_path: Path) -> None:
-    """Check `ci` as strictly as with the installed client; a name that only the newest has proves whose hints are read."""
+    """Check `ci` as strictly as with the installed client; a name of the newest alone proves whose hints are read."""
     new = min(set(found["exports"]) - set(gen.__all__))
     only = tmp_path / "only_in_the_newest.py"
     only.write_text(f"from dagger import {new}\n\nprint({new})\n", "utf-8")
