@@ -17,9 +17,10 @@ from ci.sdk.compat import check, own_fields
 from ci.sdk.functions import public
 from ci.session.history import load_history, open_store
 from ci.session.session import Session, open_session, select_cells
-from ci.stages import runtime, strip
 from ci.stages.builder import ImageBuilder
-from ci.stages.files import folder
+from ci.stages.image import text_directory, unpack
+from ci.stages.pack import archive_environment, export_environment
+from ci.stages.trim import strip_image
 from ci.sweep.notify import Webhook
 from ci.sweep.publish import PublishOptions, open_publisher
 from ci.sweep.report import report_cells
@@ -89,7 +90,9 @@ class CslrImages:
         """Write all images of a pair as one Dockerfile."""
         session = await self._session()
         plans = await session.plans(session.matrix.pair(cuda, python))
-        return folder(dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", session.inputs.lock.places()))
+        return text_directory(
+            dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", session.inputs.locks.places())
+        )
 
     @public(cache="session", example="export --path .")
     async def generate(self) -> dagger.Directory:
@@ -100,7 +103,7 @@ class CslrImages:
         session = await self._session(for_files=True)
         files = render_files(session.inputs, session.options, await session.pages(session.matrix.built))
         page = reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix)
-        return folder({**files, REFERENCE: page})
+        return text_directory({**files, REFERENCE: page})
 
     # -- images ------------------------------------------------------------------------------------------
 
@@ -144,7 +147,7 @@ class CslrImages:
     @public(cache="session", example=f"{PAIR} export --path cuda")
     async def toolkit(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Make the CUDA toolkit: nvcc, headers and the CUDA runtime library."""
-        toolkit = (await self._builder(cuda, python, "runtime")).toolkit()
+        toolkit = (await self._builder(cuda, python, "runtime")).directory("toolkit")
         return await require_made(toolkit, "cpu images have no CUDA toolkit").sync()
 
     @public(cache="session", example=f"{PAIR} export --path channel")
@@ -158,65 +161,66 @@ class CslrImages:
     @public(cache="session", example=f"{PAIR} terminal")
     async def base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Make the devel base: compilers, CUDA toolkit and conda tooling."""
-        return await (await self._builder(cuda, python, "devel")).base().sync()
+        return await (await self._builder(cuda, python, "devel")).container("base").sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def conda(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Create the conda environment at /opt/env on the devel base."""
-        return await (await self._builder(cuda, python, "devel")).conda().sync()
+        return await (await self._builder(cuda, python, "devel")).container("conda").sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def torch(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Install PyTorch, torchvision and torchaudio into the environment."""
-        return await (await self._builder(cuda, python, "runtime")).torch().sync()
+        return await (await self._builder(cuda, python, "runtime")).container("torch").sync()
 
     @public(cache="session", example=f"{PAIR} export --path wheels")
     async def wheels(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Compile the PyG extensions that have no wheel; report.json has the times."""
-        wheels = (await self._builder(cuda, python, "runtime")).wheels()
+        wheels = (await self._builder(cuda, python, "runtime")).directory("wheels")
         return await require_made(wheels, "every PyG extension has a wheel: nothing is compiled").sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def pyg(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Install PyTorch Geometric and its extensions into the environment."""
-        return await (await self._builder(cuda, python, "runtime")).pyg().sync()
+        return await (await self._builder(cuda, python, "runtime")).container("pyg").sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def ray(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Install Ray into the environment."""
-        return await (await self._builder(cuda, python, "ray-runtime")).ray().sync()
+        return await (await self._builder(cuda, python, "ray-runtime")).container("ray").sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def marimo(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Install marimo into the environment."""
-        return await (await self._builder(cuda, python, "marimo-runtime")).marimo().sync()
+        return await (await self._builder(cuda, python, "marimo-runtime")).container("marimo").sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def runtime_base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Make the runtime base: compilers and a trimmed CUDA toolkit, without an environment."""
-        return await (await self._builder(cuda, python, "runtime")).runtime_base().sync()
+        return await (await self._builder(cuda, python, "runtime")).container("runtime-base").sync()
 
     @public(cache="session", example=f"{PAIR} --target devel export --path env.tar.zst")
     async def pack(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.File:
         """Export the environment as a conda-pack archive, for machines without containers."""
-        return await (await self._builder(cuda, python, target)).archive().sync()
+        return await archive_environment(await self._builder(cuda, python, target)).sync()
 
     @public(cache="session", example=f"{PAIR} --target devel export --path tree")
     async def packed(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Directory:
         """Export the environment with conda-pack as a folder for /opt/env, as image layers hold it."""
-        return await (await self._builder(cuda, python, target)).packed().sync()
+        builder = await self._builder(cuda, python, target)
+        return await export_environment(builder, builder.stage_context("pack"), builder.environment()).sync()
 
     @public(cache="session", example=f"{PAIR} --packed tree terminal")
     async def unpack(self, cuda: args.Cuda, python: args.Python, packed: args.Packed) -> dagger.Container:
         """Add an environment that `packed` exported to the runtime base."""
         builder = await self._builder(cuda, python, "runtime")
-        return await runtime.unpack(builder.runtime_base(), [packed]).sync()
+        return await unpack(builder.container("runtime-base"), [packed]).sync()
 
     @public(cache="session", example=f"{PAIR} --image registry.example/image:tag export --path image.tar")
     async def strip(self, cuda: args.Cuda, python: args.Python, image: args.AnyImage) -> dagger.Container:
         """Strip symbols from the libraries of an image's environment; files that would break stay whole."""
         builder = await self._builder(cuda, python, "devel")
-        return await strip.image(builder.context, builder.base(), image).sync()
+        return await strip_image(builder.context, builder.container("base"), image).sync()
 
     # -- many cells --------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import dagger
 from ci.bundle import steps
 from ci.config.matrix import Cell
 from ci.plan.attempt import FIRST_ATTEMPT
-from ci.plan.environment import extension_pages
+from ci.plan.bundle_inputs import list_stage_inputs
 from ci.plan.externals import (
     COMPILER,
     CONDA,
@@ -17,10 +17,15 @@ from ci.plan.externals import (
     ExternalInput,
     file_input,
     image_input,
-    list_stage_inputs,
 )
-from ci.plan.planner import Plan
-from ci.plan.specs import InstallSpec, PygSpec, RaySpec, Stage, ToolkitSpec, WheelsSpec
+from ci.plan.installs import InstallSpec
+from ci.plan.pair import extension_pages
+from ci.plan.plan import Plan
+from ci.plan.stage import Stage
+from ci.plan.stages.pyg import PygSpec
+from ci.plan.stages.ray import RaySpec
+from ci.plan.stages.toolkit import ToolkitSpec
+from ci.plan.stages.wheels import WheelsSpec
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
 from ci.util.errors import UserError
@@ -67,14 +72,14 @@ class Collection:
         """Collect and add all inputs of a plan."""
         cpu_image = self._session.inputs.sources.images.cpu  # in which a session looks at the machine
         self.add(image_input(cpu_image), steps.collect_image(self._context, cpu_image))
-        builder = ImageBuilder(plan, self._context, made=self._stage_cache)
+        builder = ImageBuilder(plan, self._context, cache=self._stage_cache)
         versions: dict[str, dagger.File] = {}  # by the stages that installed them, from the lowest up
         for stage in plan.stages:
             for name, external in list_stage_inputs(stage, plan.cell).items():
                 if name == PACKAGES and not isinstance(stage.spec, ToolkitSpec):
                     spec = stage.spec.install if isinstance(stage.spec, PygSpec | RaySpec) else stage.spec
                     assert isinstance(spec, InstallSpec)
-                    env = builder.conda()
+                    env = builder.container("conda")
                     files, pins = steps.collect_installed(self._context, env, spec, versions)
                     versions = {**versions, stage.name: pins}
                 else:
@@ -84,7 +89,7 @@ class Collection:
     def bundle(self, plans: list[Plan]) -> dagger.Directory:
         """Return the bundle of everything that was added."""
         inputs = self._session.inputs
-        container = steps.container_with_tools(self._context, inputs.sources.images.cpu, inputs.lock.tools())
+        container = steps.container_with_tools(self._context, inputs.sources.images.cpu, inputs.locks.tools())
         cells = [plan.id for plan in plans]
         return steps.assemble_bundle(self._context, container, self._folders, inputs.sources_name, cells)
 
@@ -102,9 +107,9 @@ class Collection:
             container = steps.container_with_tools(context, image, requirements)
             return steps.collect_tools(context, container, requirements)
         if name == CONDA:
-            return builder.channel() or steps.collect_channel(context, builder.conda())
+            return builder.channel() or steps.collect_channel(context, builder.container("conda"))
         if name == SOURCES and isinstance(spec, WheelsSpec):
-            return steps.collect_sources(context, builder.torch(), spec)
+            return steps.collect_sources(context, builder.container("torch"), spec)
         if isinstance(spec, ToolkitSpec) and name == PACKAGES:
             container = steps.container_with_tools(context, spec.image, spec.tools)
             return steps.collect_toolkit(context, container, spec)

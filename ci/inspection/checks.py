@@ -2,9 +2,10 @@
 
 import json
 
-from ci.plan.environment import LABEL
-from ci.plan.planner import Plan
-from ci.plan.specs import ImageSpec, PygSpec
+from ci.plan.image_config import LABEL
+from ci.plan.plan import Plan
+from ci.plan.stages.image import ImageSpec
+from ci.plan.stages.pyg import PygSpec
 from ci.util.model import FrozenModel
 
 # The name that the check `versions` uses, and the label of the image that holds the expected version.

@@ -11,10 +11,9 @@ from opentelemetry.trace import Status, StatusCode
 from pydantic import Field
 
 from ci.inspection.checks import Check, checks_for
-from ci.plan.commands import PROGRAMS
-from ci.plan.planner import Plan
-from ci.plan.specs import PREFIX
-from ci.stages.context import with_program
+from ci.plan.paths import PREFIX, PROGRAMS_FOLDER
+from ci.plan.plan import Plan
+from ci.stages.programs import with_program
 from ci.stages.step import Step
 from ci.util.errors import UserError
 from ci.util.model import FrozenModel
@@ -71,7 +70,7 @@ async def run_check(image: dagger.Container, check: Check) -> CheckResult:
 
 def check_step(image: dagger.Container, check: Check) -> Step:
     """Return the step that runs a check in the image."""
-    command = (f"{PREFIX}/bin/python", f"{PROGRAMS}/promises/{check.name}.py", *check.arguments)
+    command = (f"{PREFIX}/bin/python", f"{PROGRAMS_FOLDER}/promises/{check.name}.py", *check.arguments)
     return Step("verify", with_program(image, "promises"), command)
 
 
