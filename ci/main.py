@@ -90,9 +90,8 @@ class CslrImages:
         """Write all images of a pair as one Dockerfile."""
         session = await self._session()
         plans = await session.plans(session.matrix.pair(cuda, python))
-        return text_directory(
-            dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", session.inputs.locks.places())
-        )
+        folder = f"dockerfiles/{plans[0].cell.pair_id}"
+        return text_directory(dockerfile(plans, folder, session.inputs.locks.places()))
 
     @public(cache="session", example="export --path .")
     async def generate(self) -> dagger.Directory:
@@ -100,7 +99,7 @@ class CslrImages:
 
         `--sources` does not change them; export them over the repository.
         """
-        session = await self._session(for_files=True)
+        session = await self._session(sources=None, from_bundle=None)
         files = render_files(session.inputs, session.options, await session.pages(session.matrix.built))
         page = reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix)
         return text_directory({**files, REFERENCE: page})
@@ -153,9 +152,9 @@ class CslrImages:
     @public(cache="session", example=f"{PAIR} export --path channel")
     async def channel(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Make the conda channel that the `registries` sources use."""
-        channel = (await self._builder(cuda, python, "devel")).channel()
+        made = (await self._builder(cuda, python, "devel")).channel()
         return await require_made(
-            channel, f"the {self.sources} sources name conda channels: none is made"
+            made, f"the {self.sources} sources name conda channels: none is made"
         ).sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
@@ -390,18 +389,10 @@ class CslrImages:
 
         return await show_bump(await self._session(), to or (), format)
 
-    async def _session(self, *, for_files: bool = False) -> Session:
-        return await open_session(
-            sources=None if for_files else self.sources,
-            mirrors=self.mirrors,
-            mirror_service=self.mirror_service,
-            matrix_file=self.matrix_file,
-            archs=self.archs,
-            jobs=self.jobs,
-            ray=self.ray_mode,
-            variant=self.variant,
-            bundle=None if for_files else self.from_bundle,
-        )
+    async def _session(self, **changes: None) -> Session:
+        """Open a session with the options of this call, some of them unset by `changes`."""
+        options = {field.name: getattr(self, field.name) for field in own_fields(CslrImages)}
+        return await open_session(**{**options, **changes})
 
     async def _builder(self, cuda: str, python: str, target: str) -> ImageBuilder:
         session = await self._session()
