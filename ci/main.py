@@ -1,7 +1,7 @@
 """Define the public functions of the module: each parses its arguments, delegates and returns."""
 
 import dagger
-from dagger import dag, object_type
+from dagger import object_type
 
 from ci import args
 from ci.bundle.collect import collect_bundle
@@ -104,7 +104,7 @@ class CslrImages:
         page = reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix)
         return text_directory({**files, REFERENCE: page})
 
-    # -- images ------------------------------------------------------------------------------------------
+    # -- images, and their stages ------------------------------------------------------------------------
 
     @public(cache="session", example=f"{PAIR} --target ray-runtime")
     async def build(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
@@ -140,8 +140,6 @@ class CslrImages:
     async def marimo_runtime(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
         """Build the runtime image with Ray and marimo, which serves notebooks on port 8080."""
         return await (await self._builder(cuda, python, "marimo-runtime")).image().sync()
-
-    # -- stages ------------------------------------------------------------------------------------------
 
     @public(cache="session", example=f"{PAIR} export --path cuda")
     async def toolkit(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
@@ -314,7 +312,7 @@ class CslrImages:
     async def history(self, history: args.HistoryFile = None) -> dagger.File:
         """Return the records of all builds, merged with those of your own file."""
         known = (await load_history(open_store(await self._session()), history)).history
-        return dag.directory().with_new_file("history.jsonl", known.text()).file("history.jsonl")
+        return text_directory({"history.jsonl": known.text()}).file("history.jsonl")
 
     @public(cache="never", example="--format html -o report.html")
     async def report(
