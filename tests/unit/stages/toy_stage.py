@@ -12,7 +12,6 @@ from ci.plan.paths import PREFIX
 from ci.plan.plan import Plan
 from ci.plan.resolver import Resolver
 from ci.plan.stage import Spec, Stage
-from ci.stages.builder import ImageBuilder
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 
