@@ -26,6 +26,7 @@ AROUND = {
     "collect_packages.py",
     "context.py",
     "fatbin.py",
+    "image_stages.py",
     "measure_sizes.py",
     "mirror_channel.py",
     "offline.py",
