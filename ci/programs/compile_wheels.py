@@ -46,7 +46,7 @@ INSIDE = "COMPILE_WHEELS_PYTHON"  # set once the program runs in that Python
 HITS, MISSES = ("direct_cache_hit", "preprocessed_cache_hit"), ("cache_miss",)
 
 
-# ---- how much at once ----------------------------------------------------------------------------------------------
+# --- how much at once -------------------------------------------------------------------------------------------
 
 
 def available_memory(meminfo: str, limit: str = "", current: str = "", stat: str = "") -> int:
@@ -94,7 +94,7 @@ def slots_here(one_job: float) -> int:
     return slots(cores(len(os.sched_getaffinity(0)), text(group + "cpu.max")), memory, one_job)
 
 
-# ---- compilers -----------------------------------------------------------------------------------------------------
+# --- compilers --------------------------------------------------------------------------------------------------
 
 
 def write_script(path: Path, *lines: str) -> None:
@@ -204,7 +204,7 @@ def environment(options: argparse.Namespace, base: Mapping[str, str]) -> dict[st
     return env
 
 
-# ---- sources -------------------------------------------------------------------------------------------------------
+# --- sources ----------------------------------------------------------------------------------------------------
 
 
 def download(options: argparse.Namespace, folder: Path) -> None:
@@ -236,7 +236,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     return source
 
 
-# ---- packages ------------------------------------------------------------------------------------------------------
+# --- packages ---------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -356,7 +356,7 @@ def build_wheel(package: Package) -> None:
         raise UserError("setup.py compiled its modules a second time")
 
 
-# ---- processes -----------------------------------------------------------------------------------------------------
+# --- processes --------------------------------------------------------------------------------------------------
 
 
 def fork(work: Callable[[], None], log: Path) -> int:
@@ -498,7 +498,7 @@ def compile_all(packages: Sequence[Package], jobs: int) -> None:
     pool.run(tasks, finished)
 
 
-# ---- the program ---------------------------------------------------------------------------------------------------
+# --- the program ------------------------------------------------------------------------------------------------
 
 
 def nvcc_version(cuda_home: Path | None) -> str:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Copy the files of a tree that another lacks or has changed: copy_changes.py BELOW TREE OUT
 
 This is for Dockerfiles what Dagger's `Directory.diff` is for image layers. Files are equal if type, permissions, owner,

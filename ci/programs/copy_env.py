@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Copy an environment that was made without conda, ready to be an image layer: copy_env.py /opt/env /opt/packed
 
 The copy is for the same prefix, so no file is rewritten. Compiled files of packages (`__pycache__` in site-packages)

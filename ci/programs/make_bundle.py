@@ -183,7 +183,7 @@ def manifest_of(folder: Path) -> Manifest:
     return read_manifest(text)
 
 
-# ---- make ----------------------------------------------------------------------------------------------------------
+# --- make -------------------------------------------------------------------------------------------------------
 
 
 def sha256_of(path: Path) -> str:
@@ -269,7 +269,7 @@ def make(out: Path, collected: Path, sources: str, cells: Sequence[str]) -> Mani
     return add(out, empty, sets, dict(files_below(collected)))
 
 
-# ---- verify, diff --------------------------------------------------------------------------------------------------
+# --- verify, diff -----------------------------------------------------------------------------------------------
 
 
 def extra(folder: Path, manifest: Manifest) -> list[str]:
@@ -352,7 +352,7 @@ def describe(manifest: Manifest) -> str:
     )
 
 
-# ---- the program ---------------------------------------------------------------------------------------------------
+# --- the program ------------------------------------------------------------------------------------------------
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Build a local conda channel from registry artifacts, for networks in which conda-forge cannot be reached.
 
 CPython comes from jars of Maven Central (org.bytedeco:cpython), its shared libraries from Debian packages, pip and

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Install CPython at its final prefix, without conda, for uv to install packages into.
 
     make_interpreter.py standalone /opt/env --python 3.13 [--mirror ADDRESS]      a standalone build, fetched by uv

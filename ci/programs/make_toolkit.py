@@ -91,7 +91,7 @@ def size_of(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_symlink() or path.is_file())
 
 
-# ---- parts ---------------------------------------------------------------------------------------------------------
+# --- parts ------------------------------------------------------------------------------------------------------
 
 
 def install_wheels(requirements: Sequence[str], files: Sequence[Path], target: Path) -> None:
@@ -272,7 +272,7 @@ def copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-# ---- finish --------------------------------------------------------------------------------------------------------
+# --- finish -----------------------------------------------------------------------------------------------------
 
 
 def link_libraries(home: Path) -> None:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Export a conda environment with conda-pack, as a folder for an image layer or as a relocatable archive.
 
     pack_env.py /opt/env --dest-prefix /opt/env --to-dir /layer/opt/env

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Read pages of package indexes, channels and registries: read_indexes.py ASKS ANSWERS --cache DIR [--timeout SECONDS]
 
 ASKS is a JSON list of queries, {"kind", "address", "name"}; ANSWERS is written as the list of responses in the same
@@ -86,7 +85,7 @@ class Reader:
             return {"address": shown, "status": error.status, "bodies": [], "problem": str(error)}
         return {"address": url, "status": 200, "bodies": bodies, "problem": None}
 
-    # -- kinds -----------------------------------------------------------------------------------------
+    # --- kinds --------------------------------------------------------------------------------------------------
 
     def project(self, address: str, name: str) -> tuple[str, list[str]]:
         """Read a project's page."""
@@ -144,7 +143,7 @@ class Reader:
             lines = str(error).splitlines()  # each "Caused by" the next
             raise UnreadError(f"{lines[0]}: {lines[-1].removeprefix('Caused by: ')}") from None
 
-    # -- reading ---------------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------
 
     def project_url(self, index: str, name: str) -> str:
         """Return the address of a project's page."""

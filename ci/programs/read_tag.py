@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Resolve a tag to a digest: read_tag.py HOST/NAME:TAG [--at ADDRESS] [--out FILE] [--timeout SECONDS]
 
 Print the digest of the tag's manifest or index, or write it to FILE: the one that the registry sends in a header, or

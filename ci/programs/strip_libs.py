@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Strip symbols from the shared libraries and executables below a folder, and keep every file that strip breaks.
 
     strip_libs.py /opt/env [--mode unneeded|debug] [--jobs N] [--report report.json]

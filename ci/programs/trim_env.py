@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Remove the files of an environment that match rules, and their lines in the packages' RECORD.
 
     trim_env.py /opt/env --rules rules.json [--report report.json]

@@ -23,7 +23,7 @@ def retry(
 ) -> T:
     """Call an action until it succeeds, at most `tries` times, and return its result.
 
-    `passing` tells which exceptions another try may not see; the others, and that of the last try, are raised.
+    `passing` says which exceptions another try may not see; the others, and that of the last try, are raised.
     """
     for left in reversed(range(tries)):
         try:
