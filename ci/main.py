@@ -19,6 +19,7 @@ from ci.sdk.compat import check, own_fields
 from ci.sdk.functions import public
 from ci.session.clock import utc_now
 from ci.session.history import load_history, open_store
+from ci.session.options import CallOptions
 from ci.session.session import Session, images_to_report, open_session, select_cells
 from ci.stages import runtime, strip
 from ci.stages.builder import ImageBuilder
@@ -507,17 +508,18 @@ class CslrImages:
         return await show_bump(await self._session(), to or (), format)
 
     async def _session(self, *, for_files: bool = False) -> Session:
-        return await open_session(
+        options = CallOptions(
             sources=None if for_files else self.sources,
             mirrors=self.mirrors,
             mirror_service=self.mirror_service,
             matrix_file=self.matrix_file,
             archs=self.archs,
             jobs=self.jobs,
-            ray=self.ray_mode,
+            ray_mode=self.ray_mode,
             variant=self.variant,
-            bundle=None if for_files else self.from_bundle,
+            from_bundle=None if for_files else self.from_bundle,
         )
+        return await open_session(options)
 
     async def _build(self, cuda: str, python: str, target: str) -> ImageBuilder:
         session = await self._session()

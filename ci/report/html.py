@@ -177,7 +177,7 @@ def _details(row: Row) -> list[Markup]:
     parts.append(_listed("Published", record.published))
     parts.append(_listed("Notes", record.notes))
     parts.append(_pairs("Versions found in the image", dict(sorted(record.versions.items()))))
-    kept = {name: "✓ kept" if held else "✗ broken" for name, held in sorted(record.promises.items())}
+    kept = {name: "✓ kept" if held else "✗ broken" for name, held in sorted(record.checks.items())}
     parts.append(_pairs("Promises", kept))
     image = series.newest_image(row)
     if image:

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from ci.history.records import BuildRecord, Failure, History, Status, unique_size
+from ci.history.history import History
+from ci.history.records import BuildRecord, Failure, Status, unique_size
 from ci.util.errors import one_line
 from ci.util.units import date, human_size, human_time, moment
 
@@ -101,7 +102,7 @@ class Row:
         versions = ", ".join(
             f"{name} {record.versions[name]}" for name in _TELLING if name in record.versions
         )
-        broken = ", ".join(name for name, kept in sorted(record.promises.items()) if not kept)
+        broken = ", ".join(name for name, kept in sorted(record.checks.items()) if not kept)
         notes = "; ".join(([f"broken: {broken}"] if broken else []) + list(record.notes))
         return notes or versions if record.status == "warning" else versions or notes
 
@@ -164,8 +165,8 @@ def make_report(history: History, cells: Iterable[str], *, now: str, live: Colle
     >>> make_report(History(), ["cpu-py3.13-devel"], now="2026-11-22T02:00:00Z").summary()
     '0 ok, 0 failed, 1 not run; 0.0 s; 0 B'
     """
-    truthful = history.truthful(live)
-    rows = tuple(_row(truthful, cell) for cell in dict.fromkeys(cells))
+    decided = history.with_interrupted(live)
+    rows = tuple(_row(decided, cell) for cell in dict.fromkeys(cells))
     return Report(rows, history.problems, now)
 
 
@@ -185,4 +186,4 @@ def _row(history: History, cell: str) -> Row:
         skipped = ": ".join(
             [f"left out on {date(newest.started)}", *(["; ".join(newest.notes)] if newest.notes else [])]
         )
-    return Row(cell, tried.latest(cell), tried.last_good(cell), tried.of(cell), skipped)
+    return Row(cell, tried.latest(cell), tried.last_good(cell), tried.finished(cell), skipped)

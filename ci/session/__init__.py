@@ -1,1 +1,1 @@
-"""Open what one call works with: its options, the machine, the history, the index pages."""
+"""Read what one call of the module needs: its options, the machine, the history and index pages."""

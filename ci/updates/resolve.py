@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from ci.choices import BUMP_FORMATS, OUTDATED_FORMATS
 from ci.index.lookup import IndexCache
-from ci.session.index_reader import Reader
+from ci.session.index_reader import IndexReader
 from ci.session.session import Session
 from ci.updates import outdated as latest
 from ci.updates.bump import bump, parse_requests
@@ -38,7 +38,9 @@ async def show_bump(session: Session, to: Sequence[str], form: str) -> str:
     require_choice("format", form, BUMP_FORMATS)
     context = UpdateContext(session.inputs, IndexCache())
     parse_requests(context, to)  # mistakes come before the first look at the network
-    made = await until_resolved(session, context, lambda seen: bump(seen, session.text, session.file, to))
+    made = await until_resolved(
+        session, context, lambda seen: bump(seen, session.matrix_text, session.matrix_file, to)
+    )
     if form == "toml":
         return made.after
     return made.diff() if form == "diff" else made.text()
@@ -48,7 +50,7 @@ async def until_resolved(session: Session, context: UpdateContext, decide: Calla
     if session.context.offline_bundle:
         raise UserError("a bundle has no indexes that tell of newer versions: leave out --from-bundle")
     tools, image = session.inputs.lock.tools(), session.inputs.sources.images.cpu
-    reader = Reader(session.context, image, tools, secrets.token_hex(8))
+    reader = IndexReader(session.context, image, tools, secrets.token_hex(8))
     index_cache = context.index_cache
     for _ in range(ROUNDS):
         try:

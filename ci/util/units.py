@@ -1,5 +1,6 @@
 """Sizes, times and dates as people read them."""
 
+GB = 1_000_000_000  # bytes
 NONE = "-"  # nothing is known
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 

@@ -11,12 +11,12 @@ from importlib import resources
 from ci.config.locks import Locks, read_lock
 from ci.config.matrix import Cell, Matrix
 from ci.config.sources import read_sources
-from ci.history.records import History
+from ci.history.history import History
 from ci.index.wheels import Page, read_page
 from ci.plan.code_digests import CodeDigests, read_code
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Plan, plan_cell
-from ci.sweep.preview import preview, text
+from ci.sweep.preview import preview, render_text
 from ci.util.model import load, merged, parse_toml
 
 _TORCH = 'torch = "2.11.0"\ntorchvision = "0.26.0"\ntorchaudio = "2.11.0"\n'
@@ -132,4 +132,4 @@ def pyg_page(
 
 def explain(made: Plan) -> str:
     """Return a plan in words, without any history."""
-    return text(preview([made], {}, History()))
+    return render_text(preview([made], {}, History()))

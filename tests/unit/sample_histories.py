@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ci.history.records import BuildRecord, Failure, History, LayerSize, NamedSize, StageRun
+from ci.history.history import History
+from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize, StageRun
 from ci.report.model import Report, make_report
 
 PAIR = "cu12.8.1-py3.13"
@@ -74,7 +75,7 @@ def image(total: float) -> dict[str, Any]:
         "elf": (NamedSize(name="gpu", size=size // 3),),
         "archs": (NamedSize(name="sm_80", size=size // 3),),
         "versions": {"torch": "2.11.0", "python": "3.13.9", "numpy": "2.4.0"},
-        "promises": {"imports": True, "train_step": True},
+        "checks": {"imports": True, "train_step": True},
     }
 
 
@@ -123,7 +124,7 @@ HISTORY = History(
             "2026-11-22T02:40:00Z",
             status="warning",
             notes=("the page took 40 s",),
-            **(image(30.4) | {"promises": {"imports": True, "marimo_page": False}}),
+            **(image(30.4) | {"checks": {"imports": True, "marimo_page": False}}),
         ),
         record(BUILDING, "2026-11-22T03:00:00Z", status="building", seconds=None),
     ),
@@ -144,7 +145,7 @@ def said_everywhere(text: str) -> Report:
         "published": (text,),
         "digest": text,
         "versions": {text: text, "torch": text},
-        "promises": {text: False},
+        "checks": {text: False},
         "layers": (LayerSize(name=text, size=10),),
         "packages": (NamedSize(name=text, size=10),),
         "kinds": (NamedSize(name=text, size=10),),
@@ -154,7 +155,7 @@ def said_everywhere(text: str) -> Report:
         "sources": text,
     }
     records = (
-        record(DEVEL, **(free | {"versions": {}, "promises": {}})),
+        record(DEVEL, **(free | {"versions": {}, "checks": {}})),
         record(RUNTIME, status="warning", **free),
         record(MARIMO_DEVEL, **free),
         failed(RAY_RUNTIME, failure, **free),

@@ -12,14 +12,14 @@ from gql import gql
 
 import ci
 from ci.sdk.functions import failed_step
-from ci.sweep.executor import failure_of
+from ci.sweep.executor import classify_error
 from ci.util.errors import error_message, without_traces
 
 TRACE = "[traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]"
 ERRORS = ("QueryError", "ExecError", "DaggerError", "ClientError", "TransportError")
 # What may be done with such an error: these parts have no trace in them, and these functions leave it out.
 PARTS = ("command", "exit_code", "stderr", "stdout")
-READERS = ("error_message", "failed_step", "failure_of", "isinstance")
+READERS = ("error_message", "failed_step", "classify_error", "isinstance")
 
 
 def query_error(message: str, **extensions: object) -> dagger.QueryError:
@@ -50,9 +50,9 @@ def test_other_words_stay(text: str) -> None:
 
 
 def test_a_record_of_a_failure_has_no_trace() -> None:
-    failure = failure_of("torch", query_error(f"failed to resolve image: connection refused {TRACE}"))
+    failure = classify_error("torch", query_error(f"failed to resolve image: connection refused {TRACE}"))
     assert (failure.kind, failure.message) == ("network", "failed to resolve image: connection refused")
-    assert "traceparent" not in failure_of("torch", exec_error("error: no\n")).model_dump_json()
+    assert "traceparent" not in classify_error("torch", exec_error("error: no\n")).model_dump_json()
     assert failed_step(exec_error("error: no\n")) == "a step ended with exit status 1: x\nerror: no"
 
 

@@ -15,7 +15,7 @@ from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
 from ci.plan.specs import CondaSpec
 from ci.sdk.compat import own_fields
-from ci.sweep.preview import github
+from ci.sweep.preview import github_matrix
 from tests.unit.plans import TARGETS, code
 
 PAIR = """
@@ -49,7 +49,9 @@ def test_it_has_cells(matrix: Matrix) -> None:
 def test_it_is_planned_for_its_own_python(matrix: Matrix, name: str) -> None:
     planner = Planner(inputs(matrix, name), {})
     plans = [planner.plan(cell) for cell in matrix.pair("13.1.1", "3.15")]
-    assert [row["cell"] for row in github(plans)["include"]] == [f"{ID}-{target}" for target in TARGETS]
+    assert [row["cell"] for row in github_matrix(plans)["include"]] == [
+        f"{ID}-{target}" for target in TARGETS
+    ]
     assert plans[0].spec("conda", CondaSpec).packages == ("python=3.15.*", "pip")
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ci.history.records import History, LayerSize, NamedSize
+from ci.history.history import History
+from ci.history.records import LayerSize, NamedSize
 from ci.report import charts as series
 from ci.report.model import Row, make_report
 from tests.unit.sample_histories import (

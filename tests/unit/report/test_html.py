@@ -10,7 +10,7 @@ from importlib import resources
 import pytest
 from hypothesis import given
 
-from ci.history.records import History
+from ci.history.history import History
 from ci.report.html import embedded, html
 from ci.report.json_report import contents
 from ci.report.markup import Markup, element, raw, safe

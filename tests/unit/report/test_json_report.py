@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from ci.history.records import BuildRecord, History
+from ci.history.history import History
+from ci.history.records import BuildRecord
 from ci.report.json_report import document
 from ci.report.model import make_report
 from tests.unit.sample_histories import (

@@ -5,7 +5,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 
-from ci.history.records import Failure, History
+from ci.history.history import History
+from ci.history.records import Failure
 from ci.report.junit import junit, legal
 from ci.report.model import Report, make_report
 from tests.unit.sample_histories import (

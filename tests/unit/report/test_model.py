@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.history.records import BuildRecord, Failure, History, LayerSize
+from ci.history.history import History
+from ci.history.records import BuildRecord, Failure, LayerSize
 from ci.report.json_report import contents
 from ci.report.model import STATUSES, Report, Row, make_report, told
 from ci.util.units import counted, date, human_size, human_time, moment

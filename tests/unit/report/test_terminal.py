@@ -5,7 +5,8 @@ import re
 import pytest
 from rich.cells import cell_len
 
-from ci.history.records import Failure, History
+from ci.history.history import History
+from ci.history.records import Failure
 from ci.report.model import make_report, told
 from ci.report.terminal import failure_line, terminal
 from tests.unit.sample_histories import (

@@ -1,4 +1,4 @@
-"""Gates of sizes."""
+"""Size limits: which one applies, and the packages that a failure lists."""
 
 from collections.abc import Mapping
 
