@@ -98,7 +98,7 @@ class Session:
         return tuple(plan.cell for plan in plans)
 
     def _check(self, cells: Sequence[Cell]) -> None:
-        """Raise the error of a cell that no index page could make plannable, before the network is used."""
+        """Plan cells without index pages, so that a wrong selection fails before the network is used."""
         planner = Planner(self.inputs, {}, self.options)
         for cell in cells:
             planner.plan(cell)

@@ -127,29 +127,30 @@ def excluded_cells(matrix: Matrix, cells: Sequence[Cell]) -> dict[Cell, str]:
     return {cell: reason for cell, reason in reasons if reason}
 
 
-def render_text(found: PlanPreview) -> str:
+def render_text(result: PlanPreview) -> str:
     """Return a preview for people: each stage in detail where it is built, and by name where it is shared."""
-    if not found.cells and not found.excluded:
+    if not result.cells and not result.excluded:
         return "no cell to build\n"
     lines: list[str] = []
     printed_notes: set[str] = set()
-    for cell in found.cells:
+    for cell in result.cells:
         lines += _cell_lines(cell)
         lines += [f"  note: {note}" for note in cell.notes if note not in printed_notes]
         printed_notes |= set(cell.notes)
-    lines += [f"left out: {item.cell}: {item.reason}" for item in found.excluded]
-    if len(found.cells) > 1 or found.excluded:
+    lines += [f"left out: {item.cell}: {item.reason}" for item in result.excluded]
+    if len(result.cells) > 1 or result.excluded:
         lines.append(
-            f"{len(found.cells)} cells: {found.stages} stages to build, {found.shared} times shared with another cell"
+            f"{len(result.cells)} cells: {result.stages} stages to build, "
+            f"{result.shared} times shared with another cell"
         )
-    if found.seconds is not None:
-        unknown = f", {found.unknown} stages without a record" if found.unknown else ""
+    if result.seconds is not None:
+        unknown = f", {result.unknown} stages without a record" if result.unknown else ""
         lines.append(
-            f"by the records: {found.seconds / 60:.0f} min, each stage as long as it took at most{unknown}"
+            f"by the records: {result.seconds / 60:.0f} min, each stage as long as it took at most{unknown}"
         )
-    if found.size is not None and found.unique_size is not None:
+    if result.size is not None and result.unique_size is not None:
         lines.append(
-            f"by the records: {found.size / 1e9:.1f} GB of images, {found.unique_size / 1e9:.1f} GB"
+            f"by the records: {result.size / 1e9:.1f} GB of images, {result.unique_size / 1e9:.1f} GB"
             " with shared layers counted once"
         )
     return "\n".join(lines) + "\n"
@@ -171,9 +172,9 @@ def _cell_lines(cell: CellPreview) -> list[str]:
     return lines
 
 
-def render_json(found: PlanPreview) -> str:
+def render_json(result: PlanPreview) -> str:
     """Return a preview for programs: JSON with the fields of `PlanPreview`, where `excluded` is `left_out`."""
-    data = {{"excluded": "left_out"}.get(key, key): value for key, value in asdict(found).items()}
+    data = {{"excluded": "left_out"}.get(key, key): value for key, value in asdict(result).items()}
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 

@@ -88,8 +88,8 @@ async def preview_plans(
     if form == "github":
         return json.dumps(github_matrix(plans))
     history = (await load_history(open_store(session), history_file)).history
-    found = preview(plans, excluded_cells(session.matrix, cells), history)
-    return render_text(found) if form == "text" else render_json(found)
+    result = preview(plans, excluded_cells(session.matrix, cells), history)
+    return render_text(result) if form == "text" else render_json(result)
 
 
 async def run_sweep(

@@ -63,7 +63,7 @@ class _SharedStage:
     done: anyio.Event = field(default_factory=anyio.Event)
     failure: Failure | None = None
 
-    def run(self, stage: Stage, seconds: float, *, shared: bool) -> StageRun:
+    def stage_run(self, stage: Stage, seconds: float, *, shared: bool) -> StageRun:
         """Return the record of the stage for one cell; `seconds` is the time that the cell spent on it."""
         return StageRun(
             name=stage.name,
@@ -153,7 +153,7 @@ class Scheduler:
         else:
             await self._await_shared(shared)
         seconds = self._executor.seconds() - started
-        attempt.stages.append(shared.run(stage, seconds, shared=not builds))
+        attempt.stages.append(shared.stage_run(stage, seconds, shared=not builds))
 
     async def _build_shared(self, attempt: CellAttempt, stage: Stage, shared: _SharedStage) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Records and histories to test with, small ones and ones of every shape."""
+"""Build records and histories for tests: small ones, and random ones of every shape."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def text_of(*found: BuildRecord) -> str:
 def _records(
     names: st.SearchStrategy[str] = anything, cells: st.SearchStrategy[str] | None = None
 ) -> st.SearchStrategy[BuildRecord]:
-    """Build records of every shape, from the model's own annotations but for what has a form of its own."""
+    """Build records of every shape, from the model's own annotations except for fields with a format of their own."""
     sizes = st.none() | st.integers(0, 2**63 - 1)
     failures = st.builds(
         Failure,
@@ -94,7 +94,7 @@ def _records(
 records = _records()
 
 
-# Few names, so that records meet.
+# Few names, so that several records describe the same attempt.
 tries = st.builds(
     lambda run, cell, attempt, status, started, kind: record(
         run=run,

@@ -1,4 +1,4 @@
-"""Kinds of failures by their output: real tools, messages of the engine, and words that must mean nothing."""
+"""Kinds of failures by their output: real tools, messages of the engine, and harmless words."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ def kind_of(output: str, exit_code: int | None) -> str:
     return classify_failure("torch", output, exit_code=exit_code).kind
 
 
-# What an engine and its client say; the shapes are those of reports about Dagger and BuildKit.
+# Messages of an engine and its client, as in bug reports about Dagger and BuildKit.
 RESOLVE = 'failed to resolve image "r.example.invalid/x:1" (platform: "linux/amd64"): '
 
 
@@ -72,7 +72,7 @@ ENGINE = [
 ]
 
 
-# The programs of ci/programs say these.
+# Messages of the programs in ci/programs.
 OURS = [
     (
         "out-of-memory",
@@ -91,7 +91,7 @@ OURS = [
 ]
 
 
-# Compilers that are not here.
+# Messages of compilers that are not installed for the tests.
 NVCC = [
     ("compile-error", 'csrc/cuda/x.cu(218): error: identifier "THArgCheck" is undefined'),
     ("compile-error", "nvcc fatal   : Unsupported gpu architecture 'compute_20'"),
@@ -102,7 +102,7 @@ NVCC = [
 ]
 
 
-# Said by steps that go well, or by steps that fail of something else.
+# Printed by steps that succeed, or that fail for another reason.
 HARMLESS = [
     "x.cpp:1:2: warning: connection timed out, no space left on device, hash mismatch, cannot allocate memory",
     "/opt/env/x.py:3: UserWarning: Connection refused; Cannot allocate memory",
@@ -149,13 +149,13 @@ def test_every_kind_that_output_can_show_has_samples() -> None:
 
 
 def test_samples_name_no_machine_and_no_index() -> None:
-    # Put together here, or this file would be what it looks for.
+    # Split, so that this file does not contain them itself.
     names = ("py" + "pi.", "python" + "hosted", "anaconda" + ".org", "/ro" + "ot/", "/ho" + "me/")
     assert not [(path.name, name) for path in FILES for name in names if name in path.read_text("utf-8")]
 
 
 @pytest.mark.parametrize(("kind", "message"), ENGINE)
-def test_what_the_engine_says_without_an_exit_code(kind: str, message: str) -> None:
+def test_messages_of_the_engine_have_no_exit_code(kind: str, message: str) -> None:
     found = classify_failure("base", "", message=message)
     assert found.kind == kind
     assert found.exit_code is None
@@ -163,19 +163,19 @@ def test_what_the_engine_says_without_an_exit_code(kind: str, message: str) -> N
 
 
 @pytest.mark.parametrize(("kind", "line"), OURS + NVCC)
-def test_programs_of_ours_and_compilers_that_are_not_here(kind: str, line: str) -> None:
+def test_messages_of_our_programs_and_of_other_compilers(kind: str, line: str) -> None:
     assert classify_failure("pyg", f"some output\n{line}\nmore output\n", exit_code=1).kind == kind
 
 
 @pytest.mark.parametrize("line", HARMLESS)
-def test_words_that_mean_nothing(line: str) -> None:
+def test_harmless_lines_are_no_cause(line: str) -> None:
     assert kind_of(f"start\n{line}\nthe end\n", 1) == "unknown"
 
 
 @pytest.mark.parametrize("noise", [path for path in FILES if path.parent.name == "network"], ids=sample_name)
 @pytest.mark.parametrize("kind", ["hash-mismatch", "disk-full", "compile-error"])
-def test_a_fault_of_the_network_on_the_way_hides_no_other_cause(kind: str, noise: Path) -> None:
-    # A wrong hash would be retried, and one of the tries might pass.
+def test_a_network_fault_hides_no_other_cause(kind: str, noise: Path) -> None:
+    # Otherwise a wrong hash would be retried, and one of the tries might succeed.
     cause = next(path for path in FILES if path.parent.name == kind).read_text("utf-8")
     retried = noise.read_text("utf-8")
     assert kind_of(f"{retried}\n{cause}", 1) == kind
@@ -202,7 +202,7 @@ def test_a_wrong_hash_is_a_wrong_hash_however_the_step_ended(path: Path, code: i
         ("exit code: 137: context canceled", "interrupted"),
     ],
 )
-def test_a_killed_process_had_no_memory_unless_another_cause_was_named(output: str, kind: str) -> None:
+def test_a_killed_process_ran_out_of_memory_unless_it_names_another_cause(output: str, kind: str) -> None:
     assert classify_failure("pyg", output, exit_code=137).kind == kind
 
 
@@ -217,7 +217,7 @@ def test_a_killed_process_had_no_memory_unless_another_cause_was_named(output: s
     ],
 )
 @pytest.mark.parametrize("code", [134, 135, 139])
-def test_a_process_that_crashed_did_so_unless_a_cause_was_named(output: str, kind: str, code: int) -> None:
+def test_a_crashed_process_crashed_unless_it_names_a_cause(output: str, kind: str, code: int) -> None:
     assert classify_failure("marimo", output, exit_code=code).kind == kind
 
 

@@ -1,4 +1,4 @@
-"""What a failure keeps of a step's output, and which kinds are retried."""
+"""The message and the last lines that a failure keeps, and the policy of each kind."""
 
 from typing import get_args
 
@@ -11,7 +11,7 @@ from ci.history.records import FailureKind
 from tests.unit.history.sample_outputs import SAMPLES, classify_sample
 from tests.unit.user_errors import is_one_line, texts
 
-# The line that tells most, or a part of it, for one sample of each tool.
+# The most informative line, or a part of it, for one sample of each tool.
 SUMMARIES = {
     "network/uv-refused": "Failed to fetch: http://127.0.0.1:9/simple/demo/",
     "network/uv-503": "503 Service Unavailable",
@@ -46,22 +46,22 @@ SUMMARIES = {
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
-def test_the_message_is_the_line_that_tells_most(name: str) -> None:
+def test_the_message_is_the_most_informative_line(name: str) -> None:
     (path,) = SAMPLES.glob(f"{name}.*.txt")
     assert SUMMARIES[name] in classify_sample(path).message
 
 
-def test_a_killed_process_is_told_with_its_last_line() -> None:
+def test_the_message_of_a_killed_process_has_its_last_line() -> None:
     found = classify_failure("pyg", "[1/9] a.o\n[2/9] b.o\n", exit_code=137)
     assert found.message == "killed (exit status 137); its last line: [2/9] b.o"
 
 
-def test_a_step_that_says_nothing_is_told_by_its_exit_code() -> None:
+def test_the_message_of_a_silent_step_is_its_exit_code() -> None:
     assert classify_failure("pack", "", exit_code=3).message == "exit status 3"
     assert classify_failure("pack", " \n\n", exit_code=3).tail == ()
 
 
-def test_a_cause_that_nobody_knows_is_told_by_the_last_error_else_the_last_line() -> None:
+def test_the_message_of_an_unknown_cause_is_the_last_error_else_the_last_line() -> None:
     assert classify_failure("pack", "error: no idea\nbye\n", exit_code=1).message == "error: no idea"
     assert classify_failure("pack", "hello\nbye\n", exit_code=1).message == "bye"
 
@@ -71,7 +71,7 @@ def test_a_warning_is_not_the_message_of_an_error() -> None:
     assert classify_failure("pack", text, exit_code=1).message == "bye"
 
 
-def test_the_errors_of_a_chain_are_told_together() -> None:
+def test_the_errors_of_a_chain_are_one_message() -> None:
     older = (
         "  \u00d7 Failed to download `x`\n"
         "  ├─▶ Failed to fetch: `http://127.0.0.1/x`\n"
@@ -84,12 +84,12 @@ def test_the_errors_of_a_chain_are_told_together() -> None:
     )
 
 
-def test_what_follows_an_error_is_not_its_cause() -> None:
+def test_lines_after_an_error_are_not_its_cause() -> None:
     found = classify_failure("torch", "error: Failed to fetch: x\nbye\n    indented\n", exit_code=1)
     assert found.message == "error: Failed to fetch: x"
 
 
-def test_a_compiler_inside_a_failed_build_is_told_by_its_own_line() -> None:
+def test_a_compiler_error_inside_a_failed_build_is_the_message() -> None:
     text = (
         "error: Failed to build `x`\n  cause: The build backend returned an error\n"
         "  cause: Call to `setuptools` failed (exit status: 1)\n\n"
@@ -107,7 +107,7 @@ def test_a_record_keeps_the_end_of_the_output_and_the_command() -> None:
     assert (found.stage, found.exit_code) == ("pyg", 1)
 
 
-def test_colours_of_a_terminal_neither_hide_a_sign_nor_reach_a_record() -> None:
+def test_terminal_colours_neither_hide_a_pattern_nor_reach_a_record() -> None:
     found = classify_failure(
         "torch", "\x1b[31merror\x1b[39m: Connection \x1b[1mrefused\x1b[0m\n", exit_code=1
     )
@@ -115,7 +115,7 @@ def test_colours_of_a_terminal_neither_hide_a_sign_nor_reach_a_record() -> None:
     assert found.message == found.tail[0] == "error: Connection refused"
 
 
-def test_no_credentials_of_an_address_reach_a_record() -> None:
+def test_no_credentials_in_a_url_reach_a_record() -> None:
     line = "Failed to fetch: https://me:s3cret@index.example.invalid/x: connection refused"
     found = classify_failure("torch", line, exit_code=1, command=f"uv --index {line}", message=line)
     assert "s3cret" not in found.model_dump_json()
@@ -140,7 +140,7 @@ def test_every_kind_has_a_policy() -> None:
     assert all(is_one_line(policy.advice) for policy in POLICIES.values() if policy.advice)
 
 
-def test_only_what_may_pass_is_worth_another_try() -> None:
+def test_only_transient_failures_are_retried() -> None:
     assert {kind: policy.tries for kind, policy in POLICIES.items() if policy.tries != 1} == {
         "network": 4,
         "out-of-memory": 3,

@@ -25,7 +25,7 @@ def test_a_history_cut_at_any_byte_loses_only_the_line_that_was_cut(
     read = read_history(whole[:cut].decode())
     done = whole[:cut].count(b"\n")
     assert read.records[:done] == tuple(found[:done])
-    # Cut behind its last character but before the newline, the last record is whole.
+    # Cut after its last character but before the newline, the last record is whole.
     rest = whole[:cut].rpartition(b"\n")[2]
     lost = bool(rest) and rest + b"\n" not in whole.splitlines(keepends=True)
     assert len(read.records) == done + (bool(rest) and not lost)
@@ -35,7 +35,7 @@ def test_a_history_cut_at_any_byte_loses_only_the_line_that_was_cut(
 
 
 @given(st.lists(records, min_size=1, max_size=3), st.lists(records, min_size=1, max_size=3), st.data())
-def test_records_written_right_behind_a_cut_are_read(
+def test_records_written_directly_after_a_cut_line_are_read(
     before: list[BuildRecord], after: list[BuildRecord], data: st.DataObject
 ) -> None:
     whole = text_of(*before)
@@ -78,24 +78,24 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize(("line", "problem"), GARBAGE, ids=[line[:30] for line, _ in GARBAGE])
-def test_a_line_that_is_no_record_is_told_with_its_number_and_passed_over(line: str, problem: str) -> None:
+def test_a_line_without_a_record_is_a_problem_with_its_number(line: str, problem: str) -> None:
     first, last = record(), record(cell="b")
     read = read_history(f"{first.line()}\n{line}\n{last.line()}", "mine.jsonl")
     assert read.records == (first, last)
-    (told,) = read.problems
+    (problem_line,) = read.problems
     # The blank line counts too.
-    assert told.startswith("mine.jsonl line 3: ")
-    assert problem in told
-    assert is_one_line(told)
+    assert problem_line.startswith("mine.jsonl line 3: ")
+    assert problem in problem_line
+    assert is_one_line(problem_line)
 
 
 @given(st.lists(records, max_size=4), st.lists(st.tuples(st.integers(0, 4), texts), max_size=4))
-def test_whatever_stands_between_them_all_records_are_read(
+def test_records_are_read_whatever_lines_are_between_them(
     found: list[BuildRecord], junk: list[tuple[int, str]]
 ) -> None:
     lines = [one.line()[:-1] for one in found]
     for place, text in junk:
-        # Text could hold newlines, and be JSON by chance; what follows it can be neither.
+        # Random text may contain newlines or be JSON by chance; with the suffix it is neither.
         lines.insert(place, text.replace("\n", " ") + " nonsense")
     read = read_history("".join(f"{line}\n" for line in lines))
     assert read.records == tuple(found)
@@ -105,7 +105,7 @@ def test_whatever_stands_between_them_all_records_are_read(
 
 
 @pytest.mark.parametrize("change", [lambda text: f"\ufeff{text}", lambda text: text.replace("\n", "\r\n")])
-def test_what_an_editor_does_to_a_file_costs_no_record(change: Any) -> None:
+def test_a_byte_order_mark_and_carriage_returns_cost_no_record(change: Any) -> None:
     found = (record(), record(cell="b"))
     assert read_history(change(text_of(*found))) == History(found)
 
@@ -191,22 +191,22 @@ def test_records_are_ordered_by_their_start_and_by_writing_where_it_is_equal() -
     assert [found.cell for found in merge_histories(History(written)).records] == ["x", "z", "v", "y", "w"]
 
 
-def test_problems_are_told_once() -> None:
+def test_each_problem_is_kept_once() -> None:
     one, two = read_history("x", "one"), read_history("x", "two")
     assert merge_histories(one, two, one).problems == (*one.problems, *two.problems)
 
 
-def test_a_try_that_never_ended_is_told_as_interrupted() -> None:
+def test_an_unfinished_attempt_is_marked_as_interrupted() -> None:
     lost = record(status="building", seconds=3.0)
-    (told,) = History((lost,)).with_interrupted().records
-    assert told.status == "failed"
-    assert told.failure
-    assert told.failure.kind == "interrupted"
-    assert told.finished
-    assert told == lost.model_copy(update={"status": "failed", "failure": told.failure})
+    (marked,) = History((lost,)).with_interrupted().records
+    assert marked.status == "failed"
+    assert marked.failure
+    assert marked.failure.kind == "interrupted"
+    assert marked.finished
+    assert marked == lost.model_copy(update={"status": "failed", "failure": marked.failure})
 
 
-def test_only_the_run_that_goes_on_may_be_building() -> None:
+def test_only_a_live_run_may_be_building() -> None:
     found = History((record(status="building"), record(status="building", run="run-2", cell="b")))
     assert [one.status for one in found.with_interrupted(["run-2"]).records] == ["failed", "building"]
     unnamed = History((record(status="building", run=""),))
@@ -215,8 +215,8 @@ def test_only_the_run_that_goes_on_may_be_building() -> None:
 
 @pytest.mark.parametrize("status", ["ok", "warning", "failed"])
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_beginning_disappears_once_its_end_is_known(status: str, order: int) -> None:
-    # Merged from two files the end may stand first.
+def test_the_start_of_an_attempt_is_superseded_by_its_end(status: str, order: int) -> None:
+    # After a merge of two files, the end may come first.
     end = record(status=status, seconds=1.0)
     found = History((record(status="building"), end)[::order])
     for run in ("", "run-1"):
@@ -224,51 +224,54 @@ def test_a_beginning_disappears_once_its_end_is_known(status: str, order: int) -
     assert found.latest("a") == end
 
 
-def test_an_end_is_of_one_try_only() -> None:
+def test_the_end_of_one_attempt_supersedes_no_other_attempt() -> None:
     other = {"attempt": 2}, {"run": "run-2"}, {"cell": "b"}
     for changes in other:
         found = History((record(**changes), record(status="building")))
         assert [one.status for one in found.with_interrupted().records] == ["ok", "failed"]
 
 
-def test_of_many_beginnings_of_a_try_the_last_counts() -> None:
+def test_the_last_of_several_starts_of_an_attempt_counts() -> None:
     found = History((record(status="building"), record(status="building", notes=("torch is done",))))
     assert [one.notes for one in found.with_interrupted().records] == [("torch is done",)]
 
 
-def test_a_run_that_was_taken_for_dead_and_ended_well_is_ok() -> None:
-    # Another sweep read the history meanwhile, and wrote it out.
+def test_a_run_marked_as_interrupted_that_ended_well_is_ok() -> None:
+    # Another sweep has read and written the history meanwhile.
     begun, end = record(status="building"), record(seconds=9.0)
-    told = History((begun,)).with_interrupted(["run-2"])
-    for found in (merge_histories(told, History((begun, end))), merge_histories(History((begun, end)), told)):
+    marked = History((begun,)).with_interrupted(["run-2"])
+    for found in (
+        merge_histories(marked, History((begun, end))),
+        merge_histories(History((begun, end)), marked),
+    ):
         assert found.with_interrupted().records == (end,)
         assert found.latest("a") == end
         assert found.finished("a") == (end,)
 
 
-def test_a_cell_that_was_not_run_stays_so() -> None:
+def test_a_cell_that_was_not_run_is_never_superseded() -> None:
     left = record(status="not-run")
     assert History((left,)).with_interrupted().records == (left,)
     assert History((left, record())).with_interrupted().records == (left, record())
 
 
 @given(histories, st.sampled_from(["", *RUNS]))
-def test_a_truthful_history_builds_only_now_and_is_truthful_already(found: History, run: str) -> None:
-    told = found.with_interrupted([run])
-    assert all(one.run == run for one in told.records if one.status == "building")
-    assert told.with_interrupted([run]) == told
-    # Every end stands as it was written, and every try that was begun is told.
+def test_marking_interrupted_attempts_twice_changes_nothing_more(found: History, run: str) -> None:
+    marked = found.with_interrupted([run])
+    assert all(one.run == run for one in marked.records if one.status == "building")
+    assert marked.with_interrupted([run]) == marked
+    # Every end is kept unchanged, and every attempt has a record.
     ends = [
         one
         for one in found.records
         if one.finished and not (one.failure and one.failure.kind == "interrupted")
     ]
-    assert [one for one in told.records if one in ends] == ends
-    assert {one.key for one in found.records} == {one.key for one in told.records}
+    assert [one for one in marked.records if one in ends] == ends
+    assert {one.key for one in found.records} == {one.key for one in marked.records}
 
 
 @given(histories, st.sampled_from(CELLS))
-def test_latest_last_good_and_of_agree(found: History, cell: str) -> None:
+def test_latest_last_good_and_finished_agree(found: History, cell: str) -> None:
     ended, latest, good = found.finished(cell), found.latest(cell), found.last_good(cell)
     assert all(one.cell == cell and one.finished for one in ended)
     assert (latest is None) == all(one.cell != cell for one in found.records)
@@ -289,7 +292,7 @@ def test_the_newest_record_of_a_cell_counts() -> None:
     assert found.latest("c") is None
 
 
-def test_a_stage_takes_what_it_took_when_nothing_was_cached() -> None:
+def test_the_time_of_a_stage_is_the_one_without_a_cache() -> None:
     def stage(digest: str, seconds: float, shared: str = "") -> StageRun:
         return StageRun(name="torch", digest=digest, seconds=seconds, shared_with=shared)
 
@@ -303,7 +306,7 @@ def test_a_stage_takes_what_it_took_when_nothing_was_cached() -> None:
     assert found.stage_seconds() == {"d1": 90.0, "d2": 7.0}
 
 
-def test_work_grows_with_the_number_of_records_only() -> None:
+def test_the_work_is_linear_in_the_number_of_records() -> None:
     def calls(count: int) -> int:
         text = "".join(
             record(cell=f"cell-{number // 2}", status=("building", "ok")[number % 2]).line()

@@ -21,7 +21,7 @@ def test_a_record_is_read_as_it_was_written(found: BuildRecord) -> None:
 
 
 @given(records)
-def test_a_record_is_one_line_whoever_splits_it_and_can_be_encoded(found: BuildRecord) -> None:
+def test_a_record_is_one_line_of_ascii(found: BuildRecord) -> None:
     line = found.line()
     assert line.isascii()
     assert line.splitlines() == [line[:-1]]
@@ -30,18 +30,18 @@ def test_a_record_is_one_line_whoever_splits_it_and_can_be_encoded(found: BuildR
 
 
 @pytest.mark.parametrize("text", SURROGATES)
-def test_text_that_cannot_be_encoded_is_replaced_once_and_for_all(text: str) -> None:
+def test_text_that_cannot_be_encoded_is_replaced(text: str) -> None:
     found = Failure(kind="bug", stage="s", message=text, tail=(text,))
     assert "\ufffd" in found.message
     assert found.message.encode()
     assert found.tail == (found.message,)
-    # A line that somebody else wrote.
+    # A line that another program wrote.
     line = record(notes=("HERE",)).line().replace("HERE", json.dumps(text)[1:-1])
     (read,) = read_history(line).records
     assert read.notes[0].encode()
 
 
-def test_a_line_holds_only_what_is_not_the_default() -> None:
+def test_a_line_has_only_values_that_differ_from_the_default() -> None:
     assert record().line() == (
         '{"cell": "a", "plan": "p", "run": "run-1", "schema": 2, "sources": "upstream", '
         '"started": "2026-11-22T02:00:00Z", "status": "ok"}\n'
@@ -74,6 +74,6 @@ def test_a_line_holds_only_what_is_not_the_default() -> None:
     ],
     ids=str,
 )
-def test_a_record_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
+def test_an_invalid_record_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         record(**changes)

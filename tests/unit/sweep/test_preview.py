@@ -21,7 +21,7 @@ def words(text: str) -> str:
     return DIGEST.sub("…", text)
 
 
-def test_a_plan_reads_as_a_table_of_stages_with_reasons_and_notes() -> None:
+def test_a_plan_is_printed_as_a_table_of_stages_with_reasons_and_notes() -> None:
     made = plan(
         "cu13.1.1-py3.14-ray-runtime", page=pyg_page(["torch_scatter", "pyg_lib"], "cp314", tag="cu130")
     )
@@ -149,7 +149,7 @@ def test_the_form_for_github_is_a_strategy_matrix() -> None:
     assert include == [{"cell": CELLS[3], "cuda": "12.8.1", "python": "3.13", "target": "ray-runtime"}]
 
 
-def test_plans_that_are_as_before_are_excluded_cells() -> None:
+def test_unchanged_plans_are_not_built_again() -> None:
     plans = [plan(name, "upstream") for name in ("cu12.8.1-py3.13-devel", "cu12.8.1-py3.13-ray-runtime")]
     before = render_json(preview(plans, {}, History()))
     assert changed_plans(plans, before, "before.json") == []

@@ -20,7 +20,7 @@ from ci.util.errors import UserError
         ("docker.io/team/image", "docker.io"),
     ],
 )
-def test_a_registry_goes_by_its_host(address: str, registry: str) -> None:
+def test_a_registry_is_named_by_its_host(address: str, registry: str) -> None:
     assert registry_of(address) == registry
 
 

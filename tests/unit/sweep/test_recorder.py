@@ -17,7 +17,7 @@ from tests.unit.sweep.fake_executor import FakeExecutor, run_sweep
 
 @dataclass
 class SlowWriter(FakeExecutor):
-    """Writes records slowly, in batches."""
+    """Write records slowly, and remember the size of each batch."""
 
     batches: list[int] = field(default_factory=list)
     broken: str = ""
@@ -31,7 +31,7 @@ class SlowWriter(FakeExecutor):
         self.records += records
 
 
-async def test_cells_do_not_wait_for_records_to_be_written_and_all_are_written_in_order() -> None:
+async def test_cells_do_not_wait_for_writes_and_records_are_written_in_order() -> None:
     executor = SlowWriter()
     await run_sweep(executor, cells=4)
     assert len(executor.batches) < sum(executor.batches) == 36
@@ -39,7 +39,7 @@ async def test_cells_do_not_wait_for_records_to_be_written_and_all_are_written_i
         assert [one.status for one in executor.records if one.cell == name] == ["building", "ok"]
 
 
-async def test_the_first_records_are_written_at_once_and_what_comes_soon_after_together(
+async def test_the_first_record_is_written_at_once_and_later_ones_in_a_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ci.sweep.recorder.WRITE_INTERVAL", math.inf)

@@ -24,7 +24,7 @@ def test_the_pause_doubles_and_the_try_is_numbered() -> None:
     assert plan_retry(failure("network"), POLICIES["network"].tries, FIRST_ATTEMPT, jobs=2) is None
 
 
-def test_a_step_without_a_stage_is_tried_again_as_it_is() -> None:
+def test_a_step_without_a_stage_is_retried_unchanged() -> None:
     assert plan_retry(failure("network"), 1, None, jobs=2) == Retry(None, 2.0, "network, tried again")
     assert plan_retry(failure("out-of-memory"), 1, None, jobs=2) is None, "it has no compile jobs"
 
@@ -40,7 +40,7 @@ def test_the_compile_jobs_are_halved_to_one_at_least(known: int | None, jobs: in
         assert retry.note == f"out-of-memory, tried again with {half} compile job{plural}"
 
 
-async def test_a_network_fault_is_tried_again_with_longer_pauses() -> None:
+async def test_a_network_fault_is_retried_with_longer_pauses() -> None:
     executor = FakeExecutor(fails("network", "torch", CELLS[0], tries=3))
     records = await run_sweep(executor, [PLANS[0], PLANS[1]], cells=2)
     assert {record.status for record in records.values()} == {"ok"}
@@ -51,7 +51,7 @@ async def test_a_network_fault_is_tried_again_with_longer_pauses() -> None:
     assert tries == [*each, ("building", 4), ("ok", 4)]
 
 
-async def test_a_further_try_is_another_step_and_what_stands_on_it_keeps_its_number() -> None:
+async def test_each_try_of_a_stage_is_numbered_and_later_stages_see_the_number() -> None:
     executor = FakeExecutor(fails("network", "torch", CELLS[0], tries=2))
     await run_sweep(executor, [PLANS[0], PLANS[1]], cells=2)
     tries = [
@@ -62,7 +62,7 @@ async def test_a_further_try_is_another_step_and_what_stands_on_it_keeps_its_num
     assert after == [{"torch": StageAttempt(tried=3)}] * len(after)
 
 
-async def test_a_later_sweep_builds_each_stage_as_it_came_out() -> None:
+async def test_a_later_sweep_repeats_the_attempt_that_succeeded() -> None:
     first = FakeExecutor(fails("out-of-memory", "wheels", CELLS[0], tries=1))
     await run_sweep(first, PLANS[:2], jobs=2)
     second = FakeExecutor()
@@ -79,7 +79,7 @@ async def test_a_program_that_crashes_once_costs_one_try() -> None:
     assert records[CELLS[4]].attempt == 2
 
 
-async def test_a_network_that_stays_away_fails_the_cell() -> None:
+async def test_a_lasting_network_fault_fails_the_cell() -> None:
     records = await run_sweep(FakeExecutor(fails("network", "finish")), [PLANS[0], PLANS[3]])
     assert records[RAY].status == "failed"
     assert records[RAY].attempt == 4
@@ -88,14 +88,14 @@ async def test_a_network_that_stays_away_fails_the_cell() -> None:
 @pytest.mark.parametrize(
     "kind", ["hash-mismatch", "verification", "compile-error", "missing-wheel", "unknown"]
 )
-async def test_what_would_fail_again_is_not_tried_again(kind: FailureKind) -> None:
+async def test_a_failure_that_would_repeat_is_not_retried(kind: FailureKind) -> None:
     executor = FakeExecutor(fails(kind, "finish"))
     records = await run_sweep(executor, [PLANS[3]])
     assert records[RAY].attempt == 1
     assert executor.pauses == []
 
 
-async def test_out_of_memory_is_tried_with_half_the_jobs_and_all_that_follows_keeps_them() -> None:
+async def test_out_of_memory_is_retried_with_half_the_jobs_which_later_stages_see() -> None:
     executor = FakeExecutor(fails("out-of-memory", "wheels", CELLS[0], tries=2))
     records = await run_sweep(executor, PLANS[:6], jobs=8, cells=2)
     assert {record.status for record in records.values()} == {"ok"}

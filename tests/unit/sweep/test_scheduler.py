@@ -52,7 +52,7 @@ async def test_one_bad_cell_fails_alone(at: str) -> None:
     assert (failure.kind, failure.stage) == ("compile-error", at)
 
 
-async def test_a_bad_shared_stage_fails_the_cells_that_stand_on_it() -> None:
+async def test_a_failed_shared_stage_fails_all_cells_that_need_it() -> None:
     executor = FakeExecutor(fails("compile-error", "wheels", CELLS[0]))
     records = await run_sweep(executor, cells=2)
     assert {name for name, record in records.items() if record.status == "failed"} == set(CELLS[:6])
@@ -61,7 +61,7 @@ async def test_a_bad_shared_stage_fails_the_cells_that_stand_on_it() -> None:
     )
 
 
-async def test_below_the_disk_floor_no_cell_starts_and_the_report_says_so() -> None:
+async def test_below_the_disk_floor_no_cell_starts() -> None:
     executor = FakeExecutor(disk=[31 * GB, 30 * GB, 29 * GB])
     records = await run_sweep(executor)
     assert [record.status for record in records.values()] == ["ok"] * 2 + ["not-run"] * 16
@@ -69,7 +69,7 @@ async def test_below_the_disk_floor_no_cell_starts_and_the_report_says_so() -> N
     assert {cell_id for cell_id, _, _ in executor.calls} == set(CELLS[:2])
 
 
-async def test_fail_fast_is_asked_for() -> None:
+async def test_fail_fast_is_off_by_default() -> None:
     fault = fails("compile-error", "image", CELLS[1])
     assert Counter(one.status for one in (await run_sweep(FakeExecutor(fault))).values()) == {
         "ok": 17,
@@ -80,7 +80,7 @@ async def test_fail_fast_is_asked_for() -> None:
     assert "--fail-fast" in records[CELLS[2]].notes[0]
 
 
-async def test_a_bug_of_ours_shows_as_one_and_fails_its_cell_only() -> None:
+async def test_a_bug_is_recorded_and_fails_only_its_cell() -> None:
     def fault(plan: Plan, name: str, _: int) -> None:
         if (plan.cell.id, name) == (RAY, "finish"):
             raise KeyError("oops [traceparent:0af7-b7ad]")
@@ -93,14 +93,14 @@ async def test_a_bug_of_ours_shows_as_one_and_fails_its_cell_only() -> None:
     assert any("test_scheduler.py" in line for line in failure.tail)
 
 
-async def test_no_more_cells_than_allowed_build_at_once_and_never_two_compiles() -> None:
+async def test_the_cell_limit_is_kept_and_only_one_stage_compiles() -> None:
     executor = FakeExecutor()
     await run_sweep(executor, cells=3)
     assert executor.most["all"] == 3
     assert executor.most["wheels"] == 1
 
 
-async def test_who_waits_for_a_stage_leaves_the_slot_to_others() -> None:
+async def test_a_cell_that_waits_for_a_stage_frees_its_slot() -> None:
     executor = FakeExecutor()
     by_pair = [PLANS[0], PLANS[1], PLANS[6]]
     await run_sweep(executor, by_pair, cells=2)
@@ -122,7 +122,7 @@ KINDS: tuple[FailureKind, ...] = ("network", "out-of-memory", "hash-mismatch", "
     ),
     st.integers(1, 6),
 )
-def test_whatever_fails_every_cell_comes_to_an_end_and_nothing_is_built_twice(
+def test_every_cell_ends_and_nothing_is_built_twice_whatever_fails(
     faults: dict[tuple[str, str], tuple[FailureKind, int]], cells: int
 ) -> None:
     def fault(plan: Plan, name: str, tried: int) -> None:
