@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 
 from ci.config.matrix import Matrix
-from ci.generate.dockerfile import INDEX
-from ci.plan.planner import Plan
+from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
+from ci.plan.plan import Plan
 from ci.plan.tags import moving
 
 FILE = "dockerfiles/docker-bake.json"
@@ -22,7 +22,7 @@ def bake(plans: Sequence[Plan], matrix: Matrix) -> str:
     targets: dict[str, object] = {
         COMMON: {
             "context": ".",
-            "args": {name: f"${{{name}}}" for name in INDEX},
+            "args": {name: f"${{{name}}}" for name in INDEX_ARGUMENTS},
             "platforms": ["linux/amd64"],
         }
     }
@@ -44,7 +44,7 @@ def bake(plans: Sequence[Plan], matrix: Matrix) -> str:
         # What is null is not given, so that pip and uv take their own.
         "variable": {
             "REPOSITORY": {"default": matrix.image.name},
-            **{name: {"default": None} for name in INDEX},
+            **{name: {"default": None} for name in INDEX_ARGUMENTS},
         },
         "group": {name: {"targets": members} for name, members in groups.items()},
         "target": targets,

@@ -8,9 +8,10 @@ from ci.generate.bake import FILE, bake
 from ci.generate.ci_files import workflows
 from ci.generate.dockerfile import dockerfile
 from ci.index.wheels import Page, Pages, dump_pages, find_wheel, load_pages
-from ci.plan.environment import extension_pages, pyg_local_version, torch_pins
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.planner import Plan, Planner
+from ci.plan.pair import extension_pages, pyg_local_version, torch_pins
+from ci.plan.plan import Plan
+from ci.plan.planner import Planner
 
 COMMAND = "./daggerw call generate export --path ."
 RECORD = "ci/locks/pages.json"
@@ -30,7 +31,7 @@ def render_files(inputs: PlanInputs, options: Options, read: Pages) -> dict[str,
         RECORD: dump_pages(
             (page for page in pages.values() if not page.problem), _wheels(cells, inputs, pages)
         ),
-        **dockerfiles(plans, inputs.lock.places()),
+        **dockerfiles(plans, inputs.locks.places()),
         FILE: bake(plans, inputs.matrix),
         **workflows(inputs.matrix),
     }
@@ -58,7 +59,7 @@ def dockerfiles(plans: Sequence[Plan], known: Mapping[str, str]) -> dict[str, st
 
 def _pages(cells: Sequence[Cell], inputs: PlanInputs, read: Pages) -> list[Page]:
     """Return each page that the cells need: as read, else as recorded, else with why there is nothing."""
-    known = load_pages(inputs.lock.pages())
+    known = load_pages(inputs.locks.pages())
     found = []
     for address in dict.fromkeys(address for cell in cells for address in extension_pages(cell, inputs)):
         page = read.get(address)

@@ -11,22 +11,18 @@ from ci.config.matrix import Cell, Matrix, default_text, read_matrix
 from ci.config.sources import read_sources
 from ci.history.history import History
 from ci.index.wheels import Page, Pages, read_page
-from ci.plan.code_digests import read_code
-from ci.plan.environment import extension_pages
-from ci.plan.externals import (
-    ExternalInput,
-    deduplicate,
-    file_input,
-    image_input,
-    list_plan_inputs,
-    require_in_bundle,
-)
+from ci.plan.bundle_inputs import list_plan_inputs, require_in_bundle
+from ci.plan.code_digests import digest_code, read_code
+from ci.plan.externals import ExternalInput, deduplicate, file_input, image_input
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.planner import Plan, Planner, changed_plans, image_name, variant_of
+from ci.plan.pair import extension_pages
+from ci.plan.plan import Plan, changed_plans, image_name
+from ci.plan.planner import Planner, variant_of
 from ci.programs.bundle import MANIFEST, BundleError, read_manifest
 from ci.session.options import CallOptions
 from ci.stages.context import BuildContext
 from ci.stages.offline import OfflineBundle
+from ci.stages.online import Network
 from ci.util.errors import UserError, error_message, one_line, quote_value, require_choice
 
 
@@ -158,16 +154,15 @@ async def open_session(call: CallOptions) -> Session:
         matrix_text, matrix_file = await call.matrix_file.contents(), await call.matrix_file.name()
     inputs = await _read_inputs(call, read_matrix(matrix_text, matrix_file.rpartition("/")[2]))
     require_choice("variant", call.variant, inputs.matrix.variants)
-    context = BuildContext(
+    network = Network(
         mirror=call.mirror_service,
         mirror_host=await call.mirror_service.hostname() if call.mirror_service else "",
         index=inputs.sources.wheels.index,
-        jobs=call.jobs,
-        offline_bundle=await open_bundle(call.from_bundle) if call.from_bundle else None,
     )
+    offline_bundle = await open_bundle(call.from_bundle) if call.from_bundle else None
     return Session(
         inputs=inputs,
-        context=context,
+        context=BuildContext(network=offline_bundle or network, jobs=call.jobs),
         options=options,
         matrix_text=matrix_text,
         matrix_file=matrix_file,
@@ -180,7 +175,9 @@ async def _read_inputs(call: CallOptions, matrix: Matrix) -> PlanInputs:
     mirrors = (await call.mirrors.contents(), await call.mirrors.name()) if call.mirrors else ()
     sources = read_sources(name, *mirrors)
     require_choice("sources profile with torch pins in the matrix", name, matrix.torch)
-    return PlanInputs(matrix=matrix, sources_name=name, sources=sources, lock=read_lock(), code=read_code())
+    return PlanInputs(
+        matrix=matrix, sources_name=name, sources=sources, locks=read_lock(), code=digest_code(read_code())
+    )
 
 
 async def open_bundle(tree: dagger.Directory) -> OfflineBundle:

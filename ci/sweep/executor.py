@@ -14,7 +14,8 @@ from ci.inspection import verify
 from ci.inspection.measure import MeasuredLayers, measure_image
 from ci.inspection.sizes import SizeBreakdown
 from ci.plan.attempt import Attempts
-from ci.plan.planner import Plan
+from ci.plan.layers import layer_key
+from ci.plan.plan import Plan
 from ci.session.clock import utc_now
 from ci.session.history import KnownHistory
 from ci.session.history_store import HistoryStore
@@ -59,7 +60,7 @@ class DaggerExecutor:
         """Build one stage; the engine builds equal stages of two plans once."""
         with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
             try:
-                await self._builder(plan, attempts).stage(name)
+                await self._builder(plan, attempts).build_stage(name)
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, name))
                 raise StageError(classify_error(name, error)) from None
@@ -120,7 +121,7 @@ class DaggerExecutor:
             status="ok" if self._verified else "warning",
             size=sizes.total,
             layers=tuple(
-                LayerSize(name=name, size=size, key=plan.layer_key(name))
+                LayerSize(name=name, size=size, key=layer_key(plan, name))
                 for name, size in sizes.layers.items()
             ),
             packages=packages,

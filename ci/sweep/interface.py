@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from ci.history.records import BuildRecord, ImageFacts
 from ci.plan.attempt import Attempts
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 
 
 class ImageResult(ImageFacts):

@@ -12,7 +12,7 @@ import dagger
 
 from ci.history.history import History
 from ci.history.records import BuildRecord
-from ci.stages.context import MIRROR
+from ci.stages.online import MIRROR
 from ci.util.errors import one_line
 
 TIMEOUT = 10.0  # seconds

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from ci.config.matrix import Cell, Matrix
 from ci.history.history import History
 from ci.history.records import BuildRecord, unique_size
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 from ci.util.errors import one_line
 
 

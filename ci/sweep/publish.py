@@ -60,7 +60,7 @@ class Publisher:
             )
             digest = pushed.rpartition("@")[2]
             await self._resolve(f"{address}@{digest}")
-            found, hint = await self._read_tag(builder.base(), address)
+            found, hint = await self._read_tag(builder.container("base"), address)
         except dagger.QueryError as error:
             raise StageError(
                 classify_failure("publish", "", message=f"{address}: {error_message(error)}")

@@ -10,7 +10,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ci.history.records import BuildRecord, StageRun, Status
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 from ci.sweep.interface import Executor
 
 # Seconds between two writes: each write is a step of the engine, so the records that come meanwhile share one.

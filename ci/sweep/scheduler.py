@@ -10,8 +10,10 @@ import anyio
 from ci.history.failures import TAIL, StageError
 from ci.history.records import BuildRecord, Failure, StageRun
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
-from ci.plan.planner import Plan
-from ci.plan.specs import RaySpec, Stage, WheelsSpec
+from ci.plan.plan import Plan
+from ci.plan.stage import Stage
+from ci.plan.stages.ray import RaySpec
+from ci.plan.stages.wheels import WheelsSpec
 from ci.sweep.interface import Executor
 from ci.sweep.recorder import CellAttempt, Recorder
 from ci.sweep.retry import plan_retry

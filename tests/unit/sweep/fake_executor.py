@@ -10,7 +10,7 @@ import anyio.lowlevel
 from ci.history.failures import StageError
 from ci.history.records import BuildRecord, Failure, FailureKind
 from ci.plan.attempt import Attempts
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 from ci.sweep.interface import ImageResult
 from ci.sweep.scheduler import SweepLimits, sweep
 from ci.util.units import GB

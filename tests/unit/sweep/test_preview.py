@@ -8,7 +8,7 @@ import pytest
 from ci.history.history import History
 from ci.history.records import BuildRecord, LayerSize, StageRun
 from ci.plan.inputs import Options
-from ci.plan.planner import Plan, changed_plans
+from ci.plan.plan import Plan, changed_plans
 from ci.sweep.preview import PlanPreview, excluded_cells, github_matrix, preview, render_json, render_text
 from ci.util.errors import UserError
 from tests.unit.plans import CELLS, explain, matrix_with, plan, pyg_page

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from ci.history.records import BuildRecord
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 from tests.unit.plans import CELLS
 from tests.unit.sweep.fake_executor import FakeExecutor, run_sweep
 

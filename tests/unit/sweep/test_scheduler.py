@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ci.history.records import FailureKind
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 from ci.util.units import GB
 from tests.unit.plans import CELLS
 from tests.unit.sweep.fake_executor import PLANS, RAY, FakeExecutor, broken, fails, run_sweep
