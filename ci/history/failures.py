@@ -1,4 +1,4 @@
-"""Classify the failure of a step by its exit code and output, and say what is done about each kind."""
+"""Classify failures by exit code and output, and define what is done about each kind."""
 
 import re
 from collections.abc import Sequence
@@ -156,7 +156,7 @@ def _last_error(lines: Sequence[str]) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Fold a text to one printable line of at most `LENGTH` characters, without credentials in URLs."""
+    """Fold a text to one short printable line, without credentials in URLs."""
     line = one_line(_CREDENTIALS.sub("***@", text))
     # The end is kept too: it holds the last cause of an error chain.
     return line if len(line) <= LENGTH else f"{line[: LENGTH - 61]}…{line[-60:]}"

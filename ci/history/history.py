@@ -1,4 +1,4 @@
-"""Read, merge and query histories: JSON Lines files with one build record a line, oldest first.
+"""Read, merge and query histories: JSON Lines files, one record a line, oldest first.
 
 A crash in the middle of a write leaves at most one broken line. Such a line is reported and skipped; the others are
 still read.
@@ -53,7 +53,10 @@ class History:
         return tuple(record for record in self._by_cell.get(cell, ()) if record.finished)
 
     def stage_seconds(self) -> Mapping[str, float]:
-        """Return the longest time in seconds that each stage took, by digest; a cached stage takes almost none."""
+        """Return the longest build of each stage in seconds, by stage digest.
+
+        Shorter ones may have been cached.
+        """
         longest: dict[str, float] = {}
         for record in self.records:
             for stage in record.stages:
@@ -62,7 +65,7 @@ class History:
         return longest
 
     def attempts(self) -> Mapping[str, StageAttempt]:
-        """Return the last successful attempt of each stage, by digest; the engine has cached its result."""
+        """Return the last successful attempt of each stage, by stage digest."""
         stages = (stage for record in self.records for stage in record.stages)
         return {stage.digest: StageAttempt(stage.jobs, stage.tried) for stage in stages}
 

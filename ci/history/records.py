@@ -59,7 +59,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Failure(FrozenModel):
-    """Why an attempt failed: its kind, the stage, and the last lines that the failed step printed."""
+    """Why an attempt failed: kind, stage, and the last lines that the step printed."""
 
     kind: FailureKind
     stage: Text
@@ -85,7 +85,7 @@ class StageRun(FrozenModel):
 
 
 class LayerSize(FrozenModel):
-    """One layer of an image: the stage that made it, and its size in bytes; the compressed size if it is known.
+    """The size of one layer of an image, in bytes; `name` is the stage that made it.
 
     Layers of two images with the same `key` are the same layer.
     """

@@ -1,1 +1,1 @@
-"""Read what one call of the module needs: its options, the machine, the history and index pages."""
+"""Read the inputs of one call: its options, the machine, the history and index pages."""

@@ -17,7 +17,7 @@ from ci.session.session import Session
 
 @dataclass(frozen=True)
 class KnownHistory:
-    """The records of earlier runs, the ids of runs that are still building, and the engine's machine.
+    """The records of earlier runs, the ids of live runs, and the engine's machine.
 
     `seen` is the time at which the machine was read, in seconds of `time.monotonic`.
     """
@@ -35,7 +35,7 @@ def open_store(session: Session) -> HistoryStore:
 
 
 async def load_history(store: HistoryStore, file: dagger.File | None) -> KnownHistory:
-    """Read the engine's history and the caller's file, and append to the engine's what only the file has."""
+    """Read the engine's history, and add what only the caller's file has."""
     snapshot = await store.read()
     seen = time.monotonic()
     own = read_history(snapshot.text, "the engine's history")

@@ -1,4 +1,4 @@
-"""Keep the history of builds in a cache volume, where it survives a killed client and a restarted engine."""
+"""Keep the history in a cache volume, where it survives a killed client or engine."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -52,7 +52,7 @@ exec sleep infinity
 
 @dataclass(frozen=True)
 class HistorySnapshot:
-    """The state of an engine at one moment: its history, the ids of its live runs, and its machine."""
+    """The history of an engine at one moment, the ids of its live runs, and its machine."""
 
     text: str
     live: frozenset[str]
@@ -60,9 +60,10 @@ class HistorySnapshot:
 
 
 class HistoryStore:
-    """The history of an image on this engine; `name` is the image's name in the matrix (`me/image`).
+    """The history of an image on this engine.
 
-    Steps run in `container`. `run` is the id of this run; it also keeps Dagger from reusing results of other runs.
+    `name` is the image's name in the matrix (`me/image`). Steps run in `container`. `run` is the id of this run; it
+    also keeps Dagger from reusing results of other runs.
     """
 
     def __init__(self, name: str, container: dagger.Container, run: str) -> None:
@@ -95,7 +96,7 @@ class HistoryStore:
         await self._uncached().with_mounted_file(_LINES, file).with_exec(["sh", "-c", _APPEND]).sync()
 
     def _uncached(self) -> dagger.Container:
-        """Return the container with a variable that differs for each step, so that Dagger caches none."""
+        """Return the container with a variable that is new for each step: none is cached."""
         self._steps += 1
         return self._with_records().with_env_variable("MARK", f"{self.run}-{self._steps}")
 

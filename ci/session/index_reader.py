@@ -1,4 +1,4 @@
-"""Read pages of package indexes in one step of a container, which caches them with their HTTP validators."""
+"""Read pages of package indexes in a container, which caches them with their validators."""
 
 import json
 from collections.abc import Sequence

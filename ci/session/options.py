@@ -14,7 +14,10 @@ _DEFAULTS = Options()
 
 @dataclass(frozen=True, kw_only=True)
 class CallOptions:
-    """The options of the module as a caller gave them; no sources means those of the committed Dockerfiles."""
+    """The options of the module as a caller gave them.
+
+    Without `sources`, those of the committed Dockerfiles are used.
+    """
 
     sources: str | None = None
     mirrors: dagger.File | None = None
@@ -41,9 +44,9 @@ class CallOptions:
         )
 
     async def flags(self, sources: str) -> tuple[str, ...]:
-        """Return the options as a caller types them, with the sources in use: `--sources=upstream`, `--jobs=2`.
+        """Return the options as typed, with the sources in use: `--sources=upstream`, `--jobs=2`.
 
-        Of a file only the name is known, and of a service or a folder nothing.
+        A file is shown by its name, a service and a folder by a placeholder.
         """
         values = {
             "sources": sources,

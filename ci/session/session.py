@@ -1,4 +1,4 @@
-"""Open a session: read the files and index pages that plans are made from, and plan cells with them."""
+"""Open a session: read the caller's files and the index pages, and plan with them."""
 
 import shlex
 from collections.abc import Sequence
@@ -82,19 +82,22 @@ class Session:
         return plans
 
     async def pages(self, cells: Sequence[Cell]) -> Pages:
-        """Read the index pages that cells need; a page that cannot be read has a problem instead of links."""
+        """Read the index pages of cells; a page that cannot be read has a problem, not links."""
         addresses = dict.fromkeys(address for cell in cells for address in extension_pages(cell, self.inputs))
         return {address: await self._read_page(address) for address in addresses}
 
     async def changed(self, cells: tuple[Cell, ...], before: dagger.File | None) -> tuple[Cell, ...]:
-        """Return the cells whose plan differs from an earlier `plan --format json`; without one, all cells."""
+        """Return the cells that an earlier `plan --format json` plans differently, or has not.
+
+        Without an earlier plan, all cells have changed.
+        """
         if before is None:
             return cells
         plans = changed_plans(await self.plans(cells), await before.contents(), await before.name())
         return tuple(plan.cell for plan in plans)
 
     def _check(self, cells: Sequence[Cell]) -> None:
-        """Plan cells without index pages, so that a wrong selection fails before the network is used."""
+        """Plan cells without index pages, so that errors show before the network is used."""
         planner = Planner(self.inputs, {}, self.options)
         for cell in cells:
             planner.plan(cell)
@@ -134,7 +137,7 @@ def select_cells(
 def images_to_report(
     session: Session, cells: Sequence[Cell], history: History, *, filtered: bool
 ) -> list[str]:
-    """Return the images of a report: those of the selected cells; without a filter also all with a record."""
+    """Name the images of a report: the selected ones, and without a filter all recorded ones."""
     selected = session.image_names(cells)
     if filtered:
         return selected

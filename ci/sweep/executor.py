@@ -66,7 +66,11 @@ class DaggerExecutor:
                 raise StageError(classify_error(name, error)) from None
 
     async def finish_image(self, plan: Plan, attempts: Attempts) -> ImageResult:
-        """Verify, measure and publish an image; one that fails its checks or a size limit is not published."""
+        """Verify, measure and publish an image.
+
+        Raises:
+            StageError: a check, a size limit or a push failed; after a failed check nothing is pushed.
+        """
         with get_tracer().start_as_current_span(f"{plan.id}: verify and measure") as span:
             try:
                 return await self._finish(self._builder(plan, attempts))
@@ -153,14 +157,14 @@ class DaggerExecutor:
 
 
 def largest_sizes(sizes: Mapping[str, int], most: int | None = None) -> tuple[NamedSize, ...]:
-    """Return the first `most` of sizes that are in descending order; pip packages lose their prefix `pip:`."""
+    """Return the first `most` of descending sizes; packages of pip lose their prefix `pip:`."""
     return tuple(
         NamedSize(name=name.removeprefix("pip:"), size=size) for name, size in list(sizes.items())[:most]
     )
 
 
 def classify_error(stage: str, error: dagger.QueryError) -> Failure:
-    """Classify an error of Dagger: a command of a stage that failed, or the engine's own work for it."""
+    """Classify an error of Dagger: a failed command of a stage, or a failure of the engine."""
     if isinstance(error, dagger.ExecError):
         output = f"{error.stdout}\n{error.stderr}"
         return classify_failure(stage, output, exit_code=error.exit_code, command=" ".join(error.command))

@@ -1,4 +1,4 @@
-"""Define the interface between a sweep, which decides what is built when, and the executor that builds it."""
+"""Define the interface between the scheduler of a sweep and the executor that builds."""
 
 from collections.abc import Sequence
 from typing import Literal, Protocol

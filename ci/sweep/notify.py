@@ -1,4 +1,4 @@
-"""Post failures and recoveries of cells to a webhook; errors of the webhook do not fail the sweep."""
+"""Post failures and recoveries of cells to a webhook, whose errors fail no sweep."""
 
 import json
 import urllib.request
@@ -43,7 +43,7 @@ def summarize_news(before: History, records: Sequence[BuildRecord]) -> str:
 
 
 async def post(address: str, text: str) -> str:
-    """Post a text as Slack-compatible JSON, `{"text": …}`; return a description of the error, or an empty text."""
+    """Post a text as Slack-compatible JSON, `{"text": …}`; return the error, empty if none."""
     if urlsplit(address).scheme not in ("http", "https"):
         return "the webhook is no http or https address"
     request = urllib.request.Request(  # noqa: S310 - checked above
@@ -69,13 +69,13 @@ def _send(request: urllib.request.Request) -> None:
 
 @dataclass(frozen=True)
 class Webhook:
-    """A webhook: its secret address, and the service that listens if it runs on the caller's machine."""
+    """A webhook with a secret address; `service` listens there if it is the caller's."""
 
     address: dagger.Secret | None
     service: dagger.Service | None
 
     async def post_news(self, before: History, records: Sequence[BuildRecord]) -> str:
-        """Post failures and recoveries; return a line for the report, empty if there was nothing to post."""
+        """Post failures and recoveries; return a line for the report, empty if there are none."""
         news = summarize_news(before, records)
         if self.address is None or not news:
             return ""

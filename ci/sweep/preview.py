@@ -1,4 +1,4 @@
-"""Preview a sweep: its stages, how cells share them, and the time and size of earlier builds."""
+"""Preview a sweep: its stages, which cells share them, and earlier times and sizes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from ci.util.errors import one_line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePreview:
-    """One stage of a cell: the earlier cell that shares it, and the most seconds that it has taken."""
+    """One stage of a cell: the earlier cell that shares it, and its longest build in seconds."""
 
     name: str
     digest: str
@@ -24,7 +24,7 @@ class StagePreview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellPreview:
-    """One cell: its stages, its notes, and the status and size (bytes) of its last image in the records."""
+    """One cell: its stages and notes, and its last build in the records (size in bytes)."""
 
     cell: str
     plan: str
@@ -128,7 +128,7 @@ def excluded_cells(matrix: Matrix, cells: Sequence[Cell]) -> dict[Cell, str]:
 
 
 def render_text(result: PlanPreview) -> str:
-    """Return a preview for people: each stage in detail where it is built, and by name where it is shared."""
+    """Return a preview for people: a built stage with its reason, a shared one by name."""
     if not result.cells and not result.excluded:
         return "no cell to build\n"
     lines: list[str] = []
@@ -173,13 +173,13 @@ def _cell_lines(cell: CellPreview) -> list[str]:
 
 
 def render_json(result: PlanPreview) -> str:
-    """Return a preview for programs: JSON with the fields of `PlanPreview`, where `excluded` is `left_out`."""
+    """Return a preview as JSON: the fields of `PlanPreview`, with `left_out` for `excluded`."""
     data = {{"excluded": "left_out"}.get(key, key): value for key, value in asdict(result).items()}
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 
 def github_matrix(plans: Sequence[Plan]) -> dict[str, list[dict[str, str]]]:
-    """Return the cells as GitHub Actions' `strategy.matrix`: `{"include": [{"cell": …, "cuda": …}, …]}`."""
+    """Return cells as GitHub's `strategy.matrix`: `{"include": [{"cell": …, "cuda": …}, …]}`."""
     return {
         "include": [
             {

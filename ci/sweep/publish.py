@@ -1,4 +1,4 @@
-"""Push an image under its tags, and check that the registry has it and that the tags refer to it."""
+"""Push an image under its tags, and check that the registry's tags refer to it."""
 
 import base64
 import binascii
@@ -71,7 +71,7 @@ class Publisher:
         return digest
 
     async def _read_tag(self, tools: dagger.Container, address: str) -> tuple[str, str]:
-        """Return the digest of a tag, and a hint why it may be wrong if the registry itself was not asked."""
+        """Return the digest of a tag, and a hint why it may be old unless the registry was asked."""
         hint = LOCK_HINT
         if self.registry.reaches(address):
             try:
@@ -104,7 +104,9 @@ async def open_publisher(
     service: dagger.Service | None,
     compression: str,
 ) -> Publisher:
-    """Check the repositories and logins, and return a publisher; `name` is the default repository on Docker Hub.
+    """Check repositories and logins, and return a publisher.
+
+    Without repositories, images go to `name` on Docker Hub.
 
     Raises:
         UserError: a repository, a login or the compression is wrong.
@@ -121,7 +123,10 @@ async def open_publisher(
 
 
 async def _read_logins(docker_config: dagger.Secret) -> list[Login]:
-    """Read the logins of a docker configuration: `{"auths": {host: {"auth": base64 of user:password}}}`."""
+    """Read the logins of a docker configuration.
+
+    Its form is `{"auths": {HOST: {"auth": BASE64}}}`, where BASE64 encodes `user:password`.
+    """
     try:
         entries = json.loads(await docker_config.plaintext())["auths"]
         credentials = {

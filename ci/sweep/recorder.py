@@ -66,7 +66,7 @@ class Recorder:
         return CellAttempt(plan, 1, self._executor.now(), self._executor.seconds())
 
     def begin_again(self, attempt: CellAttempt) -> None:
-        """Begin the next attempt at the same cell, which keeps the stages that are built, and record its start."""
+        """Begin and record the next attempt at a cell; it keeps the stages that are built."""
         attempt.number += 1
         attempt.started, attempt.clock = self._executor.now(), self._executor.seconds()
         self.add(attempt, "building")

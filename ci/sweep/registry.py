@@ -1,4 +1,4 @@
-"""Read the digest of a tag from a registry itself, in a container, because the engine may have cached it."""
+"""Read the digest of a tag from the registry itself, as the engine may have cached it."""
 
 import secrets
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class RegistryClient:
     service: dagger.Service | None
 
     def reaches(self, address: str) -> bool:
-        """Return whether a container can reach the registry of an image; the caller's loopback needs the service."""
+        """Return whether a container can reach an image's registry; on loopback it needs `service`."""
         return self.service is not None or not is_loopback(registry_of(address))
 
     async def read_tag(self, tools: dagger.Container, address: str) -> str:

@@ -9,9 +9,9 @@ from ci.plan.attempt import StageAttempt
 
 @dataclass(frozen=True)
 class Retry:
-    """A further try: how the stage is tried, the pause before it in seconds, and a note for the record.
+    """A further try of a step, after a pause in seconds; `note` is for the record.
 
-    `attempt` is None if the step belongs to no stage.
+    `attempt` is how its stage is tried, or None if the step belongs to no stage.
     """
 
     attempt: StageAttempt | None
@@ -20,7 +20,7 @@ class Retry:
 
 
 def plan_retry(failure: Failure, tries: int, attempt: StageAttempt | None, jobs: int) -> Retry | None:
-    """Return the next try of a step that has failed `tries` times, or None if a retry cannot help.
+    """Return the next try of a step that failed `tries` times; None if a retry cannot help.
 
     `attempt` is how the step's stage was tried last; `jobs` is the number of compile jobs if the attempt names none.
     """

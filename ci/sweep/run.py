@@ -29,7 +29,7 @@ from ci.util.units import GB
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """Options of a sweep: cells at once (by default as many as fit the machine), and the disk floor in GB.
+    """Options of a sweep; `limit` is cells at once (by default as many as fit), the floor in GB.
 
     Raises:
         UserError: a number is out of range.
@@ -82,7 +82,7 @@ def _sweep_limits(session: Session, options: SweepOptions, machine: Machine) -> 
 async def preview_plans(
     session: Session, cells: Sequence[Cell], form: str, history_file: dagger.File | None
 ) -> str:
-    """Preview the sweep of a selection of cells, as text or JSON or as the matrix of a GitHub Actions job."""
+    """Preview a sweep as text, as JSON, or as the matrix of a GitHub Actions job."""
     require_choice("plan format", form, PLAN_FORMATS)
     plans = await session.plans(cells)
     if form == "github":
@@ -124,7 +124,7 @@ async def run_sweep(
 
 
 def debug_hints(session: Session, cells: Sequence[Cell], records: Sequence[BuildRecord]) -> list[str]:
-    """Return a line for each cell in which a command failed: the call that opens a terminal before that command."""
+    """Return the call of `debug` for each cell in which a command or a check failed."""
     failures = ((cell, record.failure) for cell, record in zip(cells, records, strict=True))
     return [
         f"{cell.id}: to look around where it failed: {session.command_line('debug', cell, 'terminal')}"

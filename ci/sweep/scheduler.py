@@ -1,4 +1,4 @@
-"""Schedule the cells of a sweep: how many at once, shared stages once, and one failed cell without the others."""
+"""Schedule the cells of a sweep: several at once, and each shared stage only once."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class _SharedStage:
     failure: Failure | None = None
 
     def stage_run(self, stage: Stage, seconds: float, *, shared: bool) -> StageRun:
-        """Return the record of the stage for one cell; `seconds` is the time that the cell spent on it."""
+        """Return the stage's part of a cell's record; the cell spent `seconds` on it."""
         return StageRun(
             name=stage.name,
             digest=stage.digest,
@@ -78,7 +78,10 @@ class _SharedStage:
 
 
 class Scheduler:
-    """Build many cells at once; a stage that several cells share is built by the first and awaited by the others."""
+    """Build many cells at once.
+
+    A stage that several cells share is built by the first one, and awaited by the others.
+    """
 
     def __init__(
         self,
