@@ -26,7 +26,7 @@ from ci.stages.image import text_directory, unpack
 from ci.stages.pack import archive_environment, export_environment
 from ci.stages.trim import strip_image
 from ci.sweep.notify import Webhook
-from ci.sweep.publish import open_publisher
+from ci.sweep.publish import PublishOptions, open_publisher
 from ci.sweep.run import SweepOptions, preview_plans, publish_cell, run_sweep
 from ci.util.errors import UserError
 
@@ -332,15 +332,10 @@ class CslrImages:
         choices = SweepOptions(
             limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verified=not no_verify
         )
-        publisher = await open_publisher(
-            name=session.matrix.image.name,
-            repositories=repositories or (),
-            user=registry_user,
-            password=registry_password,
-            docker_config=docker_config,
-            service=registry_service,
-            compression=compression,
+        options = PublishOptions(
+            repositories, registry_user, registry_password, docker_config, registry_service, compression
         )
+        publisher = await open_publisher(session.matrix.image.name, options)
         hook = Webhook(webhook, webhook_service)
         return await run_sweep(session, cells, choices, publisher if publish else None, history, hook)
 
@@ -363,15 +358,10 @@ class CslrImages:
         """
         session = await self._session()
         cell = session.matrix.cell(cuda, python, target)
-        publisher = await open_publisher(
-            name=session.matrix.image.name,
-            repositories=repositories or (),
-            user=registry_user,
-            password=registry_password,
-            docker_config=docker_config,
-            service=registry_service,
-            compression=compression,
+        options = PublishOptions(
+            repositories, registry_user, registry_password, docker_config, registry_service, compression
         )
+        publisher = await open_publisher(session.matrix.image.name, options)
         return await publish_cell(session, cell, publisher)
 
     @public(cache="session")

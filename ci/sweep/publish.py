@@ -94,16 +94,19 @@ class Publisher:
         return container
 
 
-async def open_publisher(
-    *,
-    name: str,
-    repositories: Sequence[str],
-    user: str | None,
-    password: dagger.Secret | None,
-    docker_config: dagger.Secret | None,
-    service: dagger.Service | None,
-    compression: str,
-) -> Publisher:
+@dataclass(frozen=True)
+class PublishOptions:
+    """The caller's options of publishing; by default images go to Docker Hub."""
+
+    repositories: Sequence[str] | None
+    user: str | None
+    password: dagger.Secret | None
+    docker_config: dagger.Secret | None
+    service: dagger.Service | None
+    compression: str
+
+
+async def open_publisher(name: str, options: PublishOptions) -> Publisher:
     """Check repositories and logins, and return a publisher.
 
     Without repositories, images go to `name` on Docker Hub.
@@ -111,15 +114,16 @@ async def open_publisher(
     Raises:
         UserError: a repository, a login or the compression is wrong.
     """
-    require_choice("compression", compression, COMPRESSIONS)
-    targets = tuple(checked_repository(value) for value in repositories or [f"docker.io/{name}"])
+    require_choice("compression", options.compression, COMPRESSIONS)
+    user, password = options.user, options.password
+    targets = tuple(checked_repository(value) for value in options.repositories or [f"docker.io/{name}"])
     if (user is None) != (password is None):
         raise UserError("a registry login needs both --registry-user and --registry-password")
-    logins = await _read_logins(docker_config) if docker_config else []
+    logins = await _read_logins(options.docker_config) if options.docker_config else []
     if user is not None and password is not None:
         hosts = dict.fromkeys(map(registry_of, targets))
         logins += [Login(host, user, password) for host in hosts]
-    return Publisher(targets, RegistryClient(tuple(logins), service), compression)
+    return Publisher(targets, RegistryClient(tuple(logins), options.service), options.compression)
 
 
 async def _read_logins(docker_config: dagger.Secret) -> list[Login]:
