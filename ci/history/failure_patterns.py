@@ -19,7 +19,7 @@ _COMPILER = r"(?:cc1(?:plus)?|g?cc|[gc]\+\+|clang(?:\+\+)?|collect2)"
 _CAUSES: Patterns = (
     (
         "verification",
-        (r"\b\d+ of \d+ (?:checks failed|promises not kept)",),
+        (r"\b\d+ of \d+ checks failed",),
     ),  # followed by the output of the failed ones
     (
         "hash-mismatch",

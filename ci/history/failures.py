@@ -57,9 +57,7 @@ POLICIES: dict[FailureKind, RetryPolicy] = {
         tries=2, advice="a program crashed twice: it has a bug, or the machine's memory does"
     ),
     "compile-error": RetryPolicy(advice="the compiler's first error stands above"),
-    "verification": RetryPolicy(
-        advice="the image was built and does not do what it promises; it is not published"
-    ),
+    "verification": RetryPolicy(advice="the image was built and fails a check; it is not published"),
     "engine-gone": RetryPolicy(advice="the engine ended: run again, what was finished is kept"),
     "interrupted": RetryPolicy(advice="run again: it goes on from where it ended"),
     "gate": RetryPolicy(advice="the image is larger than [gates] in matrix.toml allows"),

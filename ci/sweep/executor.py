@@ -138,7 +138,7 @@ class DaggerExecutor:
             checks={result.name: result.kept for result in results},
             notes=(
                 *(() if self._verified else ("not verified",)),
-                *(f"not promised: {name}: {reason}" for name, reason in plan.waives),
+                *(f"waived: {name}: {reason}" for name, reason in plan.waives),
             ),
         )
 
