@@ -28,7 +28,7 @@ from ci.programs.bundle import Entry, Manifest
 from ci.report.markdown import BEGIN, END
 from ci.sdk.compat import FunctionError
 from tests.stand_ins.stand_in_engine import StandInEngine, instead_of_an_engine
-from tests.unit.fake_indexes import Shelf
+from tests.unit.fake_indexes import FakeIndexes
 from tests.unit.sample_histories import record
 
 MODULE: Any = ci.CslrImages
@@ -214,9 +214,9 @@ async def test_a_tag_is_read_through_the_engine_where_the_registry_cannot_be_ask
 
 
 async def test_new_versions_are_found_in_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = Shelf()
+    indexes = FakeIndexes()
     monkeypatch.setattr(
-        ENGINE, "indexes", lambda ask: shelf.answer(IndexQuery.model_validate(ask)).model_dump()
+        ENGINE, "indexes", lambda ask: indexes.answer(IndexQuery.model_validate(ask)).model_dump()
     )
     assert "ray" in await called("latest", {}, OPTIONS["own"])
     assert MATRIX.ray.version in await called(
