@@ -10,9 +10,9 @@ from opentelemetry.trace import Status, StatusCode
 
 from ci.history.failures import StageError, classify_failure
 from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize
-from ci.inspection import verify
 from ci.inspection.measure import MeasuredLayers, measure_image
 from ci.inspection.sizes import SizeBreakdown
+from ci.inspection.verify import CheckResult, describe_failed, run_checks
 from ci.plan.attempt import Attempts
 from ci.plan.layers import layer_key
 from ci.plan.plan import Plan
@@ -135,17 +135,17 @@ class DaggerExecutor:
             digest=digest,
             published=published,
             versions=versions,
-            checks={result.name: result.kept for result in results},
+            checks={result.name: result.passed for result in results},
             notes=(
                 *(() if self._verified else ("not verified",)),
                 *(f"waived: {name}: {reason}" for name, reason in plan.waives),
             ),
         )
 
-    async def _run_checks(self, builder: ImageBuilder) -> list[verify.Outcome]:
-        results = await verify.check_all(builder.plan, builder.image())
-        if message := verify.failed_checks(results):
-            lines = tuple(f"{result.name}: {result.last_line}" for result in results if not result.kept)
+    async def _run_checks(self, builder: ImageBuilder) -> list[CheckResult]:
+        results = await run_checks(builder.plan, builder.image())
+        if message := describe_failed(results):
+            lines = tuple(f"{result.name}: {result.last_line}" for result in results if not result.passed)
             raise StageError(Failure(kind="verification", stage="verify", message=message[:300], tail=lines))
         return results
 
