@@ -5,7 +5,8 @@ from dagger import dag, object_type
 
 from ci import args
 from ci.bundle.collect import collect_bundle
-from ci.config.variants import told
+from ci.config.selection import find_cell, select_pair
+from ci.config.variants import describe_variants
 from ci.generate.dockerfile import dockerfile
 from ci.generate.files import render_files
 from ci.generate.reference import REFERENCE, reference
@@ -83,7 +84,7 @@ class CslrImages:
     async def variants(self) -> str:
         """Tell what each `--variant` takes out of runtimes, promises and gives up: `variants`."""
         matrix = (await self._session()).matrix
-        return told(matrix.variants, matrix.rules, matrix.verify.promises)
+        return describe_variants(matrix.variants, matrix.rules, matrix.verify.checks)
 
     @public(cache="session")
     async def dockerfile(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
@@ -92,8 +93,10 @@ class CslrImages:
         Example: `dockerfile --cuda 12.8.1 --python 3.13 export --path dockerfiles/cu12.8.1-py3.13`.
         """
         session = await self._session()
-        plans = await session.plans(session.matrix.pair(cuda, python))
-        return folder(dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", session.inputs.lock.places()))
+        plans = await session.plans(select_pair(session.matrix, cuda, python))
+        return folder(
+            dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", session.inputs.lock.paths_by_text())
+        )
 
     @public(cache="session")
     async def generate(self) -> dagger.Directory:
@@ -357,7 +360,7 @@ class CslrImages:
         Example: `publish --cuda 12.8.1 --python 3.13 --target runtime --docker-config file:login.json`.
         """
         session = await self._session()
-        cell = session.matrix.cell(cuda, python, target)
+        cell = find_cell(session.matrix, cuda, python, target)
         publisher = await open_publisher(
             name=session.matrix.image.name,
             repositories=repositories or (),
@@ -398,7 +401,7 @@ class CslrImages:
         Example: `debug --cuda 12.8.1 --python 3.13 --target ray-runtime`.
         """
         session = await self._session()
-        return await debug_container(session, session.matrix.cell(cuda, python, target))
+        return await debug_container(session, find_cell(session.matrix, cuda, python, target))
 
     @public(cache="never")
     async def history(self, given: args.HistoryFile = None) -> dagger.File:
@@ -521,4 +524,6 @@ class CslrImages:
 
     async def _build(self, cuda: str, python: str, target: str) -> ImageBuilder:
         session = await self._session()
-        return ImageBuilder(await session.plan(session.matrix.cell(cuda, python, target)), session.context)
+        return ImageBuilder(
+            await session.plan(find_cell(session.matrix, cuda, python, target)), session.context
+        )

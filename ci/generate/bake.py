@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from ci.config.matrix import Matrix
+from ci.config.selection import select_cells
 from ci.generate.dockerfile import INDEX
 from ci.plan.planner import Plan
 from ci.plan.tags import moving
@@ -26,7 +27,7 @@ def bake(plans: Sequence[Plan], matrix: Matrix) -> str:
             "platforms": ["linux/amd64"],
         }
     }
-    groups: dict[str, list[str]] = {"default": [names[cell] for cell in matrix.select()]}
+    groups: dict[str, list[str]] = {"default": [names[cell] for cell in select_cells(matrix)]}
     for plan in plans:
         cell = plan.cell
         targets[names[cell]] = {
@@ -36,8 +37,8 @@ def bake(plans: Sequence[Plan], matrix: Matrix) -> str:
             "tags": [f"${{REPOSITORY}}:{moving(plan, matrix.cuda[cell.cuda].wheel_tag)}"],
         }
         groups.setdefault(_name(cell.pair_id), []).append(names[cell])
-    chosen = {target: matrix.select(target=[target]) for target in matrix.targets}
-    chosen |= {f"phase-{phase}": matrix.select(phase=[phase]) for phase in matrix.phases}
+    chosen = {target: select_cells(matrix, target=[target]) for target in matrix.targets}
+    chosen |= {f"phase-{phase}": select_cells(matrix, phase=[phase]) for phase in matrix.phases}
     groups |= {name: [names[cell] for cell in cells] for name, cells in chosen.items()}
     document = {
         "//": HEAD,

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from ci.config.matrix import Matrix
 from ci.config.schedule import Schedule
+from ci.config.selection import select_cells
 from ci.config.sources import PlainAddress, PlainImageName
-from ci.util.model import FrozenModel, load, parse_toml
+from ci.util.model import FrozenModel, load_model, parse_toml
 
 GITHUB, GITLAB = ".github/workflows/images.yml", ".gitlab-ci.yml"
 MADE = "Not edited by hand: change ci/matrix.toml, ci/generate/ci_files.toml or ci/generate/templates, then run\n"
@@ -110,7 +111,7 @@ def workflows(matrix: Matrix) -> dict[str, str]:
 
 def read_settings() -> Settings:
     """Read the settings that come with the module."""
-    return load(parse_toml(_resource("ci_files.toml"), "ci_files.toml"), Settings, "ci_files.toml")
+    return load_model(parse_toml(_resource("ci_files.toml"), "ci_files.toml"), Settings, "ci_files.toml")
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
@@ -128,9 +129,9 @@ def _runs(matrix: Matrix) -> Iterator[str]:
     if not matrix.schedule.runs:
         yield "none"
     for run in matrix.schedule.runs:
-        yield f"{matrix.schedule.told(run)}; cron {matrix.schedule.cron(run)}"
+        yield f"{matrix.schedule.describe_run(run)}; cron {matrix.schedule.format_cron(run)}"
         pairs: dict[str, list[str]] = {}
-        for cell in matrix.select(phase=run.phases):
+        for cell in select_cells(matrix, phase=run.phases):
             pairs.setdefault(cell.pair_id, []).append(cell.target)
         yield from (f"  {pair}: {', '.join(targets)}" for pair, targets in pairs.items())
 
@@ -138,7 +139,7 @@ def _runs(matrix: Matrix) -> Iterator[str]:
 def _crons(schedule: Schedule) -> Iterator[str]:
     yield "schedule:" if schedule.runs else "# Nothing is scheduled."
     for run in schedule.runs:
-        yield f'  - cron: "{schedule.cron(run)}"  # {schedule.told(run)}'
+        yield f'  - cron: "{schedule.format_cron(run)}"  # {schedule.describe_run(run)}'
 
 
 def _filters(schedule: Schedule) -> Iterator[str]:
@@ -149,7 +150,7 @@ def _filters(schedule: Schedule) -> Iterator[str]:
     for run in schedule.runs:
         if run.phases:
             phases = ",".join(map(str, run.phases))
-            yield f"  || (github.event.schedule == '{schedule.cron(run)}' && '{phases}')"
+            yield f"  || (github.event.schedule == '{schedule.format_cron(run)}' && '{phases}')"
     yield "  || '' }}"
 
 

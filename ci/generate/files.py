@@ -30,7 +30,7 @@ def render_files(inputs: PlanInputs, options: Options, read: Pages) -> dict[str,
         RECORD: dump_pages(
             (page for page in pages.values() if not page.problem), _wheels(cells, inputs, pages)
         ),
-        **dockerfiles(plans, inputs.lock.places()),
+        **dockerfiles(plans, inputs.lock.paths_by_text()),
         FILE: bake(plans, inputs.matrix),
         **workflows(inputs.matrix),
     }

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from ci import choices
 from ci.config.matrix import Matrix
-from ci.config.sources import profiles
+from ci.config.sources import read_profiles
 from ci.plan.inputs import RayMode
 
 REFERENCE = "docs/reference.md"
@@ -102,7 +102,7 @@ def accepted(matrix: Matrix) -> dict[str, str]:
         "Target": matrix.targets,
         "Targets": matrix.targets,
         "Phases": matrix.phases,
-        "SourcesName": profiles(),
+        "SourcesName": read_profiles(),
         "Variant": matrix.variants,
         "RayMode": get_args(RayMode),
         "PlanFormat": choices.PLAN_FORMATS,

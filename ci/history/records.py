@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from ci.plan.attempt import StageAttempt
-from ci.util.model import FrozenModel, format_validation_error, tuples
+from ci.util.model import FrozenModel, format_validation_error, freeze_lists
 
 SCHEMA: Final = 1
 
@@ -332,7 +332,7 @@ def _record(data: Any) -> BuildRecord | str:
     if type(schema) is int and schema > SCHEMA:
         return f"{_NEWER}{str(schema)[:20]} is newer than this version knows, passed over"
     try:
-        return BuildRecord.model_validate(tuples(data))
+        return BuildRecord.model_validate(freeze_lists(data))
     except ValidationError as error:
         return f"{format_validation_error(error, BuildRecord)}, passed over"
 

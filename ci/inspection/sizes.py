@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ci.util.errors import UserError, one_line
 from ci.util.model import FrozenModel
+from ci.util.units import MB, format_mb, format_mb_change
 
 
 class LayerSizes(FrozenModel):
@@ -79,7 +80,7 @@ def document(found: SizeBreakdown) -> str:
 
 def text(found: SizeBreakdown, *, top: int = 20) -> str:
     """Return a ledger for people: MB are 10^6 bytes."""
-    lines = [f"{found.total / 1e6:,.1f} MB in all"]
+    lines = [f"{format_mb(found.total)} in all"]
     tables = (
         ("layer", found.layers),
         ("package", found.packages),
@@ -93,9 +94,9 @@ def text(found: SizeBreakdown, *, top: int = 20) -> str:
         largest = list(table.items())[:top]
         width = max(len(title), *(len(name) for name, _ in largest))
         lines += ["", f"{title:{width}}  {'MB':>9}"]
-        lines += [f"{name:{width}}  {size / 1e6:9,.1f}" for name, size in largest]
+        lines += [f"{name:{width}}  {size / MB:9,.1f}" for name, size in largest]
         if rest := sum(table.values()) - sum(size for _, size in largest):
-            lines.append(f"{f'{len(table) - len(largest)} others':{width}}  {rest / 1e6:9,.1f}")
+            lines.append(f"{f'{len(table) - len(largest)} others':{width}}  {rest / MB:9,.1f}")
     return "\n".join(lines) + "\n"
 
 
@@ -111,13 +112,11 @@ def package_changes(
 def difference(before: SizeBreakdown, after: SizeBreakdown) -> str:
     """Tell what changed between two images, for people."""
     change = after.total - before.total
-    lines = [
-        f"{before.total / 1e6:,.1f} MB before, {after.total / 1e6:,.1f} MB after: {change / 1e6:+,.1f} MB"
-    ]
+    lines = [f"{format_mb(before.total)} before, {format_mb(after.total)} after: {format_mb_change(change)}"]
     rows = [(f"package {name}", size) for name, size in package_changes(before, after)]
     for title, old, new in (("kind", before.kinds, after.kinds), ("ELF", before.elf, after.elf)):
         names = dict.fromkeys([*new, *old])
         rows += [(f"{title}: {name}", new.get(name, 0) - old.get(name, 0)) for name in names]
     width = max((len(name) for name, _ in rows), default=0)
-    lines += [f"{name:{width}}  {size / 1e6:+9,.1f}" for name, size in rows if abs(size) >= 100_000]
+    lines += [f"{name:{width}}  {size / MB:+9,.1f}" for name, size in rows if abs(size) >= 100_000]
     return "\n".join(lines) + "\n"

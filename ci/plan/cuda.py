@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from ci.config.sources import Toolkit, filled
+from ci.config.sources import Toolkit, fill_placeholders
 from ci.config.variants import Variant
 from ci.plan.inputs import PlanInputs
 from ci.plan.requirements import satisfies
@@ -135,4 +135,4 @@ class CudaStages:
         return self.sources.toolkit[self.cuda]
 
     def _place(self, template: str) -> str:
-        return filled(template, cuda=self.cuda)
+        return fill_placeholders(template, cuda=self.cuda)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from ci.config.matrix import Cell, TorchPins
-from ci.config.sources import filled
+from ci.config.sources import fill_placeholders
 from ci.index.wheels import Page, Pages, Wheel, find_wheel
 from ci.plan import requirements as lines
 from ci.plan.cuda import CudaStages
@@ -32,7 +32,11 @@ def extension_pages(cell: Cell, inputs: PlanInputs) -> tuple[str, ...]:
     """List the index pages that must be read before the cell can be planned."""
     links = inputs.sources.wheels.pyg
     pins = torch_pins(cell, inputs)
-    return (filled(links, torch=pins.torch, tag=inputs.matrix.cuda[cell.cuda].wheel_tag),) if links else ()
+    return (
+        (fill_placeholders(links, torch=pins.torch, tag=inputs.matrix.cuda[cell.cuda].wheel_tag),)
+        if links
+        else ()
+    )
 
 
 def torch_pins(cell: Cell, inputs: PlanInputs) -> TorchPins:
@@ -207,7 +211,9 @@ class EnvironmentStages:
                 )
             wheel = lines.ray_nightly_wheel(self.matrix.ray.nightly, self.abi)
             spec = RaySpec(
-                mode=mode, install=self._install("ray", locked=False), wheel=filled(template, wheel=wheel)
+                mode=mode,
+                install=self._install("ray", locked=False),
+                wheel=fill_placeholders(template, wheel=wheel),
             )
             return self.line.add("ray", spec, (self.pyg,), f"Ray nightly: {wheel}")
         if mode == "source":
@@ -267,7 +273,7 @@ class EnvironmentStages:
             requirements=text or asked,
             hashed=text is not None,
             index=self.sources.wheels.index,
-            extra_index=filled(torch_index, tag=self.tag) if torch_index else None,
+            extra_index=fill_placeholders(torch_index, tag=self.tag) if torch_index else None,
             frozen=stage != "torch" and text is None,
             cache_gb=self.matrix.limits.uv_cache_gb,
         )

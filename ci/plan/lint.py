@@ -28,7 +28,7 @@ def lint_locks(inputs: PlanInputs) -> str:
     Raises:
         UserError: a stage of a pair, or a toolkit, has no lock, or one that is not what is asked for.
     """
-    folders = {path.split("/")[-3] for path in inputs.lock.places().values()}
+    folders = {path.split("/")[-3] for path in inputs.lock.paths_by_text().values()}
     right, wrong = 0, []
     for name in sorted(folders & set(inputs.matrix.torch)):
         for file, found, asked in _locks(inputs, name):
@@ -71,4 +71,4 @@ def _plans(inputs: PlanInputs) -> Iterator[Plan]:
 
 
 def _cells(inputs: PlanInputs) -> list[Cell]:
-    return [cell for cell in inputs.matrix.cells if not inputs.matrix.excluded(cell)]
+    return list(inputs.matrix.built)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ci.config.fields import CheckName
+from ci.config.fields import ARCH_LIST_PATTERN, CheckName
 from ci.config.matrix import Cell, Matrix, Target
 from ci.index.wheels import Pages
 from ci.plan.cuda import CudaStages
@@ -172,7 +172,7 @@ class TargetStages:
             cell=self.cell,
             stages=tuple(stages),
             notes=pair.notes(stages),
-            checks=tuple(name for name in self.matrix.verify.promises if name not in self.variant.waives),
+            checks=tuple(name for name in self.matrix.verify.checks if name not in self.variant.waives),
             variant=self.variant_name,
             waives=tuple(self.variant.waives.items()),
         )
@@ -256,8 +256,7 @@ def parse_ray_mode(value: str) -> RayMode:
 
 def checked_archs(value: str) -> str:
     """Accept a list of GPU architectures as torch writes them: `8.0 9.0+PTX`."""
-
-    if not re.fullmatch(r"[0-9]{1,2}\.[0-9][a-z]?(\+PTX)?([ ;][0-9]{1,2}\.[0-9][a-z]?(\+PTX)?)*", value):
+    if not re.fullmatch(ARCH_LIST_PATTERN, value):
         raise UserError(
             f"bad list of GPU architectures {quote_value(value)}; accepted: numbers such as '8.0 9.0+PTX'"
         )

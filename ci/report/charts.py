@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ci.history.records import BuildRecord
 from ci.report.model import Row
-from ci.util.units import date, human_size, human_time
+from ci.util.units import format_date, format_duration, format_size
 
 COLOURS = 8  # as many as people tell apart; whatever comes after shares a grey
 PACKAGES = 15
@@ -67,8 +67,8 @@ def package_bars(row: Row) -> tuple[Bar, ...]:
     return tuple(
         Bar(
             package.name,
-            (Piece(package.name, package.size, human_size(package.size)),),
-            human_size(package.size),
+            (Piece(package.name, package.size, format_size(package.size)),),
+            format_size(package.size),
         )
         for package in ordered[:PACKAGES]
     )
@@ -76,12 +76,12 @@ def package_bars(row: Row) -> tuple[Bar, ...]:
 
 def size_course(row: Row) -> tuple[Sample, ...]:
     """Return a cell's image size, in bytes, over its last tries."""
-    return tuple(_point(one, one.size, human_size(one.size)) for one in row.tries[-TRIES:])
+    return tuple(_point(one, one.size, format_size(one.size)) for one in row.tries[-TRIES:])
 
 
 def time_course(row: Row) -> tuple[Sample, ...]:
     """Return how long a cell's last tries took, in seconds."""
-    return tuple(_point(one, one.seconds, human_time(one.seconds)) for one in row.tries[-TRIES:])
+    return tuple(_point(one, one.seconds, format_duration(one.seconds)) for one in row.tries[-TRIES:])
 
 
 def newest_image(row: Row) -> BuildRecord | None:
@@ -113,21 +113,21 @@ def short(name: str) -> str:
 
 
 def _layer_bar(row: Row, image: BuildRecord) -> Bar:
-    parts = tuple(Piece(layer.name, layer.size, human_size(layer.size)) for layer in image.layers)
-    note = "" if image is row.record else f"image of {date(image.started)}"
-    return Bar(row.cell, parts, human_size(sum(layer.size for layer in image.layers)), note)
+    parts = tuple(Piece(layer.name, layer.size, format_size(layer.size)) for layer in image.layers)
+    note = "" if image is row.record else f"image of {format_date(image.started)}"
+    return Bar(row.cell, parts, format_size(sum(layer.size for layer in image.layers)), note)
 
 
 def _stage_bar(row: Row, record: BuildRecord) -> Bar:
     parts = tuple(
-        Piece(stage.name, stage.seconds, human_time(stage.seconds), stage.shared_with)
+        Piece(stage.name, stage.seconds, format_duration(stage.seconds), stage.shared_with)
         for stage in record.stages
     )
     note = "" if record.status != "failed" else "failed"
-    return Bar(row.cell, parts, human_time(sum(stage.seconds for stage in record.stages)), note)
+    return Bar(row.cell, parts, format_duration(sum(stage.seconds for stage in record.stages)), note)
 
 
 def _point(record: BuildRecord, value: float | None, text: str) -> Sample:
     failed = record.status == "failed"
     why = f"failed ({record.failure.kind})" if failed and record.failure else "failed"
-    return Sample(value, f"{date(record.started)}: {f'{why}, {text}' if failed else text}", failed)
+    return Sample(value, f"{format_date(record.started)}: {f'{why}, {text}' if failed else text}", failed)

@@ -12,7 +12,7 @@ from ci.report import svg as plots
 from ci.report.json_report import contents
 from ci.report.markup import Markup, element, joined, raw
 from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row, told
-from ci.util.units import counted, human_size, human_time, moment
+from ci.util.units import format_count, format_duration, format_size, format_time
 
 _HEAD = ("cell", "status", "last build", "size", "compressed", "time", "tries", "notes")
 _SORTED = {"size", "compressed", "time", "tries"}
@@ -76,16 +76,18 @@ def _headline(report: Report, title: str) -> Markup:
         for status, count in report.counts().items()
     ]
     tiles.append(
-        element("li", element("b", human_time(report.seconds())), " of building, added up", class_="tile")
+        element(
+            "li", element("b", format_duration(report.seconds())), " of building, added up", class_="tile"
+        )
     )
     tiles.append(
-        element("li", element("b", human_size(report.size())), " of images, added up", class_="tile")
+        element("li", element("b", format_size(report.size())), " of images, added up", class_="tile")
     )
-    many = counted(len(report.rows), "cell", "cells")
+    many = format_count(len(report.rows), "cell", "cells")
     return element(
         "header",
         element("h1", title),
-        element("p", f"{many}, as of {moment(report.now)}. Days are in UTC.", class_="muted"),
+        element("p", f"{many}, as of {format_time(report.now)}. Days are in UTC.", class_="muted"),
         element("ul", *tiles, class_="tiles"),
     )
 
@@ -139,9 +141,9 @@ def _cell(row: Row) -> Markup:
         "cell": (element("b", row.cell), None),
         "status": (element("span", f"{GLYPHS[row.status]} {row.status}", class_=f"glyph {row.status}"), None),
         "last build": (row.date, None),
-        "size": (human_size(row.size), row.size or 0),
-        "compressed": (human_size(row.compressed), row.compressed or 0),
-        "time": (human_time(row.seconds), row.seconds or 0),
+        "size": (format_size(row.size), row.size or 0),
+        "compressed": (format_size(row.compressed), row.compressed or 0),
+        "time": (format_duration(row.seconds), row.seconds or 0),
         "tries": (str(row.attempts or ""), row.attempts),
         "notes": (row.notes, None),
     }
@@ -166,12 +168,12 @@ def _details(row: Row) -> list[Markup]:
         return []
     parts = [_failure(row)]
     facts = {
-        "began": moment(record.started),
+        "began": format_time(record.started),
         "run": f"{record.run}, try {record.attempt}",
         "plan": record.plan,
         "sources": record.sources,
         "digest": record.digest,
-        "last good": moment(row.good.started) if row.good and row.good is not record else "",
+        "last good": format_time(row.good.started) if row.good and row.good is not record else "",
     }
     parts.append(_pairs("Build", {name: value for name, value in facts.items() if value}))
     parts.append(_listed("Published", record.published))
@@ -183,18 +185,18 @@ def _details(row: Row) -> list[Markup]:
     if image:
         layers = {
             f"{number}. {series.short(layer.name)}": (
-                f"{human_size(layer.size)}, compressed {human_size(layer.compressed)}"
+                f"{format_size(layer.size)}, compressed {format_size(layer.compressed)}"
             )
             for number, layer in enumerate(image.layers, 1)
         }
         parts.append(_pairs("Layers", layers))
         tables = {"Kinds of files": image.kinds, "Parts of ELF files": image.elf, "GPU code": image.archs}
         parts += [
-            _pairs(title, {one.name: human_size(one.size) for one in sizes})
+            _pairs(title, {one.name: format_size(one.size) for one in sizes})
             for title, sizes in tables.items()
         ]
     stages = {
-        f"{number}. {stage.name}": human_time(stage.seconds)
+        f"{number}. {stage.name}": format_duration(stage.seconds)
         + (f", shared with {stage.shared_with}" if stage.shared_with else "")
         for number, stage in enumerate(record.stages, 1)
     }
@@ -259,14 +261,14 @@ def _courses(report: Report) -> Markup:
 def _course(row: Row) -> Markup:
     lines: list[Markup] = []
     for name, points, known in (
-        ("size", series.size_course(row), human_size(row.good.size if row.good else None)),
-        ("time", series.time_course(row), human_time(row.good.seconds if row.good else None)),
+        ("size", series.size_course(row), format_size(row.good.size if row.good else None)),
+        ("time", series.time_course(row), format_duration(row.good.seconds if row.good else None)),
     ):
         last = element("span", f"{name}, last good: {known}")
         lines.append(element("figcaption", last))
         lines.append(plots.spark(points, f"{name} of {row.cell}"))
     failed = sum(one.status == "failed" for one in row.tries)
-    count = element("small", f" {counted(len(row.tries), 'try', 'tries')}, {failed} failed")
+    count = element("small", f" {format_count(len(row.tries), 'try', 'tries')}, {failed} failed")
     return element("figure", element("h3", row.cell, count), *lines, class_="card")
 
 

@@ -4,7 +4,7 @@ import re
 
 from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row
 from ci.util.errors import UserError, one_line
-from ci.util.units import human_size, human_time, moment
+from ci.util.units import format_duration, format_size, format_time
 
 BEGIN = "<!-- cslr-images:begin -->"
 END = "<!-- cslr-images:end -->"
@@ -19,7 +19,7 @@ _SPECIAL = re.compile(r"[&<>|`\\*_\[\]~$@#!]|:(?=//)|(?<=\bwww)\.", re.IGNORECAS
 def markdown(report: Report) -> str:
     """Return the status as Markdown: a legend, a line that sums it up, and a table for each CUDA x Python pair."""
     legend = "; ".join(f"{GLYPHS[status]} {status}: {MEANINGS[status]}" for status in STATUSES)
-    blocks = [legend, f"{escaped(moment(report.now))}: {report.summary()}"]
+    blocks = [legend, f"{escaped(format_time(report.now))}: {report.summary()}"]
     for pair, rows in report.by_pair().items():
         lines = [_line(_HEAD), _line(_RULE), *(_line(_cells(row)) for row in rows)]
         blocks += [f"### {escaped(pair)}", "\n".join(lines)]
@@ -76,9 +76,9 @@ def _cells(row: Row) -> tuple[str, ...]:
         escaped(row.cell),
         f"{GLYPHS[row.status]} {row.status}",
         row.date,
-        human_size(row.size),
-        human_size(row.compressed),
-        human_time(row.seconds),
+        format_size(row.size),
+        format_size(row.compressed),
+        format_duration(row.seconds),
         escaped(f"{tries}{row.notes}").removesuffix("; "),
     )
 

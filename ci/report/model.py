@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ci.history.records import BuildRecord, Failure, History, Status, unique_size
 from ci.util.errors import one_line
-from ci.util.units import date, human_size, human_time, moment
+from ci.util.units import format_date, format_duration, format_size, format_time
 
 # The order in which people want to read them.
 STATUSES: tuple[Status, ...] = ("ok", "warning", "failed", "building", "not-run")
@@ -55,7 +55,7 @@ class Row:
     @property
     def date(self) -> str:
         """Return the day, in UTC, on which the newest try began; empty where there was none."""
-        return date(self.record.started) if self.record else ""
+        return format_date(self.record.started) if self.record else ""
 
     @property
     def size(self) -> int | None:
@@ -97,7 +97,7 @@ class Row:
         if self.failure:
             return told(self.failure) + self._last_good()
         if record.status == "building":
-            return f"since {moment(record.started)}"
+            return f"since {format_time(record.started)}"
         versions = ", ".join(
             f"{name} {record.versions[name]}" for name in _TELLING if name in record.versions
         )
@@ -106,7 +106,7 @@ class Row:
         return notes or versions if record.status == "warning" else versions or notes
 
     def _last_good(self) -> str:
-        return f"; last good {date(self.good.started)}" if self.good else ""
+        return f"; last good {format_date(self.good.started)}" if self.good else ""
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,10 @@ class Report:
             for status, count in self.counts().items()
             if count or status not in shy
         ]
-        size = human_size(self.size())
+        size = format_size(self.size())
         if self.unique_size() < self.size():
-            size += f", {human_size(self.unique_size())} with shared layers counted once"
-        return f"{', '.join(counts)}; {human_time(self.seconds())}; {size}"
+            size += f", {format_size(self.unique_size())} with shared layers counted once"
+        return f"{', '.join(counts)}; {format_duration(self.seconds())}; {size}"
 
     def by_pair(self) -> dict[str, list[Row]]:
         """Group the rows by CUDA x Python pair; pairs and rows keep their order."""
@@ -183,6 +183,9 @@ def _row(history: History, cell: str) -> Row:
     skipped = ""
     if newest and newest.status == "not-run":
         skipped = ": ".join(
-            [f"left out on {date(newest.started)}", *(["; ".join(newest.notes)] if newest.notes else [])]
+            [
+                f"left out on {format_date(newest.started)}",
+                *(["; ".join(newest.notes)] if newest.notes else []),
+            ]
         )
     return Row(cell, tried.latest(cell), tried.last_good(cell), tried.of(cell), skipped)

@@ -11,7 +11,7 @@ from ci.history.failures import POLICIES
 from ci.history.records import Status
 from ci.report.model import GLYPHS, Report, Row, told
 from ci.util.errors import one_line
-from ci.util.units import human_size, human_time
+from ci.util.units import format_duration, format_size
 
 WIDTH = 120
 _TRIES = 7  # columns that the number of tries needs
@@ -82,8 +82,8 @@ def _table(report: Report, width: int) -> Table:
             Text(one_line(row.cell)),
             Text(f"{GLYPHS[row.status]} {row.status}", style=_STYLES[row.status]),
             Text(row.date),
-            Text(human_size(row.size)),
-            Text(human_time(row.seconds)),
+            Text(format_size(row.size)),
+            Text(format_duration(row.seconds)),
             Text(str(row.attempts or "")),
             Text(row.notes),
         )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import dagger
 
 from ci.choices import MAX_JOBS
-from ci.config.locks import read_lock
+from ci.config import selection
+from ci.config.locks import read_locks
 from ci.config.matrix import Cell, Matrix, default_text, read_matrix
 from ci.config.sources import read_sources
 from ci.history.records import History
@@ -35,7 +36,7 @@ from ci.plan.planner import (
 from ci.programs.bundle import MANIFEST, BundleError, read_manifest
 from ci.stages.context import BuildContext
 from ci.stages.offline import OfflineBundle
-from ci.util.errors import UserError, error_message, one_line, quote_value, require_choice
+from ci.util.errors import UserError, require_choice, summarize_error
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Session:
             found = offline_bundle.file(external) if offline_bundle else self.context.download(address)
             return read_page(address, await found.contents())
         except dagger.QueryError as error:
-            return Page(address=address, problem=quote_value(one_line(error_message(error)), 200))
+            return Page(address=address, problem=summarize_error(error))
 
 
 def select_cells(
@@ -125,8 +126,13 @@ def select_cells(
     only: Sequence[str] | None,
 ) -> tuple[Cell, ...]:
     """Select cells by the filters that `cells`, `plan`, `matrix` and `report` share."""
-    return session.matrix.select(
-        cuda=cuda or (), python=python or (), target=target or (), phase=phase or (), only=only or ()
+    return selection.select_cells(
+        session.matrix,
+        cuda=cuda or (),
+        python=python or (),
+        target=target or (),
+        phase=phase or (),
+        only=only or (),
     )
 
 
@@ -137,7 +143,7 @@ def images_to_report(
     image_names = session.image_names(cells)
     if filtered:
         return image_names
-    every = session.image_names([cell for cell in session.matrix.cells if not session.matrix.excluded(cell)])
+    every = session.image_names(session.matrix.built)
     return [name for name in every if name in image_names or history.latest(name)]
 
 
@@ -176,7 +182,7 @@ async def open_session(
     chosen = read_sources(sources, *over)
     require_choice("sources profile with torch pins in the matrix", sources, matrix.torch)
     inputs = PlanInputs(
-        matrix=matrix, sources_name=sources, sources=chosen, lock=read_lock(), code=read_code()
+        matrix=matrix, sources_name=sources, sources=chosen, lock=read_locks(), code=read_code()
     )
     require_choice("variant", variant, matrix.variants)
     host = await mirror_service.hostname() if mirror_service else ""
@@ -218,5 +224,5 @@ async def open_bundle(tree: dagger.Directory) -> OfflineBundle:
     except BundleError as error:
         raise UserError(f"bundle: {error}") from None
     except dagger.QueryError as error:
-        said = quote_value(one_line(error_message(error)), 200)
+        said = summarize_error(error)
         raise UserError(f"bundle: {MANIFEST} cannot be read: {said}") from None

@@ -1,7 +1,7 @@
 """How much a machine can do at once: cells by its memory, cores and disk."""
 
 from ci.session.machine import Machine
-from ci.sweep.scheduler import GB
+from ci.util.units import GB
 
 # Measured on real cells (BENCHMARKS.md): what one leaves in the engine's state, and what a compile takes.
 CELL_GB = 28

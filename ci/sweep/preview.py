@@ -8,6 +8,7 @@ from ci.config.matrix import Cell, Matrix
 from ci.history.records import BuildRecord, History, unique_size
 from ci.plan.planner import Plan
 from ci.util.errors import one_line
+from ci.util.units import format_gb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,7 @@ def preview(plans: Sequence[Plan], left_out: Mapping[Cell, str], history: Histor
 def left_out(matrix: Matrix, pairs: Sequence[Cell]) -> dict[Cell, str]:
     """Return the cells of the selected pairs that the matrix excludes, with the reasons."""
     wanted = {cell.pair_id for cell in pairs}
-    found = ((cell, matrix.excluded(cell)) for cell in matrix.cells if cell.pair_id in wanted)
+    found = ((cell, matrix.exclusion_reason(cell)) for cell in matrix.cells if cell.pair_id in wanted)
     return {cell: reason for cell, reason in found if reason}
 
 
@@ -155,7 +156,7 @@ def text(found: PlanPreview) -> str:
         )
     if found.size is not None and found.unique_size is not None:
         lines.append(
-            f"by the records: {found.size / 1e9:.1f} GB of images, {found.unique_size / 1e9:.1f} GB"
+            f"by the records: {format_gb(found.size)} of images, {format_gb(found.unique_size)}"
             " with shared layers counted once"
         )
     return "\n".join(lines) + "\n"

@@ -21,8 +21,9 @@ from ci.sweep.capacity import cells_at_once
 from ci.sweep.executor import DaggerExecutor
 from ci.sweep.notify import Webhook
 from ci.sweep.publish import Publisher
-from ci.sweep.scheduler import GB, Limits, sweep
+from ci.sweep.scheduler import Limits, sweep
 from ci.util.errors import SweepError, UserError, require_choice
+from ci.util.units import GB
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,9 @@ from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize, Stage
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
 from ci.plan.planner import Plan
 from ci.plan.specs import RaySpec, Stage, WheelsSpec
-from ci.util.errors import one_line, without_traces
+from ci.util.errors import one_line, remove_trace_ids
+from ci.util.units import GB, format_gb
 
-GB = 1_000_000_000
 # Seconds between two writes of records, each of which is a step: what comes meanwhile is written together.
 WRITE_INTERVAL = 2.0
 R = TypeVar("R")
@@ -177,9 +177,7 @@ class _Scheduler:
             free = await self.work.free_disk()
             if free < self.limits.disk_floor:
                 floor = self.limits.disk_floor / GB
-                self.stopped = (
-                    f"not started: {free / GB:.1f} GB of disk free, below the floor of {floor:g} GB"
-                )
+                self.stopped = f"not started: {format_gb(free)} of disk free, below the floor of {floor:g} GB"
         return not self.stopped
 
     async def _built(self, trial: _CellAttempt) -> None:
@@ -345,7 +343,7 @@ def _ran(stage: Stage, seconds: float, known: _SharedStage, *, shared: bool = Fa
 
 
 def _bug(stage: str, error: Exception) -> Failure:
-    text = without_traces("".join(format_exception(error)))
+    text = remove_trace_ids("".join(format_exception(error)))
     lines = [one_line(line) for line in text.splitlines() if line.strip()]
-    message = one_line(without_traces(repr(error)))[:300]
+    message = one_line(remove_trace_ids(repr(error)))[:300]
     return Failure(kind="bug", stage=stage, message=message, tail=tuple(lines[-15:]))

@@ -25,7 +25,7 @@ from ci.updates.pins import (
     versions,
 )
 from ci.util.errors import UserError, quote_value, require_choice
-from ci.util.model import merged, parse_toml
+from ci.util.model import merge_tables, parse_toml
 
 _EXCLUDED = "; cells that [[excludes]] of the matrix names do not count"
 FEW = 8  # versions that a message names
@@ -206,7 +206,7 @@ def edited(text: str, changes: Mapping[Path, str], pairs: Sequence[tuple[str, st
         for key in path[:-1]:
             table = table[key]
         table[path[-1]] = value
-        wanted = merged(wanted, _nested(path, value))
+        wanted = merge_tables(wanted, _nested(path, value))
     for cuda, python in pairs:
         _append(document["pairs"], {"cuda": cuda, "python": python})
         wanted["pairs"] = [*wanted["pairs"], {"cuda": cuda, "python": python}]

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from packaging.version import Version
 
 from ci.config.matrix import Matrix, Target, TorchPins
-from ci.config.sources import filled
+from ci.config.sources import fill_placeholders
 from ci.index.lookup import IndexCache
 from ci.index.projects import File, Project, WheelMetadata
 from ci.plan.inputs import PlanInputs
-from ci.util.model import load
+from ci.util.model import load_model
 
 State = Literal["possible", "impossible", "unknown"]
 StageCache = Literal["wheel", "compile", "left out", "unknown"]
@@ -70,12 +70,12 @@ class UpdateContext:
             for key in path[:-1]:
                 table = table.setdefault(key, {})
             table[path[-1]] = value
-        return replace(self, inputs=replace(self.inputs, matrix=load(data, Matrix, "matrix.toml")))
+        return replace(self, inputs=replace(self.inputs, matrix=load_model(data, Matrix, "matrix.toml")))
 
     def torch_index(self, tag: str) -> str | None:
         """Return the index of torch's wheels for a tag, None where the package index has them."""
         template = self.inputs.sources.wheels.torch
-        return filled(template, tag=tag) if template else None
+        return fill_placeholders(template, tag=tag) if template else None
 
     def torch(self, name: str, tag: str) -> tuple[Project, str | None]:
         """Return the files of torch, or of what is released with it, and their local label."""
@@ -85,7 +85,7 @@ class UpdateContext:
     def pyg_page(self, torch: str, tag: str) -> str | None:
         """Return the address of PyG's page of wheels, None where the sources have none."""
         template = self.inputs.sources.wheels.pyg
-        return filled(template, torch=torch, tag=tag) if template else None
+        return fill_placeholders(template, torch=torch, tag=tag) if template else None
 
     def pythons(self) -> tuple[Version, ...] | str:
         """Return the CPythons that the environment can have, the newest first, or why they are not known."""

@@ -188,9 +188,7 @@ def _row(context: UpdateContext, pin: Pin) -> TorchPins:
 
 def cells(context: UpdateContext, cuda: str, python: str) -> tuple[Cell, ...]:
     """Return the cells that a pair has or would have, without those that nobody builds."""
-    matrix = context.matrix
-    found = (Cell(cuda=cuda, python=python, target=target) for target in matrix.targets)
-    return tuple(cell for cell in found if not matrix.excluded(cell))
+    return context.matrix.cells_of(cuda, python)
 
 
 def regressions(before: UpdateContext, after: UpdateContext) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dagger.client import _core
 from dagger.mod._converter import make_converter
 
 import ci
-from ci.config.locks import read_lock
+from ci.config.locks import read_locks
 from ci.config.matrix import default_matrix, default_text
 from ci.config.sources import read_sources
 from ci.index.lookup import IndexQuery
@@ -117,7 +117,9 @@ def bundle() -> str:
     """Return the id of a bundle that has all that a cell needs."""
     name = "registries"
     sources = read_sources(name)
-    inputs = PlanInputs(matrix=MATRIX, sources_name=name, sources=sources, lock=read_lock(), code=read_code())
+    inputs = PlanInputs(
+        matrix=MATRIX, sources_name=name, sources=sources, lock=read_locks(), code=read_code()
+    )
     externals = (image_input(sources.images.cpu), *list_plan_inputs(plan_cell(CELL, inputs, {})))
     folders = tuple(dict.fromkeys(external.bundle_path for external in externals))
     files = tuple(Entry(f"{folder}/file", "0" * 64, 1) for folder in folders)

@@ -13,7 +13,7 @@ from gql import gql
 import ci
 from ci.sdk.functions import failed_step
 from ci.sweep.executor import failure_of
-from ci.util.errors import error_message, without_traces
+from ci.util.errors import error_message, remove_trace_ids
 
 TRACE = "[traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]"
 ERRORS = ("QueryError", "ExecError", "DaggerError", "ClientError", "TransportError")
@@ -46,7 +46,7 @@ def test_what_the_engine_says_is_told_without_its_trace() -> None:
 
 @pytest.mark.parametrize("text", ["", "traceparent", "[traceparent", "a [trace] b", "[traceparent: x y]"])
 def test_other_words_stay(text: str) -> None:
-    assert without_traces(text) == text
+    assert remove_trace_ids(text) == text
 
 
 def test_a_record_of_a_failure_has_no_trace() -> None:

@@ -5,9 +5,10 @@ from importlib import resources
 import pytest
 
 from ci import args
-from ci.config.locks import read_lock
+from ci.config.locks import read_locks
 from ci.config.matrix import Matrix, default_matrix, read_matrix
-from ci.config.sources import profiles, read_sources
+from ci.config.selection import select_cells, select_pair
+from ci.config.sources import read_profiles, read_sources
 from ci.generate.files import render_files
 from ci.generate.reference import reference
 from ci.main import CslrImages
@@ -36,19 +37,21 @@ def matrix() -> Matrix:
 def inputs(matrix: Matrix, name: str) -> PlanInputs:
     """Return what plans of a matrix are made from."""
     return PlanInputs(
-        matrix=matrix, sources_name=name, sources=read_sources(name), lock=read_lock(), code=code()
+        matrix=matrix, sources_name=name, sources=read_sources(name), lock=read_locks(), code=code()
     )
 
 
 def test_it_has_cells(matrix: Matrix) -> None:
-    assert [cell.id for cell in matrix.select(python=["3.15"])] == [f"{ID}-{target}" for target in TARGETS]
-    assert len(matrix.select(phase=[6])) == 3
+    assert [cell.id for cell in select_cells(matrix, python=["3.15"])] == [
+        f"{ID}-{target}" for target in TARGETS
+    ]
+    assert len(select_cells(matrix, phase=[6])) == 3
 
 
-@pytest.mark.parametrize("name", profiles())
+@pytest.mark.parametrize("name", read_profiles())
 def test_it_is_planned_for_its_own_python(matrix: Matrix, name: str) -> None:
     planner = Planner(inputs(matrix, name), {})
-    plans = [planner.plan(cell) for cell in matrix.pair("13.1.1", "3.15")]
+    plans = [planner.plan(cell) for cell in select_pair(matrix, "13.1.1", "3.15")]
     assert [row["cell"] for row in github(plans)["include"]] == [f"{ID}-{target}" for target in TARGETS]
     assert plans[0].spec("conda", CondaSpec).packages == ("python=3.15.*", "pip")
 

@@ -94,14 +94,16 @@ def test_the_cli_is_the_one_that_the_module_was_made_for() -> None:
 def test_runs_are_those_of_the_matrix() -> None:
     schedule = default_matrix().schedule
     assert [row["cron"] for row in read(GITHUB)["on"]["schedule"]] == [
-        schedule.cron(run) for run in schedule.runs
+        schedule.format_cron(run) for run in schedule.runs
     ]
     phase = next(step["env"]["PHASE"] for step in steps("plan") if step.get("id") == "plan")
     for run in schedule.runs:
-        named = f"github.event.schedule == '{schedule.cron(run)}' && '{','.join(map(str, run.phases))}'"
+        named = (
+            f"github.event.schedule == '{schedule.format_cron(run)}' && '{','.join(map(str, run.phases))}'"
+        )
         assert (named in phase) == bool(run.phases), "a run without phases builds everything"
         for text in workflows(default_matrix()).values():
-            assert f"# {schedule.told(run)}; cron {schedule.cron(run)}" in text
+            assert f"# {schedule.describe_run(run)}; cron {schedule.format_cron(run)}" in text
     assert "schedule" not in read(GITHUB, UNSCHEDULED)["on"]
 
 

@@ -10,6 +10,7 @@ import pytest
 from ci import args
 from ci.config.locks import Locks
 from ci.config.matrix import default_matrix
+from ci.config.selection import select_pair
 from ci.config.sources import read_sources
 from ci.generate.files import COMMAND, RECORD, dockerfiles, render_files
 from ci.generate.reference import REFERENCE, reference
@@ -54,7 +55,7 @@ def test_no_dockerfile_is_left_over() -> None:
 def made(read: Pages, record: str = "{}", changes: str = "") -> dict[str, str]:
     """Make the files where some pages can be read, and a record says what was read before."""
     stand = inputs("upstream", changes=changes)
-    files = {text: path for path, text in stand.lock.places().items() if path != RECORD}
+    files = {text: path for path, text in stand.lock.paths_by_text().items() if path != RECORD}
     lock = Locks(
         {path.removeprefix("ci/locks/"): text for path, text in files.items()} | {"pages.json": record}
     )
@@ -139,7 +140,7 @@ def test_an_excluded_cell_has_no_stage_and_an_excluded_pair_no_dockerfile() -> N
 
 def test_one_pair_alone_keeps_its_files_in_its_own_folder() -> None:
     stand = inputs("upstream")
-    plans = [Planner(stand, {}).plan(cell) for cell in stand.matrix.pair("12.8.1", "3.13")]
-    found = dockerfiles(plans, stand.lock.places())
+    plans = [Planner(stand, {}).plan(cell) for cell in select_pair(stand.matrix, "12.8.1", "3.13")]
+    found = dockerfiles(plans, stand.lock.paths_by_text())
     assert {"Dockerfile", "sdists.txt"} <= {path.rsplit("/", 1)[1] for path in found}
     assert {path.rsplit("/", 1)[0] for path in found} == {"dockerfiles/cu12.8.1-py3.13"}

@@ -1,13 +1,10 @@
 """Rows: what the newest try of each cell came to."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ci.history.records import BuildRecord, Failure, History, LayerSize
 from ci.report.json_report import contents
 from ci.report.model import STATUSES, Report, Row, make_report, told
-from ci.util.units import counted, date, human_size, human_time, moment
 from tests.unit.sample_histories import (
     BUILDING,
     CELLS,
@@ -154,69 +151,6 @@ def test_rows_are_grouped_by_pair_in_order() -> None:
     grouped = sample().by_pair()
     assert [len(rows) for rows in grouped.values()] == [6, 1]
     assert [row.cell for rows in grouped.values() for row in rows] == list(CELLS)
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (None, "-"),
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (999_499_000, "999 MB"),
-        (999_500_000, "1.0 GB"),
-        (8 * GB, "8.0 GB"),
-        (99_949_000_000, "99.9 GB"),
-        (99_950_000_001, "100 GB"),
-        (360 * GB, "360 GB"),
-        (10**18, "1000 PB"),
-    ],
-)
-def test_sizes_for_people(size: int | None, text: str) -> None:
-    assert human_size(size) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, "-"),
-        (0.0, "0.0 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (35.0, "35 s"),
-        (59.6, "1.0 min"),
-        (288.0, "4.8 min"),
-        (3597.5, "1.0 h"),
-        (7560.0, "2.1 h"),
-        (400_000.0, "111 h"),
-    ],
-)
-def test_times_for_people(seconds: float | None, text: str) -> None:
-    assert human_time(seconds) == text
-
-
-@pytest.mark.parametrize(("number", "text"), [(0, "0 cells"), (1, "1 cell"), (2, "2 cells")])
-def test_numbers_with_their_noun(number: int, text: str) -> None:
-    assert counted(number, "cell", "cells") == text
-
-
-@given(st.integers(0, 10**17), st.integers(0, 10**17))
-def test_a_larger_size_never_reads_smaller(one: int, other: int) -> None:
-    units = ["B", "kB", "MB", "GB", "TB", "PB"]
-
-    def read(size: int) -> float:
-        number, unit = human_size(size).split()
-        return float(number) * 1000.0 ** units.index(unit)
-
-    small, large = sorted((one, other))
-    assert read(small) <= read(large)
-    assert read(large) == pytest.approx(large, rel=0.051)
-
-
-def test_moments_and_days() -> None:
-    assert moment("2026-11-22T02:03:04.5Z") == "2026-11-22 02:03 UTC"
-    assert moment("yesterday") == "yesterday"
-    assert date("2026-11-22T02:03:04Z") == "2026-11-22"
 
 
 def test_the_newest_image_of_a_failed_gate_is_its_own() -> None:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from ci.config.selection import select_cells
 from ci.history.records import BuildRecord, History, LayerSize, StageRun
 from ci.plan.inputs import Options
 from ci.plan.planner import Plan, changed_plans
@@ -126,7 +127,7 @@ def test_a_stage_that_changed_has_no_time() -> None:
 def test_excluded_cells_are_told_with_the_reason() -> None:
     changes = '[[excludes]]\nonly = "cu12*-py3.14-*"\nreason = "no cp314 wheel"\n'
     matrix = matrix_with(changes)
-    chosen = matrix.select(cuda=["12.8.1"])
+    chosen = select_cells(matrix, cuda=["12.8.1"])
     assert len(chosen) == 6
     assert left_out(matrix, chosen) == {}
     assert len(left_out(matrix, matrix.cells)) == 6
