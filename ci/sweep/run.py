@@ -10,7 +10,7 @@ from ci.choices import MAX_CELLS, MAX_DISK_FLOOR, PLAN_FORMATS
 from ci.config.matrix import Cell
 from ci.history.records import BuildRecord, History
 from ci.report.model import make_report
-from ci.report.terminal import failure_line, terminal
+from ci.report.terminal import failure_line, render_terminal
 from ci.session.clock import utc_now
 from ci.session.history import KnownHistory, known_attempts, load_history, open_store
 from ci.session.history_store import HistoryStore
@@ -109,7 +109,7 @@ async def run_sweep(
     records = await build_cells(session, cells, options, publisher, store, known)
     told = await hook.post_news(before, records)
     # What this run came to: a cell that it left out is not shown as the run before left it.
-    text = terminal(
+    text = render_terminal(
         make_report(
             History(records, before.problems), session.image_names(cells), now=utc_now(), live=known.live
         )
@@ -124,7 +124,7 @@ def debug_hints(session: Session, cells: Sequence[Cell], records: Sequence[Build
     """Return for each cell in which a command failed the call that opens a terminal before that command."""
     failures = ((cell, record.failure) for cell, record in zip(cells, records, strict=True))
     return [
-        f"{cell.id}: to look around where it failed: {session.call('debug', cell, 'terminal')}"
+        f"{cell.id}: to look around where it failed: {session.call('debug', cell, 'render_terminal')}"
         for cell, failure in failures
         if failure and (failure.exit_code is not None or failure.kind == "verification")
     ]

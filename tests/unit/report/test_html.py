@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 
 from ci.history.records import History
-from ci.report.html import embedded, html
-from ci.report.json_report import contents
-from ci.report.markup import Markup, element, raw, safe
+from ci.report.html import embed_json, render_html
+from ci.report.json_report import report_to_dict
+from ci.report.markup import Markup, element, escape_text, raw_element
 from ci.report.model import Report, make_report
 from tests.unit.sample_histories import (
     CELLS,
@@ -40,7 +40,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, Attributes]] = []
         self.words: dict[int, str] = {}
         self.open: list[int] = []
-        self.feed(html(report))
+        self.feed(render_html(report))
         self.close()
         assert not self.open
 
@@ -195,7 +195,7 @@ def test_each_drawing_has_a_name_or_is_decoration() -> None:
 
 def test_the_embedded_data_is_the_document() -> None:
     data = PAGE.text("script", id="data")
-    assert json.loads(data) == json.loads(json.dumps(contents(sample())))
+    assert json.loads(data) == json.loads(json.dumps(report_to_dict(sample())))
     assert not set("<>&") & set(data)
 
 
@@ -242,20 +242,20 @@ def test_any_text_stays_inside_its_element_and_its_attribute(text: str) -> None:
 @given(texts)
 def test_any_text_can_be_embedded_and_the_page_encoded(text: str) -> None:
     report = make_report(History((), (text,)), [f"cpu-py3.13-{text}"], now=text)
-    assert "<" not in embedded(report)
-    assert json.loads(embedded(report))["problems"] == [text]
-    html(report).encode()
+    assert "<" not in embed_json(report)
+    assert json.loads(embed_json(report))["problems"] == [text]
+    render_html(report).encode()
 
 
 def test_markup_is_not_escaped_twice_and_text_always_is() -> None:
     assert element("p", Markup("<b>x</b>"), "<b>") == "<p><b>x</b>&lt;b&gt;</p>"
-    assert safe("a\u202eb\x1b\ud800") == "a\ufffdb\ufffd\ufffd"
+    assert escape_text("a\u202eb\x1b\ud800") == "a\ufffdb\ufffd\ufffd"
 
 
 @pytest.mark.parametrize("text", ["a</style>", "</SCRIPT >", "<!-- x"])
 def test_text_that_could_end_a_raw_element_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cannot stand in <script>"):
-        raw("script", text)
+        raw_element("script", text)
 
 
 # -- what the eye needs ----------------------------------------------------------------------------------
@@ -319,6 +319,6 @@ def test_every_class_of_the_page_has_a_rule() -> None:
 
 
 def test_the_page_tells_what_an_image_is_made_of() -> None:
-    page = html(sample())
+    page = render_html(sample())
     for words in ("Kinds of files", "Parts of ELF files", "GPU code", "sm_80"):
         assert words in page

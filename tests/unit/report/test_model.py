@@ -3,8 +3,8 @@
 import pytest
 
 from ci.history.records import BuildRecord, Failure, History, LayerSize
-from ci.report.json_report import contents
-from ci.report.model import STATUSES, Report, Row, make_report, told
+from ci.report.json_report import report_to_dict
+from ci.report.model import STATUSES, Report, Row, describe_failure, make_report
 from tests.unit.sample_histories import (
     BUILDING,
     CELLS,
@@ -168,7 +168,7 @@ def test_a_failure_that_was_retried_and_passed_is_no_failure() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_failure_is_told_in_one_printable_line(text: str) -> None:
-    assert told(Failure(kind="unknown", stage=text, message=text, exit_code=1)).isprintable()
+    assert describe_failure(Failure(kind="unknown", stage=text, message=text, exit_code=1)).isprintable()
 
 
 def test_a_layer_that_images_share_counts_once() -> None:
@@ -186,5 +186,5 @@ def test_a_layer_that_images_share_counts_once() -> None:
     report = make_report(history, ["a", "b", "c"], now="2026-11-22T02:00:00Z")
     assert report.size() == 314
     assert report.unique_size() == 107 + 107
-    assert contents(report)["unique_size"] == 214
+    assert report_to_dict(report)["unique_size"] == 214
     assert "214 B with shared layers counted once" in report.summary()

@@ -4,15 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from ci.report.html import html
-from ci.report.json_report import document
-from ci.report.junit import junit
-from ci.report.markdown import markdown
+from ci.report.html import render_html
+from ci.report.json_report import render_json
+from ci.report.junit import render_junit
+from ci.report.markdown import render_markdown
 from ci.report.model import Report
-from ci.report.terminal import terminal
+from ci.report.terminal import render_terminal
 from tests.unit.sample_histories import sample
 
-FORMATS = pytest.mark.parametrize("form", [terminal, markdown, document, junit, html])
+FORMATS = pytest.mark.parametrize(
+    "form", [render_terminal, render_markdown, render_json, render_junit, render_html]
+)
 
 
 @FORMATS
