@@ -9,7 +9,7 @@ from ci.config.selection import find_cell, select_pair
 from ci.config.variants import describe_variants
 from ci.generate.dockerfile import dockerfile
 from ci.generate.files import render_files
-from ci.generate.reference import REFERENCE, reference
+from ci.generate.reference import REFERENCE, render_reference
 from ci.inspection import verify
 from ci.inspection.debug import debug_container
 from ci.inspection.size_report import size_report
@@ -109,7 +109,7 @@ class CslrImages:
         return folder(
             {
                 **render_files(session.inputs, session.options, read),
-                REFERENCE: reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix),
+                REFERENCE: render_reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix),
             }
         )
 

@@ -1,1 +1,1 @@
-"""Read and check the documents that say what is built, and from where: matrix, sources, locks."""
+"""Read and check the documents that configure what is built: matrix, sources, locks."""

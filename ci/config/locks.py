@@ -1,4 +1,4 @@
-"""Read the lock files: exact versions and hashes of the packages to install, without addresses."""
+"""Read the lock files: exact versions and hashes of packages, without addresses."""
 
 import json
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from importlib.resources.abc import Traversable
 
 
 class Locks:
-    """Texts of lock files by their path below `locks`: `tools.txt`, `<sources>/<pair>/<stage>.txt` and others."""
+    """Texts of lock files by path below `locks`: `<sources>/<pair>/<stage>.txt` and others."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
         self._files = dict(files)
 
     def tools(self) -> str:
-        """Return the requirements of the tools that build an environment (py-rattler, conda-pack, uv)."""
+        """Return the requirements of the tools that make environments (py-rattler, conda-pack, uv)."""
         return self._files["tools.txt"]
 
     def sdists(self) -> str:
@@ -25,9 +25,9 @@ class Locks:
         return self._files["channel.json"]
 
     def interpreter(self, python: str) -> tuple[str, str] | None:
-        """Return a recipe (JSON) of one CPython with its libraries, and a requirement line for pip with its hash.
+        """Return the recipe (JSON) of one CPython and its libraries, and a requirement line for pip.
 
-        Both are parts of the channel's recipe; None if that has no such CPython.
+        Both come from the channel's recipe; None if that has no such CPython. The line has a hash.
         """
         channel = json.loads(self.channel())
         pythons = [package for package in channel["python"] if package["version"].startswith(f"{python}.")]
@@ -47,7 +47,7 @@ class Locks:
         return json.dumps(recipe, indent=1) + "\n", line
 
     def pages(self) -> str:
-        """Return the index pages (JSON) that the generated files were made with; `load_pages` reads them."""
+        """Return the index pages (JSON) that the generated files were made with, for `load_pages`."""
         return self._files["pages.json"]
 
     def toolkit(self, sources_name: str, cuda: str) -> str | None:

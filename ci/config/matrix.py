@@ -1,4 +1,4 @@
-"""Define the models of `matrix.toml` and list the cells that it describes: CUDA x Python x target."""
+"""Define the models of `matrix.toml` and list its cells: CUDA x Python x target."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -66,7 +66,7 @@ class Image(FrozenModel):
 
 
 class Phases(FrozenModel):
-    """Build phases of a pair, for its runtime and its devel images; lower numbers are needed sooner."""
+    """Build phases of a pair's runtime and devel images; lower numbers are needed sooner."""
 
     runtime: Annotated[int, Field(ge=1, le=99)]
     devel: Annotated[int, Field(ge=1, le=99)]
@@ -75,7 +75,7 @@ class Phases(FrozenModel):
 class Pair(FrozenModel):
     """A row of the matrix: a CUDA version with a Python version.
 
-    A pair that is not `default` is built only if it is asked for.
+    A pair that is not `default` is built only if the caller names it.
     """
 
     cuda: CudaVersion
@@ -157,7 +157,7 @@ class Apt(FrozenModel):
 
 
 class ResourceEstimates(FrozenModel):
-    """Memory that a compile job needs, and the size to which uv's cache is pruned, in GB (10^9 bytes)."""
+    """Memory of a compile job, and the size to which uv's cache is pruned, in GB (10^9 bytes)."""
 
     job_gb: Annotated[float, Field(gt=0, le=1e6)]
     uv_cache_gb: Annotated[float, Field(gt=0, le=1e6)]

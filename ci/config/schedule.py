@@ -1,4 +1,4 @@
-"""Define when CI builds which phases, by the users' local clock, and convert the times to cron's, in UTC."""
+"""Define when CI builds which phases, in local time, and convert it to cron's UTC."""
 
 from typing import Annotated, Literal, Self, get_args
 
@@ -31,7 +31,7 @@ class ScheduledRun(FrozenModel):
 
 
 class Schedule(FrozenModel):
-    """The scheduled runs; `zone` names the local clock, which is `utc_offset` hours ahead of UTC."""
+    """The scheduled runs; `zone` names the local time, which is `utc_offset` hours ahead of UTC."""
 
     zone: Word = "UTC"
     utc_offset: Annotated[int, Field(ge=-12, le=14)] = 0

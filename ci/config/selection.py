@@ -1,4 +1,4 @@
-"""Select cells of a matrix by what the caller typed: one cell, a pair, or all that match filters."""
+"""Select cells of a matrix: one cell, the cells of a pair, or all that match filters."""
 
 import re
 from collections.abc import Sequence

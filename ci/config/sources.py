@@ -1,4 +1,4 @@
-"""Define where packages and images come from: named profiles, merged with a user's file of mirrors."""
+"""Define where packages and images come from: profiles, and a user's file of mirrors."""
 
 import re
 from importlib import resources
@@ -57,7 +57,7 @@ class Deb(FrozenModel):
 
 
 class Toolkit(FrozenModel):
-    """The source of the CUDA compiler: the devel image, PyPI's wheels, or wheels with Debian's compiler."""
+    """The source of CUDA's compiler: the devel image, wheels, or wheels with Debian's compiler."""
 
     provider: Literal["image", "wheels", "hybrid"]
     compiler: Version
@@ -67,7 +67,7 @@ class Toolkit(FrozenModel):
 
 
 class Conda(FrozenModel):
-    """Conda channels in order of priority; if there are none, the module makes a channel itself."""
+    """Conda channels in order of priority; without any, the module makes a channel itself."""
 
     channels: tuple[PlainAddress, ...] = ()
 

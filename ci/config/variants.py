@@ -1,4 +1,4 @@
-"""Define the variants of runtime images: which files they leave out, and which checks they waive."""
+"""Define variants of runtime images: the files they leave out, the checks they waive."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
@@ -48,7 +48,7 @@ class Variant(FrozenModel):
 def describe_variants(
     variants: Mapping[str, Variant], rules: Mapping[str, Rule], checks: Sequence[CheckName]
 ) -> str:
-    """Describe for people what each variant removes from runtime images, and which checks it keeps and waives.
+    """Describe what each variant removes from runtime images, and which checks it keeps.
 
     `checks` are those of the matrix; an image is checked by those that apply to its target.
     """

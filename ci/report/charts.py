@@ -1,4 +1,4 @@
-"""Compute the data of the charts: layers, stages, packages and tries of the rows, as named numbers."""
+"""Compute the data of the charts: layers, stages, packages and tries of the rows."""
 
 import re
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a chart: its parts in order; `text` is their sum for people, `note` a remark beside the label."""
+    """A bar of a chart with its parts; `text` is their sum for people, `note` a remark."""
 
     label: str
     parts: tuple[Piece, ...]
@@ -90,7 +90,7 @@ def time_series(row: Row) -> tuple[Sample, ...]:
 
 
 def newest_image(row: Row) -> BuildRecord | None:
-    """Return the newest record of a cell that describes an image; a failed try may have made one."""
+    """Return a cell's newest record that describes an image; a failed try may have made one."""
     has_image = row.record is not None and (
         row.record.size is not None or row.record.layers or row.record.packages
     )
@@ -108,7 +108,7 @@ def assign_colours(bars: Iterable[Bar]) -> dict[str, int]:
 
 
 def shorten_digest(name: str) -> str:
-    """Return a name for a legend: a digest is cut to 12 digits, other names are returned as they are.
+    """Return a name for a legend: digests are cut to 12 digits, other names stay as they are.
 
     >>> shorten_digest("sha256:" + "ab" * 32), shorten_digest("torch")
     ('abababababab', 'torch')

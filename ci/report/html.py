@@ -47,7 +47,7 @@ def render_html(report: Report, title: str = "cslr-images") -> str:
 
 
 def embed_json(report: Report) -> str:
-    """Return the report's JSON for a `script` element: characters that HTML interprets are escaped."""
+    """Return the report's JSON for a `script` element, with HTML's characters escaped."""
     text = json.dumps(report_to_dict(report), sort_keys=True, ensure_ascii=True)
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")

@@ -1,4 +1,4 @@
-"""Render a report as JSON for other programs: one versioned document, equal for equal records."""
+"""Render a report as one versioned JSON document, equal for equal records."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ SCHEMA = 1
 
 
 def render_json(report: Report) -> str:
-    """Return the report as JSON; sizes are in bytes, durations in seconds, times in UTC (ISO 8601).
+    """Return the report as JSON: sizes in bytes, durations in seconds, times in UTC (ISO 8601).
 
     `cells` has a row for each requested cell, in that order; `records` has the newest try of each cell that was ever
     tried, with the keys of the history. Unknown values are null.

@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"[&<>|`\\*_\[\]~$@#!]|:(?=//)|(?<=\bwww)\.", re.IGNORECAS
 
 
 def render_markdown(report: Report) -> str:
-    """Return the report as Markdown: a legend, a summary line, and a table for each CUDA x Python pair."""
+    """Return the report as Markdown: a legend, a summary, and a table for each pair."""
     legend = "; ".join(f"{GLYPHS[status]} {status}: {MEANINGS[status]}" for status in STATUSES)
     blocks = [legend, f"{escape_markdown(format_time(report.now))}: {report.summary()}"]
     for pair, rows in report.by_pair().items():
@@ -41,7 +41,7 @@ def escape_markdown(text: str) -> str:
 
 
 def replace_table(document: str, table: str) -> str:
-    """Replace the text between the two marks of a document; everything else, line endings too, stays the same.
+    """Replace the text between the two marks of a document; line endings stay the same.
 
     A document from a file must be read with `newline=""`, or Python changes its line endings.
 

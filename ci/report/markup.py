@@ -1,4 +1,4 @@
-"""Build HTML and SVG elements; text that is not `Markup` is escaped when it becomes part of an element."""
+"""Build HTML and SVG elements; text that is not `Markup` is escaped in an element."""
 
 from collections.abc import Iterable
 from html import escape
@@ -14,9 +14,10 @@ class Markup(str):
 
 
 def element(name: str, /, *children: str, **attributes: str | float | None) -> Markup:
-    """Return an element; children that are not Markup are escaped, attributes that are None are left out.
+    """Return an element; children that are not Markup are escaped.
 
-    In names of attributes a trailing underscore is dropped, other underscores become hyphens.
+    Attributes that are None are left out. In names of attributes a trailing underscore is dropped, other underscores
+    become hyphens.
 
     >>> element("p", "a < b", class_="note", data_n=1)
     '<p class="note" data-n="1">a &lt; b</p>'

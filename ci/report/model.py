@@ -1,4 +1,4 @@
-"""Make a report from a history: one row for each requested cell, with the result of its newest try."""
+"""Make a report from a history: a row for each cell, with the result of its newest try."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """The data that all formats render: rows in the requested order, problems of the history, and the time."""
+    """The data that all formats render: rows in order, problems of the history, and the time."""
 
     rows: tuple[Row, ...]
     problems: tuple[str, ...] = ()
@@ -126,11 +126,14 @@ class Report:
         return sum(row.size or 0 for row in self.rows)
 
     def unique_size(self) -> int:
-        """Add up the sizes of the distinct layers, in bytes; an image whose layers are unknown counts whole."""
+        """Add up the sizes of the distinct layers, in bytes.
+
+        An image whose layers are unknown counts with its whole size.
+        """
         return unique_size(row.record for row in self.rows if row.record)
 
     def seconds(self) -> float:
-        """Add up the durations of the newest tries, in seconds, also of those that ran at the same time."""
+        """Add up the durations of the newest tries, in seconds, also if they ran at the same time."""
         return sum(row.seconds or 0.0 for row in self.rows)
 
     def summary(self) -> str:
@@ -156,7 +159,7 @@ class Report:
 
 
 def make_report(history: History, cells: Iterable[str], *, now: str, live: Collection[str] = ()) -> Report:
-    """Make the report of the requested cells, by id and in that order; a cell without records gets a row too.
+    """Make the report of cells, by id and in that order, also of those without records.
 
     A try that has no end is reported as failed (interrupted), unless its run is `live`. `now`, the time of the report,
     is in ISO 8601.

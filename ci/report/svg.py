@@ -1,7 +1,7 @@
-"""Draw the charts as inline SVG without scripts and style attributes; colours are classes of the page's style sheet.
+"""Draw the charts as inline SVG, without scripts and style attributes.
 
-A bar's SVG is stretched to the available width, so its text is HTML around it and keeps its size on a narrow screen.
-The titles that a pointer shows are in the accessible name too.
+Colours are classes of the page's style sheet. A bar's SVG is stretched to the available width, so its text is HTML
+around it and keeps its size on a narrow screen. The titles that a pointer shows are in the accessible name too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def legend(bars: Sequence[Bar], colours: Mapping[str, int]) -> Markup:
 
 
 def sparkline(samples: Sequence[Sample], title: str) -> Markup:
-    """Draw a series of tries, oldest left: a line through the values, a cross at the bottom for each failed try."""
+    """Draw tries as a line through their values, oldest left, with a cross for each failed one."""
     width, height = _SPARKLINE_SIZE
     known = [sample.value for sample in samples if sample.value is not None and not sample.failed]
     low, top = min(known, default=0.0), max(known, default=0.0)

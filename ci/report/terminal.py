@@ -1,4 +1,4 @@
-"""Render a report for a terminal: a table, a summary line, and for each failure a line with advice."""
+"""Render a report for a terminal: a table, a summary, and advice for each failure."""
 
 from io import StringIO
 
@@ -54,7 +54,10 @@ def render_terminal(report: Report, *, width: int = WIDTH, colours: bool = False
 
 
 def failure_line(row: Row) -> str:
-    """Return why a cell failed, with advice: `cell: kind at stage: message — advice`; empty if it did not."""
+    """Return one line with the failure of a cell and advice, empty if it did not fail.
+
+    It has the form `cell: kind at stage: message — advice`.
+    """
     if row.failure is None:
         return ""
     advice = POLICIES[row.failure.kind].advice
@@ -63,7 +66,7 @@ def failure_line(row: Row) -> str:
 
 def _table(report: Report, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    # Status, day, size and time take at most 42 columns beside the cell. Tries and notes are left out where there is
+    # Status, day, size and time need at most 42 columns beside the cell. Tries and notes are left out where there is
     # no room for them: the lines below the table say too why a cell failed.
     room = width - 42 - max((len(row.cell) for row in report.rows), default=0)
     # On a very narrow terminal values are folded, because a cut value would be a wrong one.

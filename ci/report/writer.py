@@ -19,7 +19,9 @@ RENDERERS = {
 
 
 def render_report(report: Report, output_format: str, into: str | None) -> str:
-    """Return a report in one of the formats; Markdown is put between the marks of the document `into`, if given.
+    """Return a report in one of the formats.
+
+    If `into`, a document, is given, the Markdown is put between its marks.
 
     Raises:
         UserError: the format is unknown, or a document is given for another format than Markdown.

@@ -31,7 +31,7 @@ def error_message(error: Exception) -> str:
 
 
 def summarize_error(error: Exception, limit: int = 200) -> str:
-    """Return an error's message as one quoted line, cut after `limit` characters, to put into another message.
+    """Return an error's message as one quoted line, cut after `limit` characters.
 
     >>> summarize_error(ValueError("no route\\nto host"))
     "'no route to host'"
@@ -75,7 +75,7 @@ def require_choice(kind: str, value: str, accepted: Iterable[str]) -> str:
 
 
 def suggest(value: str, names: Iterable[str]) -> str:
-    """Return a hint at the name that is closest to a misspelt value, empty if none is close.
+    """Return a hint at the closest name for a misspelt value, empty if all are too different.
 
     >>> suggest("devell", ["devel", "runtime"])
     " (did you mean 'devel'?)"

@@ -1,4 +1,4 @@
-"""Read TOML documents into models; error messages name the file, the key or line, and what is accepted."""
+"""Read TOML documents into models, with errors that name the file, the key and the line."""
 
 import tomllib
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ def load_model(data: Mapping[str, Any], model: type[Model], name: str) -> Model:
 
 
 def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge `over` into `base`, table by table; values that are not tables replace those of `base`."""
+    """Merge `over` into `base`, table by table; other values replace those of `base`."""
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
@@ -76,7 +76,7 @@ def freeze_lists(value: Any) -> Any:
 
 
 def format_validation_error(error: ValidationError, model: type[FrozenModel]) -> str:
-    """Describe one error of a validation; an unknown key comes first, for it often explains the others."""
+    """Describe one error of a validation: an unknown key first, which often explains the others."""
     errors = error.errors(include_url=False, include_input=False)
     first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
     path = [str(part) for part in first["loc"]]
@@ -108,7 +108,7 @@ def _model_at(model: type[FrozenModel], path: list[str]) -> type[FrozenModel]:
 
 
 def _inner_model(annotation: Any) -> Any:
-    """Return the model inside an annotation such as `tuple[Pair, ...]`, `Pair | None` or `dict[str, Pair]`."""
+    """Return the model inside an annotation, such as `Pair` in `tuple[Pair, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, FrozenModel):
         return annotation
     inner = (_inner_model(part) for part in get_args(annotation))

@@ -7,7 +7,7 @@ _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
 def format_size(size: int | None) -> str:
-    """Return a size with three digits at most; units are powers of ten, as disks and registries count.
+    """Return a size with three digits at most, in decimal units as registries count.
 
     >>> format_size(8_000_000_000), format_size(120_400_000_000), format_size(None)
     ('8.0 GB', '120 GB', '-')

@@ -10,7 +10,7 @@ from ci.config.matrix import Matrix, default_matrix, read_matrix
 from ci.config.selection import select_cells, select_pair
 from ci.config.sources import read_profiles, read_sources
 from ci.generate.files import render_files
-from ci.generate.reference import reference
+from ci.generate.reference import render_reference
 from ci.main import CslrImages
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
@@ -71,6 +71,6 @@ def test_it_is_in_every_generated_file(matrix: Matrix) -> None:
 
 
 def test_it_is_in_the_reference(matrix: Matrix) -> None:
-    page = reference(CslrImages, own_fields(CslrImages), vars(args), matrix)
+    page = render_reference(CslrImages, own_fields(CslrImages), vars(args), matrix)
     assert "| `13.1.1` | `3.15` | runtimes 2, devels 6 |" in page
     assert "`3.13`, `3.14`, `3.15` | required |" in page

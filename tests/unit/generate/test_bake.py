@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from ci.generate.bake import COMMON, bake
+from ci.generate.bake import COMMON, render_bake_file
 from ci.generate.dockerfile import INDEX
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
@@ -15,7 +15,7 @@ def document(stand: PlanInputs, options: Options | None = None) -> dict[str, Any
     """Return the bake file of a matrix."""
     planner = Planner(stand, {}, options)
     found: dict[str, Any] = json.loads(
-        bake([planner.plan(cell) for cell in stand.matrix.built], stand.matrix)
+        render_bake_file([planner.plan(cell) for cell in stand.matrix.built], stand.matrix)
     )
     return found
 

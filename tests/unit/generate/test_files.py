@@ -12,8 +12,8 @@ from ci.config.locks import Locks
 from ci.config.matrix import default_matrix
 from ci.config.selection import select_pair
 from ci.config.sources import read_sources
-from ci.generate.files import COMMAND, RECORD, dockerfiles, render_files
-from ci.generate.reference import REFERENCE, reference
+from ci.generate.files import COMMAND, RECORD, render_dockerfiles, render_files
+from ci.generate.reference import REFERENCE, render_reference
 from ci.index.wheels import Pages, read_page
 from ci.main import CslrImages
 from ci.plan.code_digests import read_code
@@ -34,7 +34,7 @@ def shipped() -> dict[str, str]:
     )
     return {
         **render_files(own, Options(), {}),
-        REFERENCE: reference(CslrImages, own_fields(CslrImages), vars(args), matrix),
+        REFERENCE: render_reference(CslrImages, own_fields(CslrImages), vars(args), matrix),
     }
 
 
@@ -141,6 +141,6 @@ def test_an_excluded_cell_has_no_stage_and_an_excluded_pair_no_dockerfile() -> N
 def test_one_pair_alone_keeps_its_files_in_its_own_folder() -> None:
     stand = inputs("upstream")
     plans = [Planner(stand, {}).plan(cell) for cell in select_pair(stand.matrix, "12.8.1", "3.13")]
-    found = dockerfiles(plans, stand.lock.paths_by_text())
+    found = render_dockerfiles(plans, stand.lock.paths_by_text())
     assert {"Dockerfile", "sdists.txt"} <= {path.rsplit("/", 1)[1] for path in found}
     assert {path.rsplit("/", 1)[0] for path in found} == {"dockerfiles/cu12.8.1-py3.13"}
