@@ -118,7 +118,7 @@ def read_settings() -> Settings:
 
 
 def fill_template(template: str, values: Mapping[str, str]) -> str:
-    """Fill the placeholders of a template; each line of a value is indented like its placeholder.
+    """Fill the placeholders of a template; all lines of a value are indented like the first.
 
     >>> print(fill_template("steps:\\n  # <<note>>", {"note": "first\\nsecond"}))
     steps:

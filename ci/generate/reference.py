@@ -15,9 +15,9 @@ REFERENCE = "docs/reference.md"
 HEAD = """\
 # Reference
 
-Every public function and argument, made from the module itself by `./daggerw call generate export --path .`: not
-edited by hand. Arguments of [every call](#options-of-every-call) come before the function's name, its own after it;
-what a function gives can be asked for more, as `dagger call FUNCTION --help` tells.
+All public functions and arguments, generated from the module by `./daggerw call generate export --path .`: do not edit
+this page. Arguments of [every call](#options-of-every-call) come before the function's name, its own after it. Results
+have functions too: `dagger call FUNCTION --help` lists them.
 """
 # Values that the CLI accepts for an argument, and results of functions, by the names of their types.
 ARGUMENT_TYPES: Mapping[str, str] = {
@@ -71,7 +71,7 @@ def render_reference(
             if parameter.name != "self"
         ]
         lines += [*_table(COLUMNS, rows), ""] if rows else []
-        lines.append(f"Gives {_describe_result(types['return'])}.")
+        lines.append(f"Returns {_describe_result(types['return'])}.")
     return "\n".join(lines) + "\n"
 
 
@@ -133,14 +133,14 @@ def accepted_values(matrix: Matrix) -> dict[str, str]:
 
 # -- parts of the page -------------------------------------------------------------------------------------
 
-COLUMNS = ("argument", "takes", "unless given", "")
+COLUMNS = ("argument", "accepts", "default", "")
 
 
 def _pair_table(matrix: Matrix) -> list[str]:
     rows = []
     for pair in matrix.pairs:
         phases = f"runtimes {pair.phases.runtime}, devels {pair.phases.devel}" if pair.phases else "none"
-        condition = "" if pair.default else "only when asked for"
+        condition = "" if pair.default else "only if it is named"
         rows.append((f"`{pair.cuda}`", f"`{pair.python}`", phases, condition))
     return _table(("`--cuda`", "`--python`", "build phases", ""), rows)
 

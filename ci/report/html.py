@@ -179,8 +179,8 @@ def _details(row: Row) -> list[Markup]:
     parts.append(_bullet_list("Published", record.published))
     parts.append(_bullet_list("Notes", record.notes))
     parts.append(_definition_list("Versions found in the image", dict(sorted(record.versions.items()))))
-    kept = {name: "✓ kept" if held else "✗ broken" for name, held in sorted(record.promises.items())}
-    parts.append(_definition_list("Promises", kept))
+    checks = {name: "✓ passed" if passed else "✗ failed" for name, passed in sorted(record.promises.items())}
+    parts.append(_definition_list("Checks", checks))
     image = charts.newest_image(row)
     if image:
         layers = {

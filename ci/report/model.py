@@ -12,7 +12,7 @@ STATUSES: tuple[Status, ...] = ("ok", "warning", "failed", "building", "not-run"
 # A status is never shown by its colour alone.
 GLYPHS: Mapping[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "building": "…", "not-run": "·"}
 MEANINGS: Mapping[Status, str] = {
-    "ok": "built, and keeps all its promises",
+    "ok": "built, and passes all its checks",
     "warning": "built, with something to know: see the notes",
     "failed": "the last try failed",
     "building": "being built now",
@@ -101,8 +101,8 @@ class Row:
         versions = ", ".join(
             f"{name} {record.versions[name]}" for name in _SHOWN_VERSIONS if name in record.versions
         )
-        broken = ", ".join(name for name, kept in sorted(record.promises.items()) if not kept)
-        notes = "; ".join(([f"broken: {broken}"] if broken else []) + list(record.notes))
+        failed = ", ".join(name for name, passed in sorted(record.promises.items()) if not passed)
+        notes = "; ".join(([f"failed checks: {failed}"] if failed else []) + list(record.notes))
         return notes or versions if record.status == "warning" else versions or notes
 
     def _last_good(self) -> str:

@@ -1,4 +1,4 @@
-"""Fields: each kind of string accepts what it is for, and nothing that a shell or a terminal interprets."""
+"""Fields: each kind of string accepts its own values, and nothing that a shell or a terminal interprets."""
 
 from typing import Any, get_args
 

@@ -171,9 +171,9 @@ def changed(*path: str | int, value: object) -> Matrix:
 def test_a_mistake_in_a_matrix_names_the_key(
     path: tuple[str | int, ...], value: object, message: str
 ) -> None:
-    told = mistake(lambda: changed(*path, value=value))
-    assert told.startswith("matrix.toml: ")
-    assert message in told
+    error = mistake(lambda: changed(*path, value=value))
+    assert error.startswith("matrix.toml: ")
+    assert message in error
 
 
 def test_a_number_that_cannot_be_written_is_a_mistake() -> None:
@@ -186,10 +186,10 @@ def test_a_table_that_is_missing_is_named() -> None:
     assert mistake(lambda: read_matrix(text)) == "matrix.toml: key 'limits': Field required"
 
 
-def test_a_table_with_another_name_is_told_first() -> None:
+def test_a_table_with_another_name_is_named_first() -> None:
     text = shipped("matrix.toml").replace("[apt]", "[atp]")
-    told = mistake(lambda: read_matrix(text))
-    assert "unknown key 'atp' (did you mean 'apt'?); accepted: schema, image, pairs" in told
+    error = mistake(lambda: read_matrix(text))
+    assert "unknown key 'atp' (did you mean 'apt'?); accepted: schema, image, pairs" in error
 
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -233,8 +233,8 @@ evil_suffix = pytest.mark.parametrize("evil", list(EVIL.values()), ids=list(EVIL
 def test_no_string_of_a_matrix_takes_what_a_shell_or_a_terminal_reads(evil: str) -> None:
     assert len(STRINGS) > 80
     for path, value in STRINGS:
-        told = mistake(partial(changed, *path, value=value + evil))
-        assert told.startswith("matrix.toml: ")
+        error = mistake(partial(changed, *path, value=value + evil))
+        assert error.startswith("matrix.toml: ")
 
 
 @evil_suffix
@@ -246,8 +246,8 @@ def test_no_key_of_a_matrix_takes_it_either(evil: str) -> None:
             table = table[part]
         key, item = next(iter(table.items()))
         with_evil = {**table, key + evil: item}
-        told = mistake(partial(changed, *path, value=with_evil))
-        assert told.startswith("matrix.toml: ")
+        error = mistake(partial(changed, *path, value=with_evil))
+        assert error.startswith("matrix.toml: ")
 
 
 @given(texts)

@@ -1,4 +1,4 @@
-"""When CI builds what: a local time and its cron line are the same moment, and what cron cannot say is refused."""
+"""The schedule: a local time and its cron line are the same moment, and what cron cannot express is refused."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -74,6 +74,6 @@ def test_the_schedule_is_the_one_that_the_users_asked_for() -> None:
     ]
 
 
-def test_what_a_run_is_told_as_names_its_phases() -> None:
+def test_the_description_of_a_run_names_its_phases() -> None:
     run = ScheduledRun(weekday="Monday", at="02:00", phases=(2, 3))
     assert Schedule().describe_run(run) == "Monday 02:00 UTC: phase 2, 3"

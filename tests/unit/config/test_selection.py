@@ -1,4 +1,4 @@
-"""Selection: cells are found by what the caller typed, and a mistake names what is accepted."""
+"""Selection: cells are found by the values of the caller, and a mistake names the accepted ones."""
 
 from functools import partial
 from typing import Any
@@ -58,10 +58,10 @@ def test_cells_come_in_the_order_of_the_document_whatever_the_order_of_the_value
     assert ids(only=["cu13*", "cu*"]) == CELLS
 
 
-def test_a_pair_that_the_matrix_lacks_is_told_with_those_that_it_has() -> None:
-    said = mistake(lambda: select_cells(MATRIX, cuda=["13.1.1"], python=["3.13"]))
-    assert said == mistake(lambda: find_cell(MATRIX, "13.1.1", "3.13", "devel"))
-    assert said.startswith(
+def test_a_pair_that_the_matrix_lacks_is_named_with_those_that_it_has() -> None:
+    text = mistake(lambda: select_cells(MATRIX, cuda=["13.1.1"], python=["3.13"]))
+    assert text == mistake(lambda: find_cell(MATRIX, "13.1.1", "3.13", "devel"))
+    assert text.startswith(
         "the matrix has no pair of CUDA 13.1.1 with Python 3.13; pairs: 12.8.1 with 3.13, "
     )
 
@@ -75,7 +75,7 @@ def test_a_glob_takes_cpu_images_only_when_it_names_them() -> None:
 EXCLUDED = '[[excludes]]\nonly = "cu12*-py3.14-*"\nreason = "no wheel for cp314"\n'
 
 
-def test_an_excluded_cell_is_never_selected_and_the_reason_is_told() -> None:
+def test_an_excluded_cell_is_never_selected_and_the_reason_is_shown() -> None:
     matrix = matrix_with(EXCLUDED)
     assert {cell.pair_id for cell in select_cells(matrix)} == {"cu12.8.1-py3.13", "cu13.1.1-py3.14"}
     alone = mistake(lambda: select_cells(matrix, only=["cu12.8.1-py3.14-devel"]))

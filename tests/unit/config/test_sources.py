@@ -173,9 +173,9 @@ def test_laying_mirrors_over_a_profile_leaves_the_profile_as_it_was() -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_file_of_mirrors_names_file_and_key_or_line(text: str, message: str) -> None:
-    told = mistake(lambda: read_sources("registries", text, "mine.toml"))
-    assert told.startswith("mine.toml: ")
-    assert message in told
+    message = mistake(lambda: read_sources("registries", text, "mine.toml"))
+    assert message.startswith("mine.toml: ")
+    assert message in message
 
 
 @nasty

@@ -1,4 +1,4 @@
-"""CI files: linters find nothing, schedules are the matrix's, and their steps do what they say in a shell."""
+"""CI files: linters accept them, schedules match the matrix, and the steps work in a shell."""
 
 import json
 import os

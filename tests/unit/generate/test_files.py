@@ -1,4 +1,4 @@
-"""The committed files are those that the matrix gives, and index pages are remembered between machines."""
+"""Generated files: the committed ones match the matrix, and index pages are remembered between machines."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Every public function and argument has a text with an example that works, and the page says what is accepted."""
+"""The reference page: every function and argument has a text with an example that works."""
 
 import inspect
 import re
@@ -96,13 +96,13 @@ def test_every_accepted_value_belongs_to_a_type() -> None:
 
 
 def test_ranges_are_those_that_are_checked() -> None:
-    said = accepted_values(matrix_with())
-    assert said["Limit"] == f"1 to {MAX_CELLS}"
-    assert said["Jobs"] == f"1 to {MAX_JOBS}"
+    values = accepted_values(matrix_with())
+    assert values["Limit"] == f"1 to {MAX_CELLS}"
+    assert values["Jobs"] == f"1 to {MAX_JOBS}"
     SweepOptions(limit=MAX_CELLS, disk_floor=0, fail_fast=False, verified=True)
-    with pytest.raises(UserError, match=f"accepted: {said['Limit']} cells"):
+    with pytest.raises(UserError, match=f"accepted: {values['Limit']} cells"):
         SweepOptions(limit=MAX_CELLS + 1, disk_floor=0, fail_fast=False, verified=True)
-    with pytest.raises(UserError, match=f"accepted: {said['DiskFloor']} GB"):
+    with pytest.raises(UserError, match=f"accepted: {values['DiskFloor']} GB"):
         SweepOptions(limit=1, disk_floor=1_000_001, fail_fast=False, verified=True)
 
 
@@ -111,7 +111,7 @@ def test_tables_have_as_many_cells_in_each_row() -> None:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
 
 
-def test_what_the_command_line_takes_is_told_for_every_type_there_is() -> None:
+def test_every_type_of_an_argument_has_a_description() -> None:
     kinds = {str(get_args(hint)[0]) for hint in TYPES.values()}
     assert not [
         kind for kind in kinds if not any(getattr(known, "__name__", "") in kind for known in ARGUMENT_TYPES)

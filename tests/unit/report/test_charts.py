@@ -1,4 +1,4 @@
-"""What the plots show, as numbers."""
+"""Charts: layers, stages, packages and tries become named numbers."""
 
 import pytest
 
@@ -40,12 +40,12 @@ def test_layers_are_those_of_the_newest_image() -> None:
     assert (bars[DEVEL].note, bars[DEVEL].text) == ("", "26.2 GB")
 
 
-def test_layers_of_an_image_older_than_the_newest_try_say_so() -> None:
+def test_a_bar_of_an_older_image_has_its_date() -> None:
     bars = {bar.label: bar for bar in charts.layer_bars(sample().rows)}
     assert bars[RAY_RUNTIME].note == "image of 2026-11-15"
 
 
-def test_a_failed_try_that_made_an_image_tells_of_its_own() -> None:
+def test_a_failed_try_that_made_an_image_shows_its_own() -> None:
     history = History((*HISTORY.records, failed(DEVEL, NETWORK, **image(31.0))))
     newest = charts.newest_image(row(DEVEL, history))
     assert newest
@@ -67,23 +67,23 @@ def test_the_largest_packages_come_first_and_are_few() -> None:
     assert names == [f"package-{number:02}" for number in range(20, 5, -1)]
 
 
-def test_packages_of_one_size_stand_by_name() -> None:
+def test_packages_of_one_size_are_ordered_by_name() -> None:
     packages = tuple(NamedSize(name=name, size=5) for name in ("b", "a"))
     history = History((record(DEVEL, packages=packages),))
     assert [bar.label for bar in charts.package_bars(row(DEVEL, history))] == ["a", "b"]
 
 
-def test_courses_keep_failed_tries() -> None:
-    points = charts.size_series(row(RAY_RUNTIME))
-    assert [(point.value, point.failed) for point in points] == [(20_600_000_000, False), (None, True)]
-    assert points[1].text == "2026-11-22: failed (compile-error), -"
+def test_series_keep_failed_tries() -> None:
+    samples = charts.size_series(row(RAY_RUNTIME))
+    assert [(point.value, point.failed) for point in samples] == [(20_600_000_000, False), (None, True)]
+    assert samples[1].text == "2026-11-22: failed (compile-error), -"
     assert [point.value for point in charts.time_series(row(DEVEL))] == [1266.0, 168.0]
 
 
-def test_courses_show_the_last_tries() -> None:
+def test_series_show_the_last_tries() -> None:
     records = tuple(record(DEVEL, run=f"run-{number}", seconds=float(number)) for number in range(100))
-    points = charts.time_series(row(DEVEL, History(records)))
-    assert [point.value for point in points] == [float(number) for number in range(70, 100)]
+    samples = charts.time_series(row(DEVEL, History(records)))
+    assert [point.value for point in samples] == [float(number) for number in range(70, 100)]
 
 
 def test_the_largest_parts_get_the_colours() -> None:

@@ -43,7 +43,7 @@ def test_cells_stand_in_the_order_asked_for() -> None:
     assert [cell["cell"] for cell in read(render_json(sample()))["cells"]] == list(CELLS)
 
 
-def test_a_cell_is_told_in_bytes_seconds_and_full_moments() -> None:
+def test_a_cell_has_bytes_seconds_and_full_times() -> None:
     assert read(render_json(sample()))["cells"][0] == {
         "cell": DEVEL,
         "pair": "cu12.8.1-py3.13",
@@ -69,7 +69,7 @@ def test_records_are_the_newest_and_have_the_keys_of_the_history() -> None:
     assert line == next(row.record.line() for row in sample().rows if row.record and row.cell == DEVEL)
 
 
-def test_problems_and_sums_are_told() -> None:
+def test_problems_and_sums_are_shown() -> None:
     found = read(render_json(sample()))
     assert found["problems"] == [PROBLEM]
     assert found["counts"] == {"ok": 2, "warning": 1, "failed": 2, "building": 1, "not-run": 1}

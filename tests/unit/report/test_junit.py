@@ -78,7 +78,7 @@ def test_a_good_cell_has_its_time_in_seconds_and_no_failure() -> None:
     assert [child.tag for child in case(RUNTIME)] == ["system-out"]
 
 
-def test_problems_of_the_history_are_told() -> None:
+def test_problems_of_the_history_are_shown() -> None:
     assert suite(sample()).findtext("system-err") == PROBLEM
 
 

@@ -115,7 +115,7 @@ def test_nothing_is_left_that_a_reader_would_link_or_typeset(text: str) -> None:
 
 
 @given(FREE, FREE, FREE, FREE)
-def test_all_but_what_stands_between_the_marks_is_kept(head: str, old: str, tail: str, new: str) -> None:
+def test_everything_outside_the_marks_is_kept(head: str, old: str, tail: str, new: str) -> None:
     table = new or "x"
     result = replace_table(f"{head}{BEGIN}{old}{END}{tail}", table)
     assert result.startswith(f"{head}{BEGIN}")
@@ -124,7 +124,7 @@ def test_all_but_what_stands_between_the_marks_is_kept(head: str, old: str, tail
     assert replace_table(result, table) == result
 
 
-def test_the_table_stands_on_lines_of_its_own() -> None:
+def test_the_table_has_its_own_lines() -> None:
     assert replace_table(f"a\n{BEGIN}old{END} b", "t\n\nu\n") == f"a\n{BEGIN}\nt\n\nu\n{END} b"
 
 

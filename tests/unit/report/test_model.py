@@ -59,7 +59,7 @@ def test_the_status_is_that_of_the_newest_try(cell: str, status: str) -> None:
     assert row(cell).status == status
 
 
-def test_a_row_tells_its_newest_try() -> None:
+def test_a_row_shows_its_newest_try() -> None:
     found = row(DEVEL)
     assert (found.date, found.size, found.compressed, found.seconds) == (
         "2026-11-22",
@@ -71,15 +71,15 @@ def test_a_row_tells_its_newest_try() -> None:
     assert [one.run for one in found.tries] == ["run-1", RUN]
 
 
-def test_versions_are_told_in_the_order_in_which_people_ask_for_them() -> None:
+def test_versions_are_shown_in_the_order_of_their_importance() -> None:
     assert row(DEVEL).notes == "python 3.13.9, torch 2.11.0"
 
 
-def test_a_warning_tells_broken_promises_and_notes_before_versions() -> None:
-    assert row(MARIMO_DEVEL).notes == "broken: marimo_page; the page took 40 s"
+def test_a_warning_shows_failed_checks_and_notes_before_versions() -> None:
+    assert row(MARIMO_DEVEL).notes == "failed checks: marimo_page; the page took 40 s"
 
 
-def test_a_failure_tells_kind_stage_message_and_when_it_was_good() -> None:
+def test_a_failure_shows_kind_stage_message_and_the_last_good_day() -> None:
     said = "compile-error at wheels: scatter.cu(7): error: no such <T>; last good 2026-11-15"
     assert row(RAY_RUNTIME).notes == said
     assert row(RAY_RUNTIME).size is None
@@ -167,7 +167,7 @@ def test_a_failure_that_was_retried_and_passed_is_no_failure() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_failure_is_told_in_one_printable_line(text: str) -> None:
+def test_a_failure_is_described_in_one_printable_line(text: str) -> None:
     assert describe_failure(Failure(kind="unknown", stage=text, message=text, exit_code=1)).isprintable()
 
 

@@ -29,7 +29,7 @@ def table(text: str) -> list[str]:
     return text.split("\n\n")[0].splitlines()
 
 
-def test_every_cell_stands_in_the_table_with_glyph_and_status() -> None:
+def test_every_cell_is_in_the_table_with_glyph_and_status() -> None:
     lines = table(render_terminal(sample()))
     for row in sample().rows:
         assert any(re.match(rf"{re.escape(row.cell)} +\S {row.status}\b", line) for line in lines), row.cell

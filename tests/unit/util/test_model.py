@@ -1,4 +1,4 @@
-"""Mistakes in TOML documents are told by file, line or key; documents are laid over each other key by key."""
+"""Documents: errors name the file, the line or the key; documents are merged key by key."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -132,7 +132,7 @@ def test_an_earlier_name_counts_in_its_own_table_only() -> None:
     assert "unknown key 'bytes' (" in mistake(lambda: read('title = "x"\nbytes = 3'))
 
 
-def test_an_unknown_key_is_told_before_what_it_leaves_missing() -> None:
+def test_an_unknown_key_is_named_before_the_keys_that_are_missing() -> None:
     assert "unknown key 'titel'" in mistake(lambda: read("titel = 1\nwheels = 3"))
     assert "unknown key 'wheels.0.nme'" in mistake(
         lambda: read('title = 1\nby_name = 3\n[[wheels]]\nnme = "a"')
@@ -186,12 +186,12 @@ def test_any_table_is_a_model_or_a_mistake(table: dict[str, Any]) -> None:
 
 
 @given(mixed)
-def test_nothing_laid_over_or_under_a_document_changes_it(table: dict[str, Any]) -> None:
+def test_merging_with_an_empty_document_changes_nothing(table: dict[str, Any]) -> None:
     assert merge_tables(table, {}) == merge_tables({}, table) == merge_tables(table, table) == table
 
 
 @given(mixed, mixed)
-def test_what_is_laid_over_wins_and_every_key_stays(base: dict[str, Any], over: dict[str, Any]) -> None:
+def test_the_second_document_wins_and_every_key_stays(base: dict[str, Any], over: dict[str, Any]) -> None:
     before = deepcopy((base, over))
     result = merge_tables(base, over)
     assert set(result) == set(base) | set(over)
@@ -202,7 +202,7 @@ def test_what_is_laid_over_wins_and_every_key_stays(base: dict[str, Any], over: 
 
 
 @given(shallow, shallow, shallow)
-def test_it_does_not_matter_which_two_of_three_are_laid_over_each_other_first(
+def test_it_does_not_matter_which_two_of_three_are_merged_first(
     first: dict[str, Any], second: dict[str, Any], third: dict[str, Any]
 ) -> None:
     assert merge_tables(merge_tables(first, second), third) == merge_tables(
