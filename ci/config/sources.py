@@ -13,7 +13,7 @@ from ci.util.model import FrozenModel, load_model, merge_tables, parse_toml
 
 def _refuse_placeholders(text: str) -> str:
     if placeholder := re.search(r"\{[^{}]*\}?", text):
-        raise ValueError(f"has the place {placeholder[0]}; here none is filled")
+        raise ValueError(f"has the placeholder {placeholder[0]}; placeholders are not filled here")
     return text
 
 
@@ -143,7 +143,7 @@ def fill_placeholders(template: str, **values: str) -> str:
     def value(match: re.Match[str]) -> str:
         if match[1] not in values:
             raise UserError(
-                f"sources: {template} has the place {match[0]}; accepted here: {', '.join(values)}"
+                f"sources: {template} has the placeholder {match[0]}; accepted here: {', '.join(values)}"
             )
         return values[match[1]]
 

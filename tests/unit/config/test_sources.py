@@ -159,9 +159,9 @@ def test_laying_mirrors_over_a_profile_leaves_the_profile_as_it_was() -> None:
         ("schema = 1", "unknown key 'schema'"),
         ("wheels = 3", "key 'wheels'"),
         ("wheels.index = 8080", "key 'wheels.index'"),
-        ('wheels.index = "http://m/{tag}"', "key 'wheels.index': has the place {tag}; here none is filled"),
-        ('conda.channels = ["http://m/{cuda}"]', "key 'conda.channels.0': has the place {cuda}"),
-        ('images.cpu = "debian:{cuda}"', "key 'images.cpu': has the place {cuda}"),
+        ('wheels.index = "http://m/{tag}"', "key 'wheels.index': has the placeholder {tag}; placeholders are not filled here"),
+        ('conda.channels = ["http://m/{cuda}"]', "key 'conda.channels.0': has the placeholder {cuda}"),
+        ('images.cpu = "debian:{cuda}"', "key 'images.cpu': has the placeholder {cuda}"),
         ('conda.channels = "http://m"', "key 'conda.channels'"),
         ('conda.channels = ["conda-forge"]', "key 'conda.channels.0'"),
         ('toolkit."13.1.1".provider = "conda"', "Input should be 'image', 'wheels' or 'hybrid'"),
@@ -320,7 +320,7 @@ def test_what_is_filled_in_is_not_read_again() -> None:
 )
 def test_an_unknown_place_names_those_that_are_known(place: str) -> None:
     message = mistake(lambda: fill_placeholders(f"https://h/{place}", cuda="12.8.1", tag="cu128"))
-    assert message == f"sources: https://h/{place} has the place {place}; accepted here: cuda, tag"
+    assert message == f"sources: https://h/{place} has the placeholder {place}; accepted here: cuda, tag"
 
 
 @given(texts, texts)

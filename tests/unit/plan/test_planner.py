@@ -624,7 +624,7 @@ def test_a_cpu_image_of_registries_promises_the_torch_that_it_gets() -> None:
 
 
 def test_a_place_that_an_image_does_not_have_is_a_mistake() -> None:
-    assert "has the place {tag}; accepted here: cuda" in mistake(
+    assert "has the placeholder {tag}; accepted here: cuda" in mistake(
         lambda: plan("cu12.8.1-py3.13-devel", mirrors='images.devel = "mirror/cuda:{tag}"')
     )
 
