@@ -31,7 +31,7 @@ def synthetic(cells: int) -> PlanInputs:
     toolkits = "".join(f'[toolkit."{cuda}"]\nprovider = "wheels"\ncompiler = "13.1.115"\n' for cuda in CUDAS)
     sources = read_sources("registries", toolkits)
     return PlanInputs(
-        matrix=matrix_with(text), sources_name="registries", sources=sources, lock=locks(), code=code()
+        matrix=matrix_with(text), sources_name="registries", sources=sources, locks=locks(), code=code()
     )
 
 

@@ -13,7 +13,7 @@ import re
 from benchmarks.page import machine, part_of_page, put
 from ci.config.matrix import default_matrix
 from ci.config.variants import Rule
-from ci.plan.specs import LIBRARIES, PREFIX
+from ci.plan.paths import LIBRARIES, PREFIX
 from tests.engine.conftest import ROOT, succeed
 
 PAIR = ("--cuda=12.8.1", "--python=3.13")

@@ -21,9 +21,10 @@ from ci.sdk.functions import public
 from ci.session.clock import utc_now
 from ci.session.history import load_history, open_store
 from ci.session.session import Session, images_to_report, open_session, select_cells
-from ci.stages import runtime, strip
 from ci.stages.builder import ImageBuilder
-from ci.stages.files import folder
+from ci.stages.image import text_directory, unpack
+from ci.stages.pack import archive_environment, export_environment
+from ci.stages.trim import strip_image
 from ci.sweep.notify import Webhook
 from ci.sweep.publish import open_publisher
 from ci.sweep.run import SweepOptions, preview_plans, publish_cell, run_sweep
@@ -94,8 +95,8 @@ class CslrImages:
         """
         session = await self._session()
         plans = await session.plans(select_pair(session.matrix, cuda, python))
-        return folder(
-            dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", session.inputs.lock.paths_by_text())
+        return text_directory(
+            dockerfile(plans, f"dockerfiles/{plans[0].cell.pair_id}", session.inputs.locks.paths_by_text())
         )
 
     @public(cache="session")
@@ -106,7 +107,7 @@ class CslrImages:
         """
         session = await self._session(for_files=True)
         read = await session.pages(session.matrix.built)
-        return folder(
+        return text_directory(
             {
                 **render_files(session.inputs, session.options, read),
                 REFERENCE: render_reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix),
@@ -176,7 +177,7 @@ class CslrImages:
 
         Example: `toolkit --cuda 12.8.1 --python 3.13 export --path cuda`.
         """
-        found = (await self._build(cuda, python, "runtime")).toolkit()
+        found = (await self._build(cuda, python, "runtime")).directory("toolkit")
         if found is None:
             raise UserError("cpu images have no CUDA toolkit")
         return await found.sync()
@@ -198,7 +199,7 @@ class CslrImages:
 
         Example: `base --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "devel")).base().sync()
+        return await (await self._build(cuda, python, "devel")).container("base").sync()
 
     @public(cache="session")
     async def conda(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
@@ -206,7 +207,7 @@ class CslrImages:
 
         Example: `conda --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "devel")).conda().sync()
+        return await (await self._build(cuda, python, "devel")).container("conda").sync()
 
     @public(cache="session")
     async def torch(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
@@ -214,7 +215,7 @@ class CslrImages:
 
         Example: `torch --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "runtime")).torch().sync()
+        return await (await self._build(cuda, python, "runtime")).container("torch").sync()
 
     @public(cache="session")
     async def wheels(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
@@ -222,7 +223,7 @@ class CslrImages:
 
         Example: `wheels --cuda 12.8.1 --python 3.13 export --path wheels`.
         """
-        found = (await self._build(cuda, python, "runtime")).wheels()
+        found = (await self._build(cuda, python, "runtime")).directory("wheels")
         if found is None:
             raise UserError("every PyG extension has a wheel: nothing is compiled")
         return await found.sync()
@@ -233,7 +234,7 @@ class CslrImages:
 
         Example: `pyg --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "runtime")).pyg().sync()
+        return await (await self._build(cuda, python, "runtime")).container("pyg").sync()
 
     @public(cache="session")
     async def ray(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
@@ -241,7 +242,7 @@ class CslrImages:
 
         Example: `ray --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "ray-runtime")).ray().sync()
+        return await (await self._build(cuda, python, "ray-runtime")).container("ray").sync()
 
     @public(cache="session")
     async def marimo(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
@@ -249,7 +250,7 @@ class CslrImages:
 
         Example: `marimo --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "marimo-runtime")).marimo().sync()
+        return await (await self._build(cuda, python, "marimo-runtime")).container("marimo").sync()
 
     @public(cache="session")
     async def runtime_base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
@@ -257,7 +258,7 @@ class CslrImages:
 
         Example: `runtime-base --cuda 12.8.1 --python 3.13 terminal`.
         """
-        return await (await self._build(cuda, python, "runtime")).runtime_base().sync()
+        return await (await self._build(cuda, python, "runtime")).container("runtime-base").sync()
 
     @public(cache="session")
     async def pack(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.File:
@@ -265,7 +266,7 @@ class CslrImages:
 
         Example: `pack --cuda 12.8.1 --python 3.13 --target devel export --path env.tar.zst`.
         """
-        return await (await self._build(cuda, python, target)).archive().sync()
+        return await archive_environment(await self._build(cuda, python, target)).sync()
 
     @public(cache="session")
     async def packed(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Directory:
@@ -273,7 +274,8 @@ class CslrImages:
 
         Example: `packed --cuda 12.8.1 --python 3.13 --target devel export --path tree`.
         """
-        return await (await self._build(cuda, python, target)).packed().sync()
+        builder = await self._build(cuda, python, target)
+        return await export_environment(builder, builder.stage_context("pack"), builder.environment()).sync()
 
     @public(cache="session")
     async def unpack(self, cuda: args.Cuda, python: args.Python, packed: args.Packed) -> dagger.Container:
@@ -281,8 +283,8 @@ class CslrImages:
 
         Example: `unpack --cuda 12.8.1 --python 3.13 --packed tree terminal`.
         """
-        base = (await self._build(cuda, python, "runtime")).runtime_base()
-        return await runtime.unpack(base, [packed]).sync()
+        base = (await self._build(cuda, python, "runtime")).container("runtime-base")
+        return await unpack(base, [packed]).sync()
 
     @public(cache="session")
     async def strip(self, cuda: args.Cuda, python: args.Python, image: args.AnyImage) -> dagger.Container:
@@ -291,7 +293,7 @@ class CslrImages:
         Example: `strip --cuda 12.8.1 --python 3.13 --image registry.example/image:tag export --path image.tar`.
         """
         build = await self._build(cuda, python, "devel")
-        return await strip.image(build.context, build.base(), image).sync()
+        return await strip_image(build.context, build.container("base"), image).sync()
 
     # -- the whole matrix --------------------------------------------------------------------------------
 

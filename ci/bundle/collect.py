@@ -6,10 +6,16 @@ from ci.bundle import steps
 from ci.config.matrix import Cell
 from ci.plan import externals as bundle
 from ci.plan.attempt import FIRST_ATTEMPT
-from ci.plan.environment import extension_pages
+from ci.plan.bundle_inputs import list_stage_inputs
 from ci.plan.externals import COMPILER, CONDA, DEBS, IMAGE, PACKAGES, SOURCES, TOOLS, ExternalInput
-from ci.plan.planner import Plan
-from ci.plan.specs import InstallSpec, PygSpec, RaySpec, Stage, ToolkitSpec, WheelsSpec
+from ci.plan.installs import InstallSpec
+from ci.plan.pair import extension_pages
+from ci.plan.plan import Plan
+from ci.plan.stage import Stage
+from ci.plan.stages.pyg import PygSpec
+from ci.plan.stages.ray import RaySpec
+from ci.plan.stages.toolkit import ToolkitSpec
+from ci.plan.stages.wheels import WheelsSpec
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
 from ci.util.errors import UserError
@@ -56,14 +62,14 @@ class Collection:
         """Take what a plan needs."""
         ground = self._session.inputs.sources.images.cpu
         self.add(bundle.image_input(ground), steps.image(self._context, ground))
-        build = ImageBuilder(plan, self._context, made=self._made)
+        build = ImageBuilder(plan, self._context, cache=self._made)
         below: dict[str, dagger.File] = {}
         for stage in plan.stages:
-            for name, external in bundle.list_stage_inputs(stage, plan.cell).items():
+            for name, external in list_stage_inputs(stage, plan.cell).items():
                 if name == PACKAGES and not isinstance(stage.spec, ToolkitSpec):
                     spec = stage.spec.install if isinstance(stage.spec, PygSpec | RaySpec) else stage.spec
                     assert isinstance(spec, InstallSpec)
-                    files, pins = steps.installed(self._context, build.conda(), spec, below)
+                    files, pins = steps.installed(self._context, build.container("conda"), spec, below)
                     below = {**below, stage.name: pins}
                 else:
                     files = self._files(build, stage, name, external)
@@ -72,7 +78,7 @@ class Collection:
     def bundle(self, plans: list[Plan]) -> dagger.Directory:
         """Return the bundle of all that was taken."""
         inputs = self._session.inputs
-        container = steps.equipped(self._context, inputs.sources.images.cpu, inputs.lock.tools())
+        container = steps.equipped(self._context, inputs.sources.images.cpu, inputs.locks.tools())
         return steps.bundle(
             self._context, container, self._sets, inputs.sources_name, [plan.id for plan in plans]
         )
@@ -90,9 +96,9 @@ class Collection:
             return steps.tools(context, steps.equipped(context, image, requirements), requirements)
         if name == CONDA:
             made = build.channel()
-            return made or steps.channel(context, build.conda())
+            return made or steps.channel(context, build.container("conda"))
         if name == SOURCES and isinstance(spec, WheelsSpec):
-            return steps.sources(context, build.torch(), spec)
+            return steps.sources(context, build.container("torch"), spec)
         if isinstance(spec, ToolkitSpec) and name == PACKAGES:
             return steps.toolkit(context, steps.equipped(context, spec.image, spec.tools), spec)
         if isinstance(spec, ToolkitSpec) and name == COMPILER:

@@ -5,21 +5,27 @@ from collections.abc import Mapping, Sequence
 import dagger
 from dagger import dag
 
-from ci.plan.caches import Cache, of_image
-from ci.plan.commands import (
-    REFRESH,
-    TOOLS,
-    collect_packages,
-    fetch_compiler,
-    fetch_sources,
-    make_bundle,
-    mirror_channel,
+from ci.bundle.commands import (
+    BUNDLE_PROGRAM,
+    COLLECT_PROGRAM,
+    MIRROR_PROGRAM,
+    collect_packages_command,
+    make_bundle_command,
+    mirror_channel_command,
 )
-from ci.plan.specs import PREFIX, InstallSpec, ToolkitSpec, WheelsSpec
-from ci.stages import system as apt
+from ci.plan.caches import Cache, of_image
+from ci.plan.installs import InstallSpec
+from ci.plan.paths import PREFIX, TOOLS_PYTHON
+from ci.plan.stages import toolkit as toolkit_stage
+from ci.plan.stages import wheels as wheels_stage
+from ci.plan.stages.toolkit import ToolkitSpec, fetch_compiler_command
+from ci.plan.stages.wheels import WheelsSpec, fetch_sources_command
+from ci.plan.system import UPDATE_LISTS
 from ci.stages.cache_volumes import with_cache
-from ci.stages.context import BuildContext, with_program
-from ci.stages.tools import with_tools
+from ci.stages.context import BuildContext
+from ci.stages.programs import with_program
+from ci.stages.system import base_with_packages
+from ci.stages.tools import install_tools
 
 _OUT = "/opt/collected"
 _GIVEN = "/run/collected"
@@ -43,26 +49,28 @@ def debs(context: BuildContext, name: str, packages: Sequence[str]) -> dagger.Di
 
 def equipped(context: BuildContext, name: str, tools: str) -> dagger.Container:
     """Return an image with the tools, to collect in."""
-    return with_tools(apt.on(name, context, _PYTHON_DEBS), context, tools)
+    return install_tools(context, base_with_packages(context, name, _PYTHON_DEBS), tools)
 
 
 def tools(context: BuildContext, container: dagger.Container, requirements: str) -> dagger.Directory:
     """Return the wheels of the tools; `container` has them already."""
-    return _packages(context, container, f"{TOOLS}/bin/python", requirements, ("--hashed",)).directory(_OUT)
+    return _packages(context, container, TOOLS_PYTHON, requirements, ("--hashed",)).directory(_OUT)
 
 
 def toolkit(context: BuildContext, container: dagger.Container, spec: ToolkitSpec) -> dagger.Directory:
     """Return the wheels of the CUDA toolkit."""
     lines = spec.locked or "".join(f"{wheel}\n" for wheel in spec.wheels)
     options = ("--hashed",) if spec.locked else ()
-    return _packages(context, container, f"{TOOLS}/bin/python", lines, options).directory(_OUT)
+    return _packages(context, container, TOOLS_PYTHON, lines, options).directory(_OUT)
 
 
 def compiler(context: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
     """Return the Debian package of CUDA's compiler."""
-    container = with_tools(apt.on(spec.image, context, _COMPILER_DEBS), context, spec.tools)
-    container = context.run(with_program(context.with_package_index(container), "cuda_home.py"), REFRESH)
-    return context.run(container, fetch_compiler(spec, _OUT)).directory(_OUT)
+    container = install_tools(context, base_with_packages(context, spec.image, _COMPILER_DEBS), spec.tools)
+    container = context.run(
+        with_program(context.with_package_index(container), toolkit_stage.PROGRAM), UPDATE_LISTS
+    )
+    return context.run(container, fetch_compiler_command(spec, _OUT)).directory(_OUT)
 
 
 def installed(
@@ -82,14 +90,14 @@ def installed(
 def sources(context: BuildContext, torch: dagger.Container, spec: WheelsSpec) -> dagger.Directory:
     """Return the source archives of what is compiled."""
     lock = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
-    container = with_program(context.with_mirror(torch).with_mounted_file(_LOCK, lock), "compile_wheels.py")
-    return context.run(container, fetch_sources(_LOCK, _OUT)).directory(_OUT)
+    container = with_program(context.with_mirror(torch).with_mounted_file(_LOCK, lock), wheels_stage.PROGRAM)
+    return context.run(container, fetch_sources_command(_LOCK, _OUT)).directory(_OUT)
 
 
 def channel(context: BuildContext, env: dagger.Container) -> dagger.Directory:
     """Return the conda packages of an environment as a channel of their own."""
-    container = with_program(context.with_mirror(env), "mirror_channel.py")
-    return context.run(container, mirror_channel(_OUT)).directory(_OUT)
+    container = with_program(context.with_mirror(env), MIRROR_PROGRAM)
+    return context.run(container, mirror_channel_command(_OUT)).directory(_OUT)
 
 
 def file(context: BuildContext, name: str, address: str) -> dagger.Directory:
@@ -105,10 +113,12 @@ def bundle(
     cells: Sequence[str],
 ) -> dagger.Directory:
     """Return the bundle of what was collected, by the places of the sets in it; `container` has the tools."""
-    container = with_program(container, "bundle.py")
+    container = with_program(container, BUNDLE_PROGRAM)
     for folder, files in sets.items():
         container = container.with_mounted_directory(f"{_GIVEN}/{folder}", files)
-    return context.run(container, make_bundle(_BUNDLE, _GIVEN, sources_name, cells)).directory(_BUNDLE)
+    return context.run(container, make_bundle_command(_BUNDLE, _GIVEN, sources_name, cells)).directory(
+        _BUNDLE
+    )
 
 
 def _packages(
@@ -116,6 +126,6 @@ def _packages(
 ) -> dagger.Container:
     lock = dag.directory().with_new_file("requirements.txt", requirements).file("requirements.txt")
     container = with_cache(context.with_mirror(container), Cache.PIP).with_mounted_file(_LOCK, lock)
-    container = with_program(container, "collect_packages.py")
-    command = collect_packages(_OUT, python, _LOCK, Cache.PIP.path, _PINS, options)
+    container = with_program(container, COLLECT_PROGRAM)
+    command = collect_packages_command(_OUT, python, _LOCK, Cache.PIP.path, _PINS, options)
     return context.run(container, command)

@@ -13,7 +13,7 @@ from ci.util.model import FrozenModel, load_model, merge_tables, parse_toml
 
 def _refuse_placeholders(text: str) -> str:
     if placeholder := re.search(r"\{[^{}]*\}?", text):
-        raise ValueError(f"has the placeholder {placeholder[0]}; placeholders are not filled here")
+        raise ValueError(f"has the placeholder {placeholder[0]}; none is filled here")
     return text
 
 

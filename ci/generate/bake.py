@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from ci.config.matrix import Matrix
 from ci.config.selection import select_cells
-from ci.generate.dockerfile import INDEX
-from ci.plan.planner import Plan
+from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
+from ci.plan.plan import Plan
 from ci.plan.tags import moving
 
 FILE = "dockerfiles/docker-bake.json"
@@ -26,7 +26,7 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix) -> str:
     targets: dict[str, object] = {
         COMMON: {
             "context": ".",
-            "args": {name: f"${{{name}}}" for name in INDEX},
+            "args": {name: f"${{{name}}}" for name in INDEX_ARGUMENTS},
             "platforms": ["linux/amd64"],
         }
     }
@@ -48,7 +48,7 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix) -> str:
         # A null default leaves the argument out, so that pip and uv use their own.
         "variable": {
             "REPOSITORY": {"default": matrix.image.name},
-            **{name: {"default": None} for name in INDEX},
+            **{name: {"default": None} for name in INDEX_ARGUMENTS},
         },
         "group": {name: {"targets": members} for name, members in groups.items()},
         "target": targets,

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from ci.config.matrix import Cell
 from ci.generate import bake
-from ci.generate.bake import render_bake_file
 from ci.generate.ci_files import render_ci_files
 from ci.generate.dockerfile import dockerfile
 from ci.index.wheels import Page, Pages, dump_pages, find_wheel, load_pages
-from ci.plan.environment import extension_pages, pyg_local_version, torch_pins
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.planner import Plan, Planner
+from ci.plan.pair import extension_pages, pyg_local_version, torch_pins
+from ci.plan.plan import Plan
+from ci.plan.planner import Planner
 
 COMMAND = "./daggerw call generate export --path ."
 RECORD = "ci/locks/pages.json"
@@ -31,8 +31,8 @@ def render_files(inputs: PlanInputs, options: Options, read: Pages) -> dict[str,
         RECORD: dump_pages(
             (page for page in pages.values() if not page.problem), _wheels(cells, inputs, pages)
         ),
-        **render_dockerfiles(plans, inputs.lock.paths_by_text()),
-        bake.FILE: render_bake_file(plans, inputs.matrix),
+        **render_dockerfiles(plans, inputs.locks.paths_by_text()),
+        bake.FILE: bake.render_bake_file(plans, inputs.matrix),
         **render_ci_files(inputs.matrix),
     }
 
@@ -62,7 +62,7 @@ def render_dockerfiles(plans: Sequence[Plan], known: Mapping[str, str]) -> dict[
 
 def _pages(cells: Sequence[Cell], inputs: PlanInputs, read: Pages) -> list[Page]:
     """Return each page that the cells need: as read, else as recorded, else with the problem."""
-    known = load_pages(inputs.lock.pages())
+    known = load_pages(inputs.locks.pages())
     pages = []
     for address in dict.fromkeys(address for cell in cells for address in extension_pages(cell, inputs)):
         page = read.get(address)

@@ -2,9 +2,11 @@
 
 import json
 
-from ci.plan.environment import LABEL
-from ci.plan.planner import Plan
-from ci.plan.specs import ImageSpec, PygSpec, WheelsSpec
+from ci.plan.image_config import LABEL
+from ci.plan.plan import Plan
+from ci.plan.stages.image import ImageSpec
+from ci.plan.stages.pyg import PygSpec
+from ci.plan.stages.wheels import WheelsSpec
 from ci.util.model import FrozenModel
 
 # The name that the check of versions uses, and the label that holds the expectation.

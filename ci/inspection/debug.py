@@ -12,8 +12,8 @@ from ci.inspection import verify
 from ci.inspection.checks import checks_for
 from ci.plan.attempt import FIRST_ATTEMPT
 from ci.plan.caches import Cache
-from ci.plan.commands import PROGRAMS
-from ci.plan.planner import Plan
+from ci.plan.paths import PROGRAMS_FOLDER
+from ci.plan.plan import Plan
 from ci.sdk.functions import failed_step
 from ci.session.history import known_attempts, load_history, open_store
 from ci.session.session import Session
@@ -21,8 +21,8 @@ from ci.stages.builder import ImageBuilder
 from ci.stages.step import Step
 from ci.util.errors import UserError, summarize_error
 
-SCRIPT_FILE = f"{PROGRAMS}/failed.sh"
-MESSAGE_FILE = f"{PROGRAMS}/failed.txt"
+SCRIPT_FILE = f"{PROGRAMS_FOLDER}/failed.sh"
+MESSAGE_FILE = f"{PROGRAMS_FOLDER}/failed.txt"
 # What a terminal starts with, and what `docker run` does.
 ENTER = ["sh", "-c", f"cat {MESSAGE_FILE}; exec bash"]
 

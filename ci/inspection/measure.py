@@ -5,10 +5,11 @@ import json
 import dagger
 
 from ci.inspection.sizes import LayerSizes, SizeBreakdown, combine_layers
-from ci.plan.commands import PROGRAMS, TOOLS
-from ci.plan.specs import LIBRARIES, PREFIX
+from ci.plan.layers import layer_key
+from ci.plan.paths import LIBRARIES, PREFIX
+from ci.plan.programs import python_command
 from ci.stages.builder import ImageBuilder
-from ci.stages.context import with_program
+from ci.stages.programs import with_program
 
 MeasuredLayers = dict[str, LayerSizes]  # by layer key: a layer that two images have is measured once
 
@@ -24,11 +25,11 @@ async def measure_image(builder: ImageBuilder, measured: MeasuredLayers | None =
     trees |= {name: (layer, LIBRARIES if name == "libraries" else PREFIX) for name, layer in layers.items()}
     found: dict[str, LayerSizes] = {}
     for name, (tree, at) in trees.items():
-        key = builder.plan.layer_key(name)
+        key = layer_key(builder.plan, name)
         if key not in known:
             # The package lists that name these libraries are in the `pack` layer.
             lists = layers["pack"] if name == "libraries" else None
-            known[key] = await measure_layer(builder.base(), tree, at, lists)
+            known[key] = await measure_layer(builder.container("base"), tree, at, lists)
         found[name] = known[key]
     return combine_layers(found)
 
@@ -41,7 +42,7 @@ async def measure_layer(
     `lists` is the environment in which packages list their files, where that is not the tree itself.
     """
     container = with_program(tools, "ledger.py").with_mounted_directory(_ROOT, tree)
-    command = [f"{TOOLS}/bin/python", f"{PROGRAMS}/ledger.py", _ROOT, "--at", at.strip("/")]
+    command = python_command("ledger.py", _ROOT, "--at", at.strip("/"))
     if lists:
         container = container.with_mounted_directory(_LISTS, lists)
         command += ["--lists", _LISTS]

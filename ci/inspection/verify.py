@@ -11,10 +11,9 @@ from opentelemetry.trace import Status, StatusCode
 from pydantic import Field
 
 from ci.inspection.checks import Check, checks_for
-from ci.plan.commands import PROGRAMS
-from ci.plan.planner import Plan
-from ci.plan.specs import PREFIX
-from ci.stages.context import with_program
+from ci.plan.paths import PREFIX, PROGRAMS_FOLDER
+from ci.plan.plan import Plan
+from ci.stages.programs import with_program
 from ci.stages.step import Step
 from ci.util.errors import UserError
 from ci.util.model import FrozenModel
@@ -56,7 +55,7 @@ def failed_checks(outcomes: list[Outcome]) -> str:
 
 def step(image: dagger.Container, promise: Check) -> Step:
     """Return the check of a promise as a step."""
-    command = (f"{PREFIX}/bin/python", f"{PROGRAMS}/promises/{promise.name}.py", *promise.arguments)
+    command = (f"{PREFIX}/bin/python", f"{PROGRAMS_FOLDER}/promises/{promise.name}.py", *promise.arguments)
     return Step("verify", with_program(image, "promises"), command)
 
 

@@ -1,83 +1,31 @@
-"""The module's own code as an input of its stages: a stage that works differently is another stage."""
+"""Digest the source files behind each stage, so that a change of the code is a change of the stage."""
 
 import hashlib
 from collections.abc import Mapping
 from importlib import resources
-from types import MappingProxyType
 
-# What carries out each stage, under `ci/`. A change of anything else leaves the images as they are.
-# The commands of all stages are in one file: they are the same with Dagger and in a Dockerfile.
-_ALL = ("plan/commands.py",)
-_APT = (*_ALL, "stages/system.py", "programs/install_debs.sh")
-_TOOLS = (*_APT, "stages/tools.py", "programs/install_tools.sh")
-_USER = ("stages/account.py", "programs/add_user.sh")
-_INSTALL = (*_ALL, "stages/install.py", "programs/install_packages.sh")
-FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "channel": ("stages/channel.py", *_TOOLS, "programs/make_channel.py"),
-        "toolkit": ("stages/toolkit.py", *_TOOLS, "programs/cuda_home.py"),
-        "base": ("stages/bases.py", *_TOOLS, *_USER, "programs/make_env.py", "programs/conda_env.sh"),
-        "conda": (*_ALL, "stages/conda.py", "programs/make_env.py"),
-        "interpreter": (
-            "stages/interpreter.py",
-            *_TOOLS,
-            *_INSTALL,
-            "programs/make_channel.py",
-            "programs/make_interpreter.py",
-        ),
-        "torch": ("stages/torch.py", *_INSTALL),
-        "wheels": (*_ALL, "stages/wheels.py", "programs/compile_wheels.py"),
-        "pyg": ("stages/pyg.py", *_INSTALL, "programs/install_wheels.sh"),
-        "ray": (
-            "stages/ray.py",
-            *_INSTALL,
-            *_APT,
-            "programs/install_wheels.sh",
-            "programs/build_ray.sh",
-            "programs/bazelisk/package.json",
-            "programs/bazelisk/package-lock.json",
-        ),
-        "marimo": ("stages/marimo.py", *_INSTALL),
-        "runtime-base": ("stages/runtime.py", *_APT, *_USER),
-        "pack": (
-            *_ALL,
-            "stages/pack.py",
-            "stages/delta.py",
-            "stages/layers.py",
-            "stages/trim.py",
-            "programs/trim_env.py",
-            "programs/pack_env.py",
-            "programs/copy_env.py",
-            "programs/strip_libs.py",
-        ),
-        "image": ("stages/image.py",),
-    }
-)
+from ci.plan.programs import PROGRAMS
+from ci.plan.stages import STAGES
 
 
-class CodeDigests:
-    """The digest of the code of each stage."""
-
-    def __init__(self, files: Mapping[str, str]) -> None:
-        self._files = dict(files)
-        self._digests: dict[str, str] = {}
-
-    def digest(self, stage: str) -> str:
-        """Return the SHA-256 of the texts that carry out a stage."""
-        if stage not in self._digests:
-            total = hashlib.sha256()
-            for name in FILES[stage]:
-                total.update(hashlib.sha256(self._files[name].encode()).digest())
-            self._digests[stage] = total.hexdigest()
-        return self._digests[stage]
-
-    def changed(self, name: str, text: str) -> "CodeDigests":
-        """Return the code with another text for one file."""
-        return CodeDigests({**self._files, name: text})
+def stage_sources(name: str) -> tuple[str, ...]:
+    """Return the files below `ci` that carry out a stage; a change of anything else leaves the images as they are."""
+    definition = STAGES[name]
+    programs = [f"programs/{file}" for program in definition.programs for file in PROGRAMS[program]]
+    return tuple(dict.fromkeys([*definition.sources, *programs]))
 
 
-def read_code() -> CodeDigests:
-    """Read the code of the module's stages."""
+def read_code() -> dict[str, str]:
+    """Read the source files of all stages, by their paths below `ci`."""
     root = resources.files("ci")
-    names = {name for files in FILES.values() for name in files}
-    return CodeDigests({name: root.joinpath(name).read_text("utf-8") for name in names})
+    names = {file for name in STAGES for file in stage_sources(name)}
+    return {name: root.joinpath(name).read_text("utf-8") for name in sorted(names)}
+
+
+def digest_code(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return for each stage the SHA-256 of the texts of its files."""
+    digests = {name: hashlib.sha256(text.encode()).digest() for name, text in texts.items()}
+    return {
+        name: hashlib.sha256(b"".join(digests[file] for file in stage_sources(name))).hexdigest()
+        for name in STAGES
+    }

@@ -1,19 +1,19 @@
-"""What plans are made from: the matrix, the sources, the locks, and what a caller chooses."""
+"""Hold the inputs of planning: the matrix, the sources, the locks, and the caller's options."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ci.config.locks import Locks
 from ci.config.matrix import Matrix
 from ci.config.sources import Sources
-from ci.plan.code_digests import CodeDigests
 from ci.util.model import FrozenModel
 
 RayMode = Literal["stable", "nightly", "source"]
 
 
 class Options(FrozenModel):
-    """What a caller may choose beyond the cell."""
+    """The caller's choices beyond the cell."""
 
     archs: str | None = None
     ray: RayMode = "stable"
@@ -22,10 +22,10 @@ class Options(FrozenModel):
 
 @dataclass(frozen=True, kw_only=True)
 class PlanInputs:
-    """Everything that plans are made from, read once."""
+    """Everything that plans are made from, read once; `code` has the digest of each stage's source files."""
 
     matrix: Matrix
     sources_name: str
     sources: Sources
-    lock: Locks
-    code: CodeDigests
+    locks: Locks
+    code: Mapping[str, str]

@@ -6,7 +6,8 @@ from dataclasses import replace
 from ci.config.matrix import Cell
 from ci.config.sources import Sources, read_sources
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.planner import Plan, Planner
+from ci.plan.plan import Plan
+from ci.plan.planner import Planner
 from ci.plan.requirements import STAGES, requirement_lines, satisfies
 from ci.util.errors import UserError
 
@@ -28,7 +29,7 @@ def lint_locks(inputs: PlanInputs) -> str:
     Raises:
         UserError: a stage of a pair, or a toolkit, has no lock, or one that is not what is asked for.
     """
-    folders = {path.split("/")[-3] for path in inputs.lock.paths_by_text().values()}
+    folders = {path.split("/")[-3] for path in inputs.locks.paths_by_text().values()}
     right, wrong = 0, []
     for name in sorted(folders & set(inputs.matrix.torch)):
         for file, found, asked in _locks(inputs, name):
@@ -49,11 +50,11 @@ def _locks(inputs: PlanInputs, name: str) -> Iterator[tuple[str, str | None, str
     sources = _sources(inputs, name)
     for cuda in dict.fromkeys(pairs.values()):
         if cuda in sources.toolkit and (wheels := sources.toolkit[cuda].wheels):
-            yield f"toolkit-{cuda}", inputs.lock.toolkit(name, cuda), "\n".join(wheels)
+            yield f"toolkit-{cuda}", inputs.locks.toolkit(name, cuda), "\n".join(wheels)
     for pair, cuda in pairs.items():
         for stage in STAGES:
             asked = requirement_lines(stage, inputs.matrix, inputs.matrix.torch[name][cuda])
-            yield f"{pair}/{stage}", inputs.lock.requirements(name, pair, stage), asked
+            yield f"{pair}/{stage}", inputs.locks.requirements(name, pair, stage), asked
 
 
 def _sources(inputs: PlanInputs, name: str) -> Sources:

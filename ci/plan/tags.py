@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 from ci.util.errors import UserError, quote_value
 
 # What a tag tells besides the cell: the version's name in an image's facts, and how the tag calls it.

@@ -13,29 +13,17 @@ from ci.config.matrix import Cell, Matrix, default_text, read_matrix
 from ci.config.sources import read_sources
 from ci.history.records import History
 from ci.index.wheels import Page, Pages, read_page
-from ci.plan.code_digests import read_code
-from ci.plan.environment import extension_pages
-from ci.plan.externals import (
-    ExternalInput,
-    deduplicate,
-    file_input,
-    image_input,
-    list_plan_inputs,
-    require_in_bundle,
-)
+from ci.plan.bundle_inputs import list_plan_inputs, require_in_bundle
+from ci.plan.code_digests import digest_code, read_code
+from ci.plan.externals import ExternalInput, deduplicate, file_input, image_input
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.planner import (
-    Plan,
-    Planner,
-    changed_plans,
-    checked_archs,
-    image_name,
-    parse_ray_mode,
-    variant_of,
-)
+from ci.plan.pair import extension_pages
+from ci.plan.plan import Plan, changed_plans, image_name
+from ci.plan.planner import Planner, checked_archs, parse_ray_mode, variant_of
 from ci.programs.bundle import MANIFEST, BundleError, read_manifest
 from ci.stages.context import BuildContext
 from ci.stages.offline import OfflineBundle
+from ci.stages.online import Network
 from ci.util.errors import UserError, require_choice, summarize_error
 
 
@@ -182,18 +170,13 @@ async def open_session(
     chosen = read_sources(sources, *over)
     require_choice("sources profile with torch pins in the matrix", sources, matrix.torch)
     inputs = PlanInputs(
-        matrix=matrix, sources_name=sources, sources=chosen, lock=read_locks(), code=read_code()
+        matrix=matrix, sources_name=sources, sources=chosen, locks=read_locks(), code=digest_code(read_code())
     )
     require_choice("variant", variant, matrix.variants)
     host = await mirror_service.hostname() if mirror_service else ""
     offline_bundle = await open_bundle(bundle) if bundle else None
-    context = BuildContext(
-        mirror=mirror_service,
-        mirror_host=host,
-        index=chosen.wheels.index,
-        jobs=jobs,
-        offline_bundle=offline_bundle,
-    )
+    network = Network(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index)
+    context = BuildContext(network=offline_bundle or network, jobs=jobs)
     call_options = {
         "sources": sources,
         "mirrors": await mirrors.name() if mirrors else None,

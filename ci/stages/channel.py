@@ -1,32 +1,47 @@
-"""A conda channel out of package registries, for machines that reach no other."""
+"""Make the conda channel out of package registries, or copy it out of a bundle."""
+
+from typing import TYPE_CHECKING
 
 import dagger
 from dagger import dag
 
-from ci.plan.commands import CHANNEL, CHANNEL_DEBS, REFRESH, make_channel
 from ci.plan.externals import CONDA
-from ci.plan.specs import ChannelSpec
-from ci.stages import system as apt
-from ci.stages.context import BuildContext, with_program
+from ci.plan.paths import CHANNEL
+from ci.plan.stages.base import BaseSpec
+from ci.plan.stages.channel import PACKAGES, PROGRAM, ChannelSpec, make_channel_commands
+from ci.plan.system import UPDATE_LISTS
+from ci.stages.context import BuildContext
 from ci.stages.offline import ROOT, OfflineBundle
-from ci.stages.tools import with_tools
+from ci.stages.programs import with_program
+from ci.stages.system import base_with_packages
+from ci.stages.tools import install_tools
+
+if TYPE_CHECKING:
+    from ci.stages.builder import ImageBuilder
 
 _RECIPE = "/run/channel.json"
 
 
-def build(context: BuildContext, spec: ChannelSpec) -> dagger.Directory:
-    """Download what the recipe names, check it, and build the channel's folder."""
-    container = apt.on(spec.image, context, CHANNEL_DEBS)
-    container = with_program(with_tools(container, context, spec.tools), "make_channel.py")
+def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Directory:
+    """Download what the recipe names, check it, and build the channel's folder; a bundle has it already."""
+    if context.offline_bundle:
+        return copy_bundled_channel(builder, context, context.offline_bundle)
+    spec = builder.plan.spec("channel", ChannelSpec)
+    container = base_with_packages(context, spec.image, PACKAGES)
+    container = with_program(install_tools(context, container, spec.tools), PROGRAM)
     recipe = dag.directory().with_new_file("channel.json", spec.recipe).file("channel.json")
-    container = context.run(context.with_package_index(container.with_mounted_file(_RECIPE, recipe)), REFRESH)
-    for command in make_channel(_RECIPE):
+    container = container.with_mounted_file(_RECIPE, recipe)
+    container = context.run(context.with_package_index(container), UPDATE_LISTS)
+    for command in make_channel_commands(_RECIPE):
         container = context.run(container, command)
     return container.directory(CHANNEL)
 
 
-def laid(context: BuildContext, offline_bundle: OfflineBundle, image: str) -> dagger.Directory:
-    """Lay down the channel that a bundle has, as files of its own."""
+def copy_bundled_channel(
+    builder: "ImageBuilder", context: BuildContext, bundle: OfflineBundle
+) -> dagger.Directory:
+    """Copy the channel out of a bundle, as files of its own."""
     external = context.externals[CONDA]
-    container = offline_bundle.mount(context.image(image), external)
-    return context.run(container, ["cp", "-rL", f"{ROOT}/{external.bundle_path}", CHANNEL]).directory(CHANNEL)
+    container = bundle.mount(context.image(builder.plan.spec("base", BaseSpec).image), external)
+    copy = ["cp", "-rL", f"{ROOT}/{external.bundle_path}", CHANNEL]
+    return context.run(container, copy).directory(CHANNEL)

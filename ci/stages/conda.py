@@ -1,29 +1,38 @@
-"""The conda environment, made at the prefix where every image keeps it."""
+"""Create the conda environment in the devel base."""
+
+from typing import TYPE_CHECKING
 
 import dagger
 
 from ci.plan.caches import Cache
-from ci.plan.commands import CHANNEL, create_env
-from ci.plan.specs import CondaSpec
+from ci.plan.paths import CHANNEL
+from ci.plan.stages.conda import PROGRAM, CondaSpec, create_env_command
 from ci.stages.cache_volumes import with_cache, without_cache
-from ci.stages.context import BuildContext, with_program, without_program
+from ci.stages.context import BuildContext
+from ci.stages.programs import with_program, without_program
+
+if TYPE_CHECKING:
+    from ci.stages.builder import ImageBuilder
 
 
-def build(
-    context: BuildContext, spec: CondaSpec, base: dagger.Container, local: dagger.Directory | None
-) -> dagger.Container:
-    """Create the environment in the devel base."""
-    container = with_channel(with_cache(context.with_mirror(base), Cache.CONDA), local)
-    container = context.run(with_program(container, "make_env.py"), create_env(spec, Cache.CONDA.path))
-    container = without_channel(without_program(container, "make_env.py"), local)
+def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
+    """Create the environment at its final prefix."""
+    channel = builder.channel()
+    container = with_cache(context.with_mirror(builder.container("base")), Cache.CONDA)
+    container = with_channel(container, channel)
+    command = create_env_command(conda_spec(builder), Cache.CONDA.path)
+    container = context.run(with_program(container, PROGRAM), command)
+    container = without_program(container, PROGRAM)
+    container = container.without_mount(CHANNEL) if channel else container
     return context.without_network(without_cache(container, Cache.CONDA))
 
 
-def with_channel(container: dagger.Container, local: dagger.Directory | None) -> dagger.Container:
-    """Mount the channel made here, if there is one."""
-    return container.with_mounted_directory(CHANNEL, local) if local else container
+def conda_spec(builder: "ImageBuilder") -> CondaSpec:
+    """Return the spec of the environment; a bundle has a channel of its own in place of the sources'."""
+    spec = builder.plan.spec("conda", CondaSpec)
+    return spec.model_copy(update={"channels": ()}) if builder.context.offline_bundle else spec
 
 
-def without_channel(container: dagger.Container, local: dagger.Directory | None) -> dagger.Container:
-    """Unmount it again."""
-    return container.without_mount(CHANNEL) if local else container
+def with_channel(container: dagger.Container, channel: dagger.Directory | None) -> dagger.Container:
+    """Mount the channel that is made here, if there is one."""
+    return container.with_mounted_directory(CHANNEL, channel) if channel else container

@@ -1,52 +1,57 @@
-"""What every stage may reach: the programs that run in containers, the user's mirror on loopback, or only a bundle."""
+"""Hold the surroundings of a build, which change no image: the network or a bundle, compile jobs, the attempt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from urllib.parse import urlsplit
 
 import dagger
-from dagger import dag
 
 from ci.plan.attempt import StageAttempt
-from ci.plan.commands import PROGRAMS, shell
-from ci.plan.externals import DEBS, ExternalInput
+from ci.plan.externals import ExternalInput
+from ci.plan.programs import shell_command
 from ci.stages.offline import OfflineBundle
+from ci.stages.online import Network
+from ci.stages.programs import with_program, without_program
 from ci.stages.step import Step
 
-MIRROR = "mirror"  # the host name by which mirrors files call the user's own machine
+_ATTEMPT = "CSLR_IMAGES_TRY"
 
 
 @dataclass(frozen=True)
 class BuildContext:
-    """The surroundings of a build, which change no image: the user's mirror, the package index, compile jobs.
+    """The surroundings of a build, or of one stage of it (`for_stage`).
 
-    With a `supply` no step reaches a network: what it needs is mounted. `needs` is what the stage takes from outside.
-    `tried` is the number of the try, which makes a step that failed another one for the engine. `steps`, if there is
-    a list, is where all steps are written down, in the order in which they are composed.
+    With a bundle as the network no step reaches another: what it needs is mounted. `externals` is what the stage takes
+    from outside. `attempt` is the number of the attempt, which makes a failed step another one for the engine.
+    `steps`, if there is a list, gets all steps in the order in which they are composed.
     """
 
-    mirror: dagger.Service | None = None
-    mirror_host: str = ""
-    index: str | None = None
+    network: Network | OfflineBundle = field(default_factory=Network)
     jobs: int | None = None
-    tried: int = 1
+    attempt: int = 1
     stage: str = ""
     steps: list[Step] | None = None
-    offline_bundle: OfflineBundle | None = None
     externals: Mapping[str, ExternalInput] = field(default_factory=dict)
+
+    @property
+    def offline_bundle(self) -> OfflineBundle | None:
+        """Return the bundle that the build is made from, None if it reaches the network."""
+        return self.network if isinstance(self.network, OfflineBundle) else None
 
     def for_stage(
         self, stage: str, attempt: StageAttempt, externals: Mapping[str, ExternalInput] | None = None
     ) -> "BuildContext":
-        """Return the surroundings of a stage that is tried with an effort."""
+        """Return the context of one attempt at a stage."""
         return replace(
-            self, stage=stage, jobs=attempt.jobs or self.jobs, tried=attempt.tried, externals=externals or {}
+            self,
+            stage=stage,
+            jobs=attempt.jobs or self.jobs,
+            attempt=attempt.tried,
+            externals=externals or {},
         )
 
     def image(self, name: str) -> dagger.Container:
         """Return a base image."""
-        return self.offline_bundle.image(name) if self.offline_bundle else dag.container().from_(name)
+        return self.network.image(name)
 
     def run(self, container: dagger.Container, command: Sequence[str]) -> dagger.Container:
         """Run a command of the stage."""
@@ -58,101 +63,43 @@ class BuildContext:
     def run_program(
         self, container: dagger.Container, name: str, arguments: Sequence[str]
     ) -> dagger.Container:
-        """Run one of the shell programs of `ci/programs`, which is not there before and after."""
-        ran = self.run(with_program(container, name), shell(name, *arguments))
+        """Run a shell program of `ci/programs`, which is mounted for this step only."""
+        ran = self.run(with_program(container, name), shell_command(name, *arguments))
         return without_program(ran, name)
 
     def with_apt(self, container: dagger.Container) -> dagger.Container:
-        """Let the next steps install Debian packages; `offline` takes it back."""
-        if self.offline_bundle:
-            return self.offline_bundle.with_debs(container, self.externals[DEBS])
-        return _with(container, self._network())
+        """Let the next steps install Debian packages, until `without_network`."""
+        return self._with_attempt(self.network.with_apt(container, self.externals))
 
-    def with_package_index(self, container: dagger.Container, external: str = "") -> dagger.Container:
-        """Let the next steps install Python packages, those of a need of the stage; `offline` takes it back."""
-        if self.offline_bundle:
-            found = self.externals.get(external)
-            return self.offline_bundle.with_packages(container, found) if found else container
-        container = _with(_with(container, self._network()), self._packages())
-        return self._bound(container) if self.index else container
+    def with_package_index(self, container: dagger.Container, name: str = "") -> dagger.Container:
+        """Let the next steps install Python packages, until `without_network`.
 
-    def with_mirror(self, container: dagger.Container, external: str = "") -> dagger.Container:
-        """Let the next steps, which read addresses of the sources, also reach the user's machine as `mirror`."""
-        container = self.with_package_index(container, external)
-        return container if self.offline_bundle else self._bound(container)
+        `name` is what the stage calls the packages among its external inputs: a bundle gives those only.
+        """
+        return self._with_attempt(self.network.with_package_index(container, self.externals, name))
+
+    def with_mirror(self, container: dagger.Container, name: str = "") -> dagger.Container:
+        """Let the next steps also read addresses of the sources, which may be on the caller's machine."""
+        return self._with_attempt(self.network.with_mirror(container, self.externals, name))
 
     def download(self, address: str) -> dagger.File:
-        """Fetch one file; the engine does it, so it needs no container."""
-        if self.offline_bundle:
-            return self.offline_bundle.file(self.externals[address])
-        if self.mirror and urlsplit(address).hostname == MIRROR:
-            # The engine knows the service by its own name only, not by the one that containers are given.
-            own = address.replace(f"//{MIRROR}", f"//{self.mirror_host}", 1)
-            return dag.http(own, experimental_service_host=self.mirror)
-        return dag.http(address)
+        """Fetch one file."""
+        return self.network.download(address, self.externals)
 
-    def bundled_file(self, external: str) -> dagger.File | None:
-        """Return the file of a need of the stage, None where the network gives it."""
-        return (
-            self.offline_bundle.file(self.externals[external])
-            if self.offline_bundle and external in self.externals
-            else None
-        )
+    def bundled_file(self, name: str) -> dagger.File | None:
+        """Return the file of an external input of the stage, None if steps download it themselves."""
+        return self.network.bundled_file(self.externals, name)
 
     def without_network(self, container: dagger.Container) -> dagger.Container:
-        """Take back what `connected`, `online` and `mirrored` set, so that it does not stay in an image."""
-        if self.offline_bundle:
-            return self.offline_bundle.unmount(container)
-        for name, _ in (*self._network(), *self._packages()):
-            container = container.without_env_variable(name)
-        return container
+        """Undo `with_apt`, `with_package_index` and `with_mirror`, so that nothing of them stays in an image."""
+        container = self.network.without_network(container)
+        return container.without_env_variable(_ATTEMPT) if self._numbered else container
 
-    def _bound(self, container: dagger.Container) -> dagger.Container:
-        return container.with_service_binding(MIRROR, self.mirror) if self.mirror else container
+    @property
+    def _numbered(self) -> bool:
+        return self.attempt > 1 and self.offline_bundle is None
 
-    def _network(self) -> list[tuple[str, str]]:
-        # uv and pip bring CA bundles of their own; the system's also holds a site's proxy CA.
-        bundle = "/etc/ssl/certs/ca-certificates.crt"
-        found = [("SSL_CERT_FILE", bundle), ("PIP_CERT", bundle)]
-        return [*found, ("CSLR_IMAGES_TRY", str(self.tried))] if self.tried > 1 else found
-
-    def _packages(self) -> list[tuple[str, str]]:
-        if not self.index:
-            return []
-        # pip refuses an index over plain HTTP unless its host is named; here the user named the address.
-        trusted = ("PIP_TRUSTED_HOST", urlsplit(self.index).netloc)
-        return [("UV_DEFAULT_INDEX", self.index), ("PIP_INDEX_URL", self.index), trusted]
-
-
-def _with(container: dagger.Container, variables: Sequence[tuple[str, str]]) -> dagger.Container:
-    for name, value in variables:
-        container = container.with_env_variable(name, value)
-    return container
-
-
-@cache
-def program(name: str) -> dagger.File:
-    """Return one of the programs of `ci/programs`."""
-    return _programs().file(name)
-
-
-def with_program(container: dagger.Container, name: str) -> dagger.Container:
-    """Mount one of the programs of `ci/programs`, file or folder, at /run/cslr-images."""
-    if "." in name:
-        return container.with_mounted_file(f"{PROGRAMS}/{name}", program(name))
-    return container.with_mounted_directory(f"{PROGRAMS}/{name}", _folder(name))
-
-
-def without_program(container: dagger.Container, name: str) -> dagger.Container:
-    """Unmount a program again."""
-    return container.without_mount(f"{PROGRAMS}/{name}")
-
-
-@cache  # like each program: the engine is asked for the id of an object once
-def _folder(name: str) -> dagger.Directory:
-    return _programs().directory(name)
-
-
-@cache
-def _programs() -> dagger.Directory:
-    return dag.current_module().source().directory("ci/programs")
+    def _with_attempt(self, container: dagger.Container) -> dagger.Container:
+        if not self._numbered:
+            return container
+        return container.with_env_variable(_ATTEMPT, str(self.attempt))

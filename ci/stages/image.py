@@ -1,8 +1,34 @@
-"""The configuration of a finished image: user, working folder, environment, entry point, labels; no layer."""
+"""Put the layers on a base and configure the image: user, working folder, environment, entry point, labels."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import dagger
+from dagger import dag
 
-from ci.plan.specs import ImageSpec
+from ci.plan.layers import LIBRARIES_LAYER
+from ci.plan.paths import PREFIX
+from ci.plan.stages.image import ImageSpec
+from ci.stages.context import BuildContext
+from ci.stages.layers import cuda_layer
+
+if TYPE_CHECKING:
+    from ci.stages.builder import ImageBuilder
+
+
+def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
+    """Finish the image."""
+    layers, base = builder.layers(), builder.base_image()
+    if libraries := layers.pop(LIBRARIES_LAYER, None):
+        base = base.with_directory("/", cuda_layer(context, builder.container("base"), libraries))
+    return configure(unpack(base, list(layers.values())), builder.plan.spec("image", ImageSpec))
+
+
+def unpack(base: dagger.Container, layers: Sequence[dagger.Directory]) -> dagger.Container:
+    """Copy the packed environment and what others add to it over a base, a layer each."""
+    for layer in layers:
+        base = base.with_directory(PREFIX, layer)
+    return base
 
 
 def configure(container: dagger.Container, spec: ImageSpec) -> dagger.Container:
@@ -17,3 +43,11 @@ def configure(container: dagger.Container, spec: ImageSpec) -> dagger.Container:
         container = container.with_exposed_port(spec.port)
     # A devel image is for installing and building, so its user is root, as in NVIDIA's own.
     return container.with_user(spec.account.user) if spec.kind == "runtime" else container
+
+
+def text_directory(files: Mapping[str, str]) -> dagger.Directory:
+    """Return a folder of text files, by their paths in it."""
+    directory = dag.directory()
+    for name, text in files.items():
+        directory = directory.with_new_file(name, text)
+    return directory

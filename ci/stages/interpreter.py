@@ -1,40 +1,53 @@
-"""CPython at the prefix where every image keeps its environment, without conda; and pip, by uv."""
+"""Put CPython at the environment's prefix without conda, and install pip by uv."""
+
+from typing import TYPE_CHECKING
 
 import dagger
 from dagger import dag
 
-from ci.plan.commands import CHANNEL_DEBS, REFRESH, fetch_interpreter, make_interpreter
-from ci.plan.specs import InterpreterSpec
-from ci.stages import system as apt
-from ci.stages.context import BuildContext, with_program, without_program
+from ci.plan.stages.channel import PACKAGES
+from ci.plan.stages.interpreter import (
+    PROGRAM,
+    InterpreterSpec,
+    fetch_interpreter_command,
+    make_interpreter_commands,
+)
+from ci.plan.system import UPDATE_LISTS
+from ci.stages.context import BuildContext
 from ci.stages.install import install
-from ci.stages.tools import with_tools
+from ci.stages.programs import with_program, without_program
+from ci.stages.system import base_with_packages
+from ci.stages.tools import install_tools
+
+if TYPE_CHECKING:
+    from ci.stages.builder import ImageBuilder
 
 _OUT = "/opt/interpreter"
 _RECIPE = "/run/interpreter.json"
-_PROGRAM, _BESIDE = "make_interpreter.py", "make_channel.py"
 
 
-def build(context: BuildContext, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
-    """Lay the interpreter down in the devel base."""
+def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
+    """Put the interpreter into the devel base."""
+    spec = builder.plan.spec("interpreter", InterpreterSpec)
+    base = builder.container("base")
     if spec.recipe is None:
-        container = _fetched(context, spec, base)
+        container = _fetch(context, spec, base)
     else:
-        container = base.with_directory(spec.prefix, _made(context, spec, spec.recipe))
-    return install(container, context, spec.pip)
+        container = base.with_directory(spec.prefix, _make(context, spec, spec.recipe))
+    return install(context, container, spec.pip)
 
 
-def _fetched(context: BuildContext, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
-    container = with_program(with_program(context.with_mirror(base), _PROGRAM), _BESIDE)
-    container = context.run(container, fetch_interpreter(spec))
-    return context.without_network(without_program(without_program(container, _PROGRAM), _BESIDE))
+def _fetch(context: BuildContext, spec: InterpreterSpec, base: dagger.Container) -> dagger.Container:
+    container = with_program(context.with_mirror(base), PROGRAM)
+    container = context.run(container, fetch_interpreter_command(spec))
+    return context.without_network(without_program(container, PROGRAM))
 
 
-def _made(context: BuildContext, spec: InterpreterSpec, text: str) -> dagger.Directory:
-    container = with_tools(apt.on(spec.image, context, CHANNEL_DEBS), context, spec.tools)
-    container = with_program(with_program(container, _PROGRAM), _BESIDE)
+def _make(context: BuildContext, spec: InterpreterSpec, text: str) -> dagger.Directory:
+    container = install_tools(context, base_with_packages(context, spec.image, PACKAGES), spec.tools)
     recipe = dag.directory().with_new_file("interpreter.json", text).file("interpreter.json")
-    container = context.run(context.with_package_index(container.with_mounted_file(_RECIPE, recipe)), REFRESH)
-    for command in make_interpreter(_RECIPE, _OUT):
+    container = with_program(container, PROGRAM).with_mounted_file(_RECIPE, recipe)
+    container = context.run(context.with_package_index(container), UPDATE_LISTS)
+    for command in make_interpreter_commands(_RECIPE, _OUT):
         container = context.run(container, command)
     return container.directory(_OUT)

@@ -1,33 +1,34 @@
-"""PyTorch Geometric and its extensions in the environment."""
+"""Install PyTorch Geometric and its extensions into the environment."""
+
+from typing import TYPE_CHECKING
 
 import dagger
 from dagger import dag
 
-from ci.plan.specs import PREFIX, PygSpec
+from ci.plan.stages.pyg import PygSpec
 from ci.stages.context import BuildContext
-from ci.stages.install import install
+from ci.stages.install import install, install_wheels
+
+if TYPE_CHECKING:
+    from ci.stages.builder import ImageBuilder
 
 _COMPILED = "/run/wheels"
 _FETCHED = "/run/fetched"
 
 
-def build(
-    context: BuildContext, spec: PygSpec, torch: dagger.Container, compiled: dagger.Directory | None
-) -> dagger.Container:
-    """Install torch-geometric, then each extension from where the plan says."""
-    container = install(torch, context, spec.install)
+def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
+    """Install torch-geometric, then the extensions that have a wheel, then those that are compiled."""
+    spec = builder.plan.spec("pyg", PygSpec)
+    container = install(context, builder.container("torch"), spec.install)
     if spec.wheels:
-        fetched = dag.directory()
-        for wheel in spec.wheels:
-            fetched = fetched.with_file(wheel.filename, context.download(wheel.address))
-        sums = "".join(f"{wheel.sha256}  {wheel.filename}\n" for wheel in spec.wheels if wheel.sha256)
-        fetched = fetched.with_new_file("SHA256SUMS", sums) if sums else fetched
-        container = _with_wheels(context, container, _FETCHED, fetched)
-    return _with_wheels(context, container, _COMPILED, compiled) if compiled else container
+        container = install_wheels(context, container, _FETCHED, _fetch_wheels(context, spec))
+    compiled = builder.directory("wheels")
+    return install_wheels(context, container, _COMPILED, compiled) if compiled else container
 
 
-def _with_wheels(
-    context: BuildContext, container: dagger.Container, path: str, wheels: dagger.Directory
-) -> dagger.Container:
-    mounted = container.with_mounted_directory(path, wheels)
-    return context.run_program(mounted, "install_wheels.sh", (PREFIX, path)).without_mount(path)
+def _fetch_wheels(context: BuildContext, spec: PygSpec) -> dagger.Directory:
+    fetched = dag.directory()
+    for wheel in spec.wheels:
+        fetched = fetched.with_file(wheel.filename, context.download(wheel.address))
+    sums = "".join(f"{wheel.sha256}  {wheel.filename}\n" for wheel in spec.wheels if wheel.sha256)
+    return fetched.with_new_file("SHA256SUMS", sums) if sums else fetched

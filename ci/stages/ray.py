@@ -1,42 +1,45 @@
-"""Ray in the environment: a release, a nightly wheel, or a build of its source."""
+"""Install Ray into the environment: a release, a nightly wheel, or one that is built from source."""
+
+from typing import TYPE_CHECKING
 
 import dagger
 from dagger import dag
 
 from ci.plan.caches import Cache
-from ci.plan.commands import BAZELISK, RAY_DEBS
-from ci.plan.specs import PREFIX, RaySpec
-from ci.stages import system as apt
+from ci.plan.paths import PREFIX
+from ci.plan.stages.ray import BAZELISK, DEBS, PROGRAM, RaySpec
 from ci.stages.cache_volumes import with_cache
-from ci.stages.context import BuildContext, with_program
-from ci.stages.install import install
+from ci.stages.context import BuildContext
+from ci.stages.install import install, install_wheels
+from ci.stages.programs import with_program
+from ci.stages.system import install_packages
+
+if TYPE_CHECKING:
+    from ci.stages.builder import ImageBuilder
 
 _SOURCE = "/usr/src/ray"
 _WHEEL = "/run/ray"
 _OUT = "/opt/ray-wheel"
 
 
-def build(context: BuildContext, spec: RaySpec, below: dagger.Container) -> dagger.Container:
+def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
     """Install Ray with its extras."""
+    spec, below = builder.plan.spec("ray", RaySpec), builder.container_below("ray")
     if spec.mode == "stable":
-        return install(below, context, spec.install)
+        return install(context, below, spec.install)
     if spec.wheel:
         name = spec.wheel.rsplit("/", 1)[-1]
         wheels = dag.directory().with_file(name, context.download(spec.wheel))
     else:
-        wheels = _from_source(context, spec, below)
+        wheels = _build_wheel(context, spec, below)
     # The index may have a wheel of the same version, so this one goes in first and the extras follow.
-    mounted = below.with_mounted_directory(_WHEEL, wheels)
-    mounted = context.run_program(mounted, "install_wheels.sh", (PREFIX, _WHEEL))
-    return install(mounted.without_mount(_WHEEL), context, spec.install)
+    return install(context, install_wheels(context, below, _WHEEL, wheels), spec.install)
 
 
-def _from_source(context: BuildContext, spec: RaySpec, below: dagger.Container) -> dagger.Directory:
+def _build_wheel(context: BuildContext, spec: RaySpec, below: dagger.Container) -> dagger.Directory:
     source = dag.git(spec.repository or "").tag(spec.ref or "").tree()
-    container = apt.install(below, context, RAY_DEBS, "ray-source")
-    container = with_cache(context.with_package_index(container), Cache.BAZEL).with_mounted_directory(
-        _SOURCE, source
-    )
+    container = install_packages(context, below, DEBS, "ray-source")
+    container = with_cache(context.with_package_index(container), Cache.BAZEL)
+    container = with_program(container.with_mounted_directory(_SOURCE, source), BAZELISK)
     arguments = (_SOURCE, PREFIX, Cache.BAZEL.path, _OUT)
-    container = with_program(container, BAZELISK)
-    return context.run_program(container, "build_ray.sh", arguments).directory(_OUT)
+    return context.run_program(container, PROGRAM, arguments).directory(_OUT)

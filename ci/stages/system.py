@@ -1,27 +1,31 @@
-"""Debian and Ubuntu packages, with apt's folders in cache volumes."""
+"""Install Debian packages, with apt's folders in cache volumes, and add the user."""
 
 from collections.abc import Sequence
 
 import dagger
 
 from ci.plan.caches import Cache, of_image
+from ci.plan.system import DEBS_PROGRAM, USER_PROGRAM, Account, user_arguments
 from ci.stages.cache_volumes import with_cache, without_cache
 from ci.stages.context import BuildContext
 
 
-def on(image: str, context: BuildContext, packages: Sequence[str]) -> dagger.Container:
-    """Take a base image and install packages in it."""
-    return install(context.image(image), context, packages, of_image(image))
+def base_with_packages(context: BuildContext, image: str, packages: Sequence[str]) -> dagger.Container:
+    """Return a base image with Debian packages installed."""
+    return install_packages(context, context.image(image), packages, of_image(image))
 
 
-def install(
-    container: dagger.Container, context: BuildContext, packages: Sequence[str], distribution: str
+def install_packages(
+    context: BuildContext, container: dagger.Container, packages: Sequence[str], distribution: str
 ) -> dagger.Container:
-    """Install packages; each distribution has package lists of its own."""
-    container = with_cache(
-        with_cache(container, Cache.APT_ARCHIVES, distribution), Cache.APT_LISTS, distribution
-    )
-    container = context.run_program(context.with_apt(container), "install_debs.sh", packages)
-    return context.without_network(
-        without_cache(without_cache(container, Cache.APT_LISTS), Cache.APT_ARCHIVES)
-    )
+    """Install Debian packages; each distribution has package lists of its own."""
+    container = with_cache(container, Cache.APT_ARCHIVES, distribution)
+    container = with_cache(container, Cache.APT_LISTS, distribution)
+    container = context.run_program(context.with_apt(container), DEBS_PROGRAM, packages)
+    container = without_cache(without_cache(container, Cache.APT_LISTS), Cache.APT_ARCHIVES)
+    return context.without_network(container)
+
+
+def add_user(context: BuildContext, container: dagger.Container, account: Account) -> dagger.Container:
+    """Add the user that images run as, and its working folder."""
+    return context.run_program(container, USER_PROGRAM, user_arguments(account))

@@ -1,16 +1,19 @@
-"""The tools that make environments, at /opt/tools: py-rattler, conda-pack and uv, apart from any environment."""
+"""Install the tools that make environments at /opt/tools: py-rattler, conda-pack and uv."""
 
 import dagger
 from dagger import dag
 
-from ci.plan.commands import TOOLS
-from ci.plan.externals import TOOLS as NEED
+from ci.plan.externals import TOOLS as TOOLS_INPUT
+from ci.plan.paths import TOOLS
+from ci.plan.system import TOOLS_PROGRAM
 from ci.stages.context import BuildContext
 
+_LOCK = "/run/tools.txt"
 
-def with_tools(container: dagger.Container, context: BuildContext, requirements: str) -> dagger.Container:
-    """Install py-rattler, conda-pack and uv from their lock, apart from any environment."""
+
+def install_tools(context: BuildContext, container: dagger.Container, requirements: str) -> dagger.Container:
+    """Install the tools from the lines of their lock, apart from any environment."""
     lock = dag.directory().with_new_file("tools.txt", requirements).file("tools.txt")
-    container = context.with_package_index(container, NEED).with_mounted_file("/run/tools.txt", lock)
-    container = context.run_program(container, "install_tools.sh", (TOOLS, "/run/tools.txt"))
-    return context.without_network(container.without_mount("/run/tools.txt"))
+    container = context.with_package_index(container, TOOLS_INPUT).with_mounted_file(_LOCK, lock)
+    container = context.run_program(container, TOOLS_PROGRAM, (TOOLS, _LOCK))
+    return context.without_network(container.without_mount(_LOCK))

@@ -1,25 +1,42 @@
-"""Out of a layer's files what a variant takes out, and the symbols of its libraries."""
+"""Remove from a tree what a variant removes, and strip symbols from its libraries."""
 
 import dagger
 from dagger import dag
 
-from ci.plan.commands import strip_libs, trim_env, trim_rules
-from ci.plan.specs import PackSpec
-from ci.stages.context import BuildContext, with_program
+from ci.plan.paths import PREFIX
+from ci.plan.stages.pack import (
+    STRIP_PROGRAM,
+    TRIM_PROGRAM,
+    PackSpec,
+    dump_rules,
+    strip_libs_command,
+    trim_env_command,
+)
+from ci.stages.context import BuildContext
+from ci.stages.programs import with_program
 
 _ROOT = "/opt/trimmed"
 _RULES = "/run/rules.json"
 
 
-def build(
+def trim_tree(
     context: BuildContext, tools: dagger.Container, spec: PackSpec, tree: dagger.Directory
 ) -> dagger.Directory:
-    """Trim a tree of the environment; `tools` has binutils and the Python of the tools."""
+    """Trim and strip a tree of the environment; `tools` has binutils and the Python of the tools."""
+    if not spec.trims and spec.strip == "no":
+        return tree
     container = tools.with_directory(_ROOT, tree)
     if spec.trims:
-        rules = dag.directory().with_new_file("rules.json", trim_rules(spec)).file("rules.json")
-        container = with_program(container.with_mounted_file(_RULES, rules), "trim_env.py")
-        container = context.run(container, trim_env(_ROOT, _RULES))
+        rules = dag.directory().with_new_file("rules.json", dump_rules(spec)).file("rules.json")
+        container = with_program(container.with_mounted_file(_RULES, rules), TRIM_PROGRAM)
+        container = context.run(container, trim_env_command(_ROOT, _RULES))
     if spec.strip != "no":
-        container = context.run(with_program(container, "strip_libs.py"), strip_libs(_ROOT, spec.strip))
+        command = strip_libs_command(_ROOT, spec.strip)
+        container = context.run(with_program(container, STRIP_PROGRAM), command)
     return container.directory(_ROOT)
+
+
+def strip_image(context: BuildContext, tools: dagger.Container, image: dagger.Container) -> dagger.Container:
+    """Strip the environment of any image that has it at the prefix; a file that would break stays whole."""
+    spec = PackSpec(prefix=PREFIX, conda=False, site_packages="", libraries=None, trims=(), strip="unneeded")
+    return image.with_directory(PREFIX, trim_tree(context, tools, spec, image.directory(PREFIX)))

@@ -13,7 +13,8 @@ from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize
 from ci.inspection import verify
 from ci.inspection.measure import MeasuredLayers, measure_image
 from ci.plan.attempt import Attempts
-from ci.plan.planner import Plan
+from ci.plan.layers import layer_key
+from ci.plan.plan import Plan
 from ci.session.clock import utc_now
 from ci.session.history import KnownHistory
 from ci.session.history_store import HistoryStore
@@ -58,7 +59,7 @@ class DaggerExecutor:
         """Build one stage; equal stages of two plans are one in the engine."""
         with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
             try:
-                await ImageBuilder(plan, self._session.context, attempts, self._made).stage(name)
+                await ImageBuilder(plan, self._session.context, attempts, self._made).build_stage(name)
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, name))
                 raise StageError(failure_of(name, error)) from None
@@ -123,7 +124,7 @@ class DaggerExecutor:
         return Outcome(
             size=found.total,
             layers=tuple(
-                LayerSize(name=name, size=size, key=plan.layer_key(name))
+                LayerSize(name=name, size=size, key=layer_key(plan, name))
                 for name, size in found.layers.items()
             ),
             packages=packages,

@@ -11,7 +11,7 @@ import anyio.to_thread
 import dagger
 
 from ci.history.records import BuildRecord, History
-from ci.stages.context import MIRROR
+from ci.stages.online import MIRROR
 from ci.util.errors import one_line
 
 TIMEOUT = 10.0  # seconds

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 from ci.config.matrix import Cell, Matrix
 from ci.history.records import BuildRecord, History, unique_size
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 from ci.util.errors import one_line
 from ci.util.units import format_gb
 

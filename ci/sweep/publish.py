@@ -58,7 +58,7 @@ class Publisher:
             )
             digest = pushed.rpartition("@")[2]
             await self._resolve(f"{address}@{digest}")
-            found, doubt = await self._read_tag(build.base(), address)
+            found, doubt = await self._read_tag(build.container("base"), address)
         except dagger.QueryError as error:
             raise StageError(
                 classify_failure("publish", "", message=f"{address}: {error_message(error)}")

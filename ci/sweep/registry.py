@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import dagger
 
-from ci.plan.commands import PROGRAMS, TOOLS
+from ci.plan.programs import python_command
 from ci.plan.tags import registry_of
 from ci.programs.read_tag import is_loopback
-from ci.stages.context import with_program
+from ci.stages.programs import with_program
 
 _HOST = "registry"  # what the container calls a registry on the caller's machine
 _DIGEST = "/run/digest.txt"
@@ -38,7 +38,7 @@ class RegistryClient:
         """Return the digest to which a tag points now; `tools` has Python."""
         registry = registry_of(address)
         container = with_program(tools, "read_tag.py").with_env_variable("MARK", secrets.token_hex(8))
-        command = [f"{TOOLS}/bin/python", f"{PROGRAMS}/read_tag.py", address, "--out", _DIGEST]
+        command = python_command("read_tag.py", address, "--out", _DIGEST)
         if self.service and is_loopback(registry):
             container = container.with_service_binding(_HOST, self.service)
             command += ["--at", f"http://{_HOST}:{registry.partition(':')[2] or 80}"]

@@ -16,8 +16,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from ci.history.failures import POLICIES
 from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize, StageRun
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
-from ci.plan.planner import Plan
-from ci.plan.specs import RaySpec, Stage, WheelsSpec
+from ci.plan.plan import Plan
+from ci.plan.stage import Stage
+from ci.plan.stages.ray import RaySpec
+from ci.plan.stages.wheels import WheelsSpec
 from ci.util.errors import one_line, remove_trace_ids
 from ci.util.units import GB, format_gb
 

@@ -130,7 +130,7 @@ class _BumpBuilder:
             row = inputs.matrix.torch[inputs.sources_name].get(pair.cuda)
             pair_id = Cell(cuda=pair.cuda, python=pair.python, target="any").pair_id
             for stage in requirements.STAGES if row else ():
-                locked = inputs.lock.requirements(inputs.sources_name, pair_id, stage)
+                locked = inputs.locks.requirements(inputs.sources_name, pair_id, stage)
                 asked = requirements.requirement_lines(stage, inputs.matrix, row) if row else ""
                 if locked and not requirements.satisfies(locked, asked):
                     self.lines.append(

@@ -91,7 +91,7 @@ class UpdateContext:
         """Return the CPythons that the environment can have, the newest first, or why they are not known."""
         channels = self.inputs.sources.conda.channels
         if not channels:
-            recipe = json.loads(self.inputs.lock.channel())
+            recipe = json.loads(self.inputs.locks.channel())
             return tuple(sorted((Version(one["version"]) for one in recipe["python"]), reverse=True))
         found: set[Version] = set()
         for channel in channels:

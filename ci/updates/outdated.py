@@ -294,7 +294,7 @@ def _torch_of_cuda(context: UpdateContext, cuda: Version) -> tuple[str, Version]
 
 
 def _tools(context: UpdateContext) -> list[OutdatedPin]:
-    locked = requirements.pinned_versions(context.inputs.lock.tools())
+    locked = requirements.pinned_versions(context.inputs.locks.tools())
     found: list[OutdatedPin] = []
     for name in TOOLS:
         project = context.index_cache.project(name)

@@ -47,7 +47,7 @@ async def show_bump(session: Session, to: Sequence[str], form: str) -> str:
 async def until_resolved(session: Session, context: UpdateContext, decide: Callable[[UpdateContext], T]) -> T:
     if session.context.offline_bundle:
         raise UserError("a bundle has no indexes that tell of newer versions: leave out --from-bundle")
-    tools, image = session.inputs.lock.tools(), session.inputs.sources.images.cpu
+    tools, image = session.inputs.locks.tools(), session.inputs.sources.images.cpu
     reader = Reader(session.context, image, tools, secrets.token_hex(8))
     index_cache = context.index_cache
     for _ in range(ROUNDS):

@@ -13,9 +13,10 @@ from ci.config.matrix import Cell, Matrix
 from ci.config.sources import read_sources
 from ci.history.records import History
 from ci.index.wheels import Page, read_page
-from ci.plan.code_digests import CodeDigests, read_code
+from ci.plan.code_digests import digest_code, read_code
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.planner import Plan, plan_cell
+from ci.plan.plan import Plan
+from ci.plan.planner import plan_cell
 from ci.sweep.preview import preview, text
 from ci.util.model import load_model, merge_tables, parse_toml
 
@@ -77,16 +78,16 @@ def locks() -> Locks:
 
 
 @cache
-def code() -> CodeDigests:
-    """Return the code of the module's stages, read once."""
-    return read_code()
+def code() -> dict[str, str]:
+    """Return the digests of the stages' code, read once."""
+    return digest_code(read_code())
 
 
 def inputs(sources_name: str = "upstream", *, changes: str = "", mirrors: str | None = None) -> PlanInputs:
     """Return what plans are made from."""
     sources = read_sources(sources_name, mirrors)
     return PlanInputs(
-        matrix=matrix_with(changes), sources_name=sources_name, sources=sources, lock=locks(), code=code()
+        matrix=matrix_with(changes), sources_name=sources_name, sources=sources, locks=locks(), code=code()
     )
 
 

@@ -19,8 +19,9 @@ from ci.config.locks import read_locks
 from ci.config.matrix import default_matrix, default_text
 from ci.config.sources import read_sources
 from ci.index.lookup import IndexQuery
-from ci.plan.code_digests import read_code
-from ci.plan.externals import image_input, list_plan_inputs
+from ci.plan.bundle_inputs import list_plan_inputs
+from ci.plan.code_digests import digest_code, read_code
+from ci.plan.externals import image_input
 from ci.plan.inputs import PlanInputs
 from ci.plan.planner import plan_cell
 from ci.programs.bundle import Entry, Manifest
@@ -118,7 +119,7 @@ def bundle() -> str:
     name = "registries"
     sources = read_sources(name)
     inputs = PlanInputs(
-        matrix=MATRIX, sources_name=name, sources=sources, lock=read_locks(), code=read_code()
+        matrix=MATRIX, sources_name=name, sources=sources, locks=read_locks(), code=digest_code(read_code())
     )
     externals = (image_input(sources.images.cpu), *list_plan_inputs(plan_cell(CELL, inputs, {})))
     folders = tuple(dict.fromkeys(external.bundle_path for external in externals))

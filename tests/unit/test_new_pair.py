@@ -14,7 +14,7 @@ from ci.generate.reference import render_reference
 from ci.main import CslrImages
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
-from ci.plan.specs import CondaSpec
+from ci.plan.stages.conda import CondaSpec
 from ci.sdk.compat import own_fields
 from ci.sweep.preview import github
 from tests.unit.plans import TARGETS, code
@@ -37,7 +37,7 @@ def matrix() -> Matrix:
 def inputs(matrix: Matrix, name: str) -> PlanInputs:
     """Return what plans of a matrix are made from."""
     return PlanInputs(
-        matrix=matrix, sources_name=name, sources=read_sources(name), lock=read_locks(), code=code()
+        matrix=matrix, sources_name=name, sources=read_sources(name), locks=read_locks(), code=code()
     )
 
 

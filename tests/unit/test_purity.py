@@ -136,7 +136,7 @@ def test_planning_opens_no_socket_and_no_file_and_starts_nothing(tmp_path: Path)
     program = (
         "import json, socket\n"
         "from tests.unit.plans import CELLS, cell, inputs\n"
-        "from ci.plan.environment import extension_pages\n"
+        "from ci.plan.pair import extension_pages\n"
         "from ci.plan.planner import plan_cell\n"
         "def refuse(*_, **__): raise AssertionError('a socket was opened')\n"
         "socket.socket = socket.create_connection = socket.getaddrinfo = refuse\n"

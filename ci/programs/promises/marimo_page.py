@@ -1,4 +1,4 @@
-"""marimo serves a notebook: its page answers over HTTP and has the placeholder where the application mounts."""
+"""marimo serves a notebook: its page answers over HTTP and has the place where the application mounts."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def test_laying_mirrors_over_a_profile_leaves_the_profile_as_it_was() -> None:
         ("schema = 1", "unknown key 'schema'"),
         ("wheels = 3", "key 'wheels'"),
         ("wheels.index = 8080", "key 'wheels.index'"),
-        ('wheels.index = "http://m/{tag}"', "key 'wheels.index': has the placeholder {tag}; placeholders are not filled here"),
+        ('wheels.index = "http://m/{tag}"', "key 'wheels.index': has the placeholder {tag}; none is filled here"),
         ('conda.channels = ["http://m/{cuda}"]', "key 'conda.channels.0': has the placeholder {cuda}"),
         ('images.cpu = "debian:{cuda}"', "key 'images.cpu': has the placeholder {cuda}"),
         ('conda.channels = "http://m"', "key 'conda.channels'"),

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from ci.generate.bake import COMMON, render_bake_file
-from ci.generate.dockerfile import INDEX
+from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
 from tests.unit.plans import inputs
@@ -63,7 +63,7 @@ def test_groups_are_those_of_the_filters() -> None:
 def test_addresses_are_variables_that_are_left_out_when_unset() -> None:
     found = bake_file(inputs())
     assert found["variable"]["REPOSITORY"] == {"default": inputs().matrix.image.name}
-    for name in INDEX:
+    for name in INDEX_ARGUMENTS:
         assert found["variable"][name] == {"default": None}
         assert found["target"][COMMON]["args"][name] == f"${{{name}}}"
 

@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 
 from ci.config.selection import select_pair
-from ci.generate.dockerfile import INDEX, WRITERS, dockerfile
-from ci.plan import commands
-from ci.plan.environment import extension_pages
+from ci.generate.dockerfile import dockerfile
+from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.inputs import Options
-from ci.plan.planner import Plan, Planner
-from ci.plan.specs import CondaSpec, InstallSpec, WheelsSpec
+from ci.plan.installs import InstallSpec
+from ci.plan.pair import extension_pages
+from ci.plan.plan import Plan
+from ci.plan.planner import Planner
+from ci.plan.stages import STAGES
+from ci.plan.stages.conda import CondaSpec, create_env_command
+from ci.plan.stages.wheels import WheelsSpec, compile_wheels_command
 from tests.unit.plans import TARGETS, inputs, pyg_page
 from tests.unit.user_errors import mistake
 
@@ -33,7 +37,7 @@ def plans(sources_name: str, cuda: str, python: str, options: Options | None = N
 def written(sources_name: str, cuda: str, python: str, options: Options | None = None) -> dict[str, str]:
     """Write a pair's files."""
     made = plans(sources_name, cuda, python, options)
-    return dockerfile(made, f"dockerfiles/{made[0].cell.pair_id}", inputs(sources_name).lock.paths_by_text())
+    return dockerfile(made, f"dockerfiles/{made[0].cell.pair_id}", inputs(sources_name).locks.paths_by_text())
 
 
 @pytest.mark.parametrize(("sources_name", "cuda", "python"), ALL)
@@ -68,10 +72,10 @@ def test_every_file_that_a_step_reads_is_there(sources_name: str, cuda: str, pyt
 def test_the_steps_are_those_of_the_stages(sources_name: str, cuda: str, python: str) -> None:
     text = written(sources_name, cuda, python)["Dockerfile"].replace("'", "")
     plan = plans(sources_name, cuda, python)[-1]
-    wanted = [commands.create_env(plan.spec("conda", CondaSpec), "/var/cache/cslr-images/conda")]
+    wanted = [create_env_command(plan.spec("conda", CondaSpec), "/var/cache/cslr-images/conda")]
     if plan.has("wheels"):
         spec = plan.spec("wheels", WheelsSpec)
-        wanted.append(commands.compile_wheels(spec, "/run/sdists.txt", "/opt/wheels", None))
+        wanted.append(compile_wheels_command(spec, "/run/sdists.txt", "/opt/wheels", None))
     for command in wanted:
         assert " ".join(command) in text
     for installed in (plan.spec("torch", InstallSpec), plan.spec("marimo", InstallSpec)):
@@ -86,7 +90,7 @@ def test_another_version_of_ray_changes_the_steps_of_ray_and_no_step_before() ->
     stand = inputs("upstream", changes='[ray]\nversion = "2.60.1"\n')
     planner = Planner(stand, {})
     changed = [planner.plan(cell) for cell in select_pair(stand.matrix, "13.1.1", "3.14")]
-    after = dockerfile(changed, "dockerfiles/cu13.1.1-py3.14", stand.lock.paths_by_text())["Dockerfile"]
+    after = dockerfile(changed, "dockerfiles/cu13.1.1-py3.14", stand.locks.paths_by_text())["Dockerfile"]
     before = written("upstream", "13.1.1", "3.14")["Dockerfile"]
     steps = [text.split("\nFROM ") for text in (before, after)]
     names = [one.split("\n", 1)[0].split()[-1] for one, other in zip(*steps, strict=True) if one != other]
@@ -122,13 +126,13 @@ def test_cudas_libraries_are_a_layer_of_their_own() -> None:
 @pytest.mark.parametrize("sources_name", ["upstream", "registries"])
 def test_every_stage_of_a_plan_is_written(sources_name: str) -> None:
     made = {stage.name for plan in plans(sources_name, "12.8.1", "3.13") for stage in plan.stages}
-    assert made - set(WRITERS) == {"image"}
+    assert {name for name in made if STAGES[name].write_dockerfile is None} == {"image"}
 
 
 def test_apts_steps_do_not_know_the_package_index() -> None:
     for stage in written("registries", "12.8.1", "3.13")["Dockerfile"].split("\nFROM ")[1:]:
         before = stage.split("install_debs.sh ", 1)[0]
-        assert "install_debs.sh" not in stage or not any(f"ARG {name}" in before for name in INDEX)
+        assert "install_debs.sh" not in stage or not any(f"ARG {name}" in before for name in INDEX_ARGUMENTS)
 
 
 def test_the_file_says_what_its_reader_should_know() -> None:

@@ -16,7 +16,7 @@ from ci.generate.files import COMMAND, RECORD, render_dockerfiles, render_files
 from ci.generate.reference import REFERENCE, render_reference
 from ci.index.wheels import Pages, read_page
 from ci.main import CslrImages
-from ci.plan.code_digests import read_code
+from ci.plan.code_digests import digest_code, read_code
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
 from ci.sdk.compat import own_fields
@@ -30,7 +30,11 @@ def shipped() -> dict[str, str]:
     matrix = default_matrix()
     name = matrix.dockerfiles.sources
     own = PlanInputs(
-        matrix=matrix, sources_name=name, sources=read_sources(name), lock=locks(), code=read_code()
+        matrix=matrix,
+        sources_name=name,
+        sources=read_sources(name),
+        locks=locks(),
+        code=digest_code(read_code()),
     )
     return {
         **render_files(own, Options(), {}),
@@ -55,12 +59,12 @@ def test_no_dockerfile_is_left_over() -> None:
 def made(read: Pages, record: str = "{}", changes: str = "") -> dict[str, str]:
     """Make the files where some pages can be read, and a record says what was read before."""
     stand = inputs("upstream", changes=changes)
-    files = {text: path for path, text in stand.lock.paths_by_text().items() if path != RECORD}
+    files = {text: path for path, text in stand.locks.paths_by_text().items() if path != RECORD}
     lock = Locks(
         {path.removeprefix("ci/locks/"): text for path, text in files.items()} | {"pages.json": record}
     )
     own = PlanInputs(
-        matrix=stand.matrix, sources_name="upstream", sources=stand.sources, lock=lock, code=stand.code
+        matrix=stand.matrix, sources_name="upstream", sources=stand.sources, locks=lock, code=stand.code
     )
     return render_files(own, Options(), read)
 
@@ -141,6 +145,6 @@ def test_an_excluded_cell_has_no_stage_and_an_excluded_pair_no_dockerfile() -> N
 def test_one_pair_alone_keeps_its_files_in_its_own_folder() -> None:
     stand = inputs("upstream")
     plans = [Planner(stand, {}).plan(cell) for cell in select_pair(stand.matrix, "12.8.1", "3.13")]
-    found = render_dockerfiles(plans, stand.lock.paths_by_text())
+    found = render_dockerfiles(plans, stand.locks.paths_by_text())
     assert {"Dockerfile", "sdists.txt"} <= {path.rsplit("/", 1)[1] for path in found}
     assert {path.rsplit("/", 1)[0] for path in found} == {"dockerfiles/cu12.8.1-py3.13"}

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 import ci
-from ci.plan.code_digests import FILES
+from ci.plan.code_digests import digest_code, read_code, stage_sources
 from ci.plan.inputs import Options
 from ci.plan.planner import plan_cell
-from tests.unit.plans import cell, code, digests, inputs, plan
+from ci.plan.stages import STAGES
+from ci.stages.registry import BUILDERS
+from tests.unit.plans import cell, digests, inputs, plan
 
 ROOT = Path(ci.__file__).parent
 ALL = "cu12.8.1-py3.13-marimo-runtime"
 # Puts stages together, reaches out for them, or checks them; what images hold does not come from here.
 AROUND = {
-    "strip.py",
     "added_files.py",  # in Dockerfiles only
     "__init__.py",
     "bundle.py",
@@ -24,29 +25,37 @@ AROUND = {
     "collect_debs.sh",
     "collect_packages.py",
     "context.py",
-    "files.py",
     "ledger.py",
     "mirror_channel.py",
     "offline.py",
+    "online.py",
+    "programs.py",
     "read_pages.py",
     "read_tag.py",
+    "registry.py",
     "step.py",
 }
 
 
-def test_every_stage_of_a_plan_has_code() -> None:
+def test_every_stage_of_a_plan_is_registered_and_has_a_builder() -> None:
     plans = [plan(ALL, "registries", options=Options(variant=variant)) for variant in ("default", "uv")]
-    assert {stage.name for made in plans for stage in made.stages} == set(FILES)
+    assert {stage.name for made in plans for stage in made.stages} == set(STAGES) == set(BUILDERS)
 
 
 def test_every_file_that_makes_images_belongs_to_a_stage() -> None:
-    stages = {f"stages/{path.name}" for path in (ROOT / "stages").glob("*.py") if path.name not in AROUND}
+    stages = {
+        str(path.relative_to(ROOT))
+        for folder in ("stages", "plan/stages")
+        for path in (ROOT / folder).glob("*.py")
+        if path.name not in AROUND
+    }
     programs = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "programs").rglob("*.*")
         if path.name not in AROUND and not {"promises", "__pycache__"} & {*path.parts}
     }
-    assert {name for files in FILES.values() for name in files} == stages | programs | {"plan/commands.py"}
+    shared = {"plan/system.py", "plan/installs.py", "plan/image_config.py"}
+    assert {file for name in STAGES for file in stage_sources(name)} == stages | programs | shared
 
 
 @pytest.mark.parametrize(
@@ -54,7 +63,7 @@ def test_every_file_that_makes_images_belongs_to_a_stage() -> None:
     [
         ("programs/compile_wheels.py", "wheels", {"channel", "toolkit", "base", "conda", "torch"}),
         ("programs/pack_env.py", "pack", {"base", "torch", "wheels", "pyg", "ray", "marimo", "runtime-base"}),
-        ("stages/marimo.py", "marimo", {"base", "torch", "wheels", "pyg", "ray", "runtime-base"}),
+        ("plan/stages/marimo.py", "marimo", {"base", "torch", "wheels", "pyg", "ray", "runtime-base"}),
     ],
 )
 def test_a_change_of_code_makes_the_stage_and_what_stands_on_it_new(
@@ -62,7 +71,7 @@ def test_a_change_of_code_makes_the_stage_and_what_stands_on_it_new(
 ) -> None:
     stand = inputs("registries")
     before = digests(plan_cell(cell(ALL), stand, {}))
-    changed = replace(stand, code=code().changed(file, "another program"))
+    changed = replace(stand, code=digest_code({**read_code(), file: "another program"}))
     after = digests(plan_cell(cell(ALL), changed, {}))
     same = {name for name in before if before[name] == after[name]}
     assert spared <= same

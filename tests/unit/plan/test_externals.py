@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ci.plan.externals import (
-    COMPILER,
-    CONDA,
-    DEBS,
-    ExternalInput,
-    list_plan_inputs,
-    list_stage_inputs,
-    require_in_bundle,
-)
+from ci.plan.bundle_inputs import list_plan_inputs, list_stage_inputs, require_in_bundle
+from ci.plan.externals import COMPILER, CONDA, DEBS, ExternalInput
 from ci.plan.inputs import Options
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 from ci.programs.bundle import Entry, Manifest, read_manifest
 from ci.util.errors import UserError
 from engine.arguments import completed, unbundled

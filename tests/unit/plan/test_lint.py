@@ -14,7 +14,7 @@ SHIPPED = PlanInputs(
     matrix=default_matrix(),
     sources_name="upstream",
     sources=read_sources("upstream"),
-    lock=read_locks(),
+    locks=read_locks(),
     code=code(),
 )
 

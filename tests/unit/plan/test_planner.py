@@ -19,21 +19,21 @@ from ci.config.matrix import Matrix
 from ci.config.sources import Sources, read_profiles, read_sources
 from ci.index.wheels import Page
 from ci.inspection.checks import checks_for
-from ci.plan.environment import extension_pages
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.planner import Plan, checked_archs, parse_ray_mode, plan_cell
-from ci.plan.specs import (
-    BaseSpec,
-    CondaSpec,
-    ImageSpec,
-    InstallSpec,
-    PackSpec,
-    PygSpec,
-    RaySpec,
-    RuntimeBaseSpec,
-    ToolkitSpec,
-    WheelsSpec,
-)
+from ci.plan.installs import InstallSpec
+from ci.plan.layers import layer_key
+from ci.plan.pair import extension_pages
+from ci.plan.plan import Plan
+from ci.plan.planner import checked_archs, parse_ray_mode, plan_cell
+from ci.plan.stages.base import BaseSpec
+from ci.plan.stages.conda import CondaSpec
+from ci.plan.stages.image import ImageSpec
+from ci.plan.stages.pack import PackSpec
+from ci.plan.stages.pyg import PygSpec
+from ci.plan.stages.ray import RaySpec
+from ci.plan.stages.runtime_base import RuntimeBaseSpec
+from ci.plan.stages.toolkit import ToolkitSpec
+from ci.plan.stages.wheels import WheelsSpec
 from ci.util.model import load_model
 from tests.unit.plans import (
     CELLS,
@@ -906,7 +906,7 @@ def test_every_cell_of_any_matrix_that_is_accepted_is_planned_or_refused(
                 matrix=matrix,
                 sources_name=sources_name,
                 sources=read_sources(sources_name),
-                lock=stand.lock,
+                locks=stand.locks,
                 code=stand.code,
             )
             for one in matrix.cells[::5]:
@@ -922,7 +922,11 @@ def test_every_cell_is_planned_from_any_sources_that_are_accepted_or_refused(
     stand = inputs("registries")
     if sources:
         changed = PlanInputs(
-            matrix=stand.matrix, sources_name="registries", sources=sources, lock=stand.lock, code=stand.code
+            matrix=stand.matrix,
+            sources_name="registries",
+            sources=sources,
+            locks=stand.locks,
+            code=stand.code,
         )
         for one in stand.matrix.cells[::5]:
             answer(partial(extension_pages, one, changed))
@@ -931,21 +935,21 @@ def test_every_cell_is_planned_from_any_sources_that_are_accepted_or_refused(
 
 def test_the_six_images_of_a_pair_share_the_layers_of_their_environment() -> None:
     plans = {target: plan(f"cu12.8.1-py3.13-{target}", "registries") for target in TARGETS}
-    assert len({made.layer_key("pack") for made in plans.values()}) == 1
+    assert len({layer_key(made, "pack") for made in plans.values()}) == 1
     for layer in ("ray", "marimo"):
-        assert len({made.layer_key(layer) for made in plans.values() if made.has(layer)}) == 1
+        assert len({layer_key(made, layer) for made in plans.values() if made.has(layer)}) == 1
     slim = plan("cu12.8.1-py3.13-runtime", "registries", options=Options(variant="slim"))
-    assert slim.layer_key("pack") != plans["runtime"].layer_key("pack")
-    assert slim.layer_key("runtime-base") == plans["runtime"].layer_key("runtime-base")
+    assert layer_key(slim, "pack") != layer_key(plans["runtime"], "pack")
+    assert layer_key(slim, "runtime-base") == layer_key(plans["runtime"], "runtime-base")
 
 
 def test_cudas_libraries_are_a_layer_that_both_pythons_of_a_line_share() -> None:
     one, two = (plan(f"cu12.8.1-py{python}-ray-runtime", "registries") for python in ("3.13", "3.14"))
-    assert one.layer_key("libraries") == two.layer_key("libraries")
-    assert one.layer_key("pack") != two.layer_key("pack")
+    assert layer_key(one, "libraries") == layer_key(two, "libraries")
+    assert layer_key(one, "pack") != layer_key(two, "pack")
     other = plan("cu13.1.1-py3.14-ray-runtime", "registries")
     slim = plan("cu12.8.1-py3.13-ray-runtime", "registries", options=Options(variant="slim"))
-    assert len({made.layer_key("libraries") for made in (one, other, slim)}) == 3
+    assert len({layer_key(made, "libraries") for made in (one, other, slim)}) == 3
 
 
 @pytest.mark.parametrize(("sources_name", "pins"), [("registries", "nvidia-cublas==13"), ("upstream", None)])

@@ -7,8 +7,12 @@ import pytest
 from ci.config.locks import Locks
 from ci.inspection.checks import checks_for
 from ci.plan.inputs import Options
+from ci.plan.installs import InstallSpec
+from ci.plan.layers import layer_key
 from ci.plan.planner import Planner, plan_cell
-from ci.plan.specs import ImageSpec, InstallSpec, InterpreterSpec, PackSpec
+from ci.plan.stages.image import ImageSpec
+from ci.plan.stages.interpreter import InterpreterSpec
+from ci.plan.stages.pack import PackSpec
 from tests.unit.plans import CELLS, cell, digests, inputs, locks, plan, reason
 from tests.unit.user_errors import mistake
 
@@ -66,7 +70,7 @@ def test_a_python_that_the_recipe_has_not_is_a_mistake() -> None:
         matrix=stand.matrix,
         sources_name=stand.sources_name,
         sources=stand.sources,
-        lock=Locks({**files, "channel.json": few}),
+        locks=Locks({**files, "channel.json": few}),
         code=stand.code,
     )
     said = mistake(lambda: plan_cell(cell(RUNTIME), stand, {}, UV))
@@ -86,7 +90,7 @@ def test_the_base_and_cudas_libraries_are_the_same_layers() -> None:
     shared = [
         name
         for name in ("runtime-base", "libraries", "pack")
-        if bare.layer_key(name) == usual.layer_key(name)
+        if layer_key(bare, name) == layer_key(usual, name)
     ]
     assert shared == ["runtime-base", "libraries"]
     assert (bare.spec("pack", PackSpec).conda, usual.spec("pack", PackSpec).conda) == (False, True)

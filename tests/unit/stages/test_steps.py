@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from ci.plan import commands
 from ci.plan.attempt import StageAttempt
 from ci.plan.caches import Cache
-from ci.plan.commands import shell
 from ci.plan.inputs import Options
-from ci.plan.specs import CondaSpec, WheelsSpec
+from ci.plan.programs import shell_command
+from ci.plan.stages.conda import CondaSpec, create_env_command
+from ci.plan.stages.wheels import WheelsSpec, compile_wheels_command
 from ci.stages.builder import ImageBuilder
 from ci.stages.context import BuildContext
 from tests.unit.plans import plan, pyg_page
@@ -46,11 +46,12 @@ def test_steps_are_the_commands_of_the_stages() -> None:
     for step in steps:
         by_stage.setdefault(step.stage, []).append(step.command)
     conda = made.spec("conda", CondaSpec)
-    assert by_stage["conda"] == [tuple(commands.create_env(conda, Cache.CONDA.path))]
-    wheels = commands.compile_wheels(made.spec("wheels", WheelsSpec), "/run/sdists.txt", "/opt/wheels", 3)
+    assert by_stage["conda"] == [tuple(create_env_command(conda, Cache.CONDA.path))]
+    wheels = compile_wheels_command(made.spec("wheels", WheelsSpec), "/run/sdists.txt", "/opt/wheels", 3)
     assert by_stage["wheels"] == [tuple(wheels)]
     assert by_stage["pyg"][1:] == [
-        tuple(shell("install_wheels.sh", "/opt/env", folder)) for folder in ("/run/fetched", "/run/wheels")
+        tuple(shell_command("install_wheels.sh", "/opt/env", folder))
+        for folder in ("/run/fetched", "/run/wheels")
     ]
     strips = [command for command in by_stage["pack"] if "strip_libs.py" in command[1]]
     assert len(strips) >= 2, "for the environment's layer, and for Ray's"

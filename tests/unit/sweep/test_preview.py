@@ -7,7 +7,7 @@ import pytest
 from ci.config.selection import select_cells
 from ci.history.records import BuildRecord, History, LayerSize, StageRun
 from ci.plan.inputs import Options
-from ci.plan.planner import Plan, changed_plans
+from ci.plan.plan import Plan, changed_plans
 from ci.sweep.preview import PlanPreview, document, github, left_out, preview, text
 from ci.util.errors import UserError
 from tests.unit.plans import CELLS, explain, matrix_with, plan, pyg_page

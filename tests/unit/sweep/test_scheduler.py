@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ci.history.records import BuildRecord, Failure, History, Kind
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
-from ci.plan.planner import Plan
+from ci.plan.plan import Plan
 from ci.sweep.scheduler import Limits, Outcome, StageError, sweep
 from ci.util.units import GB
 from tests.unit.plans import CELLS, plan

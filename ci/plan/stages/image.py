@@ -1,0 +1,45 @@
+"""Plan the configuration of a finished image: user, environment, labels, entry point; it adds no layer."""
+
+from typing import Literal
+
+from ci.plan.image_config import image_env, image_labels
+from ci.plan.resolver import Resolver
+from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.system import Account
+
+
+class ImageSpec(Spec):
+    """The configuration of a finished image; it adds no layer."""
+
+    kind: Literal["devel", "runtime"]
+    account: Account
+    env: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    entrypoint: tuple[str, ...]
+    args: tuple[str, ...]
+    port: int | None
+
+
+def resolve(resolver: Resolver) -> Stage:
+    """Resolve the configuration by target and variant."""
+    target = resolver.target
+    serves = "marimo" in target.layers
+    port = resolver.matrix.marimo.port if serves else None
+    args: tuple[str, ...] = ("bash",)
+    if serves and target.kind == "runtime":
+        args = ("marimo", "edit", "--headless", "--host", "0.0.0.0", "--port", str(port), "--no-token")  # noqa: S104
+    spec = ImageSpec(
+        kind=target.kind,
+        account=resolver.account,
+        env=image_env(resolver),
+        labels=image_labels(resolver),
+        entrypoint=("tini", "--"),
+        args=args,
+        port=port,
+    )
+    base = resolver.stages["runtime-base" if target.kind == "runtime" else "base"]
+    reason = f"{resolver.image_name}: user, environment, labels"
+    return resolver.make("image", spec, (base, resolver.stages["pack"]), reason)
+
+
+STAGE = StageDefinition(name="image", resolve=resolve, scope="cell", modules=("plan/image_config.py",))

@@ -1,0 +1,108 @@
+"""Plan the environment's files as image layers: exported, trimmed and stripped."""
+
+import json
+from typing import Literal
+
+from ci.plan.caches import Cache
+from ci.plan.dockerfile_writer import DockerfileWriter
+from ci.plan.paths import PACKED, PREFIX
+from ci.plan.plan import Plan
+from ci.plan.programs import python_command
+from ci.plan.resolver import Resolver
+from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stages import conda
+from ci.plan.system import EPOCH
+
+PROGRAM = "pack_env.py"
+COPY_PROGRAM = "copy_env.py"
+TRIM_PROGRAM = "trim_env.py"
+STRIP_PROGRAM = "strip_libs.py"
+
+
+class Trim(Spec):
+    """A rule of a variant: patterns of paths below the environment that go, and of those that stay."""
+
+    name: str
+    remove: tuple[str, ...]
+    unless: tuple[str, ...]
+
+
+class PackSpec(Spec):
+    """The environment's files, without what the variant takes out, ready to be layers.
+
+    They are exported by conda-pack, or copied if no conda made them. `site_packages` is the folder of Python packages
+    below the prefix. `libraries` are the pins of CUDA's libraries there, which become a layer that all Pythons share;
+    None if there are none.
+    """
+
+    prefix: str
+    conda: bool
+    site_packages: str
+    libraries: str | None
+    trims: tuple[Trim, ...]
+    strip: Literal["no", "debug", "unneeded"]
+
+
+def resolve(resolver: Resolver) -> Stage:
+    """Resolve the rules of the variant; the stage stands on PyG's and on the last layer above it."""
+    variant, rules = resolver.variant, resolver.matrix.rules
+    trims = [Trim(name=name, remove=rules[name].remove, unless=rules[name].unless) for name in variant.rules]
+    spec = PackSpec(
+        prefix=PREFIX,
+        conda=resolver.pair.conda,
+        site_packages=f"lib/python{resolver.cell.python}/site-packages",
+        libraries=resolver.pair.libraries,
+        trims=tuple(trims),
+        strip=variant.strip,
+    )
+    pyg, top = resolver.stages["pyg"], resolver.top
+    less = f", for variant {resolver.variant_name}" if trims or spec.strip != "no" else ""
+    how = f"as conda-pack exports it for {PREFIX}" if spec.conda else f"as it lies at {PREFIX}"
+    parents = (pyg,) if top is pyg else (pyg, top)
+    return resolver.make("pack", spec, parents, f"the environment {how}{less}")
+
+
+def pack_env_command(*options: str) -> list[str]:
+    """Return the command of conda-pack; each file gets the same time, so that two exports are the same layer."""
+    return ["env", f"SOURCE_DATE_EPOCH={EPOCH}", *python_command(PROGRAM, PREFIX, *options)]
+
+
+def copy_env_command(out: str) -> list[str]:
+    """Return the command that copies an environment that no conda made, each file with the same time."""
+    return ["env", f"SOURCE_DATE_EPOCH={EPOCH}", *python_command(COPY_PROGRAM, PREFIX, out)]
+
+
+def dump_rules(spec: PackSpec) -> str:
+    """Return the rules of a variant as `trim_env.py` reads them."""
+    return json.dumps([trim.model_dump(mode="json") for trim in spec.trims], indent=2)
+
+
+def trim_env_command(root: str, rules: str) -> list[str]:
+    """Return the command that removes from a tree what a file of rules names."""
+    return python_command(TRIM_PROGRAM, root, "--rules", rules)
+
+
+def strip_libs_command(root: str, mode: str) -> list[str]:
+    """Return the command that strips the libraries of a tree."""
+    return python_command(STRIP_PROGRAM, root, "--mode", mode)
+
+
+def write_dockerfile(writer: DockerfileWriter, plan: Plan) -> None:
+    """Write the stage that exports the environment up to PyG; `generate/dockerfile.py` writes the layers."""
+    writer.stage("pyg", "packed", f"The environment as conda-pack exports it for {PREFIX}.")
+    writer.add_download_arguments()
+    mounts = [writer.cache(Cache.CONDA), *conda.bind_channel(writer, plan)]
+    mounts += writer.programs(conda.PROGRAM, PROGRAM)
+    spec = plan.spec("conda", conda.CondaSpec)
+    fill = conda.fill_cache_command(spec, Cache.CONDA.path)
+    writer.run(mounts, fill, pack_env_command("--dest-prefix", PREFIX, "--to-dir", PACKED))
+
+
+STAGE = StageDefinition(
+    name="pack",
+    resolve=resolve,
+    scope="cell",
+    programs=(PROGRAM, COPY_PROGRAM, TRIM_PROGRAM, STRIP_PROGRAM),
+    modules=("plan/system.py", "stages/layers.py", "stages/trim.py"),
+    write_dockerfile=write_dockerfile,
+)

@@ -1,0 +1,43 @@
+"""Name the function that builds each stage."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagger
+
+from ci.stages import (
+    base,
+    channel,
+    conda,
+    image,
+    install,
+    interpreter,
+    pack,
+    pyg,
+    ray,
+    runtime_base,
+    toolkit,
+    wheels,
+)
+from ci.stages.context import BuildContext
+
+if TYPE_CHECKING:
+    from ci.stages.builder import ImageBuilder
+
+Composed = dagger.Container | dagger.Directory | dict[str, dagger.Directory]  # the layers have names
+
+BUILDERS: dict[str, Callable[["ImageBuilder", BuildContext], Composed]] = {
+    "channel": channel.build,
+    "toolkit": toolkit.build,
+    "base": base.build,
+    "conda": conda.build,
+    "interpreter": interpreter.build,
+    "torch": install.build,
+    "wheels": wheels.build,
+    "pyg": pyg.build,
+    "ray": ray.build,
+    "marimo": install.build,
+    "runtime-base": runtime_base.build,
+    "pack": pack.build,
+    "image": image.build,
+}
