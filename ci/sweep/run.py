@@ -124,7 +124,7 @@ def debug_hints(session: Session, cells: Sequence[Cell], records: Sequence[Build
     """Return for each cell in which a command failed the call that opens a terminal before that command."""
     failures = ((cell, record.failure) for cell, record in zip(cells, records, strict=True))
     return [
-        f"{cell.id}: to look around where it failed: {session.call('debug', cell, 'render_terminal')}"
+        f"{cell.id}: to look around where it failed: {session.call('debug', cell, 'terminal')}"
         for cell, failure in failures
         if failure and (failure.exit_code is not None or failure.kind == "verification")
     ]

@@ -19,7 +19,7 @@ TRACE = "[traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]"
 ERRORS = ("QueryError", "ExecError", "DaggerError", "ClientError", "TransportError")
 # What may be done with such an error: these parts have no trace in them, and these functions leave it out.
 PARTS = ("command", "exit_code", "stderr", "stdout")
-READERS = ("error_message", "failed_step", "failure_of", "isinstance")
+READERS = ("error_message", "failed_step", "failure_of", "isinstance", "summarize_error")
 
 
 def query_error(message: str, **extensions: object) -> dagger.QueryError:
