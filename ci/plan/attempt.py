@@ -1,4 +1,4 @@
-"""How a stage is tried: with how many compile jobs, and which of its tries it is."""
+"""Describe attempts at building a stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StageAttempt:
-    """How a stage is tried; `jobs` None takes what the caller or the machine allows.
+    """One attempt at a stage: its number and its compile jobs; None takes what the caller or the machine allows.
 
-    The engine carries out a step that failed again only if it differs, so the number of a later try is part of the
-    step, and all that stands on the stage must be built with the effort that the stage came out with.
+    The engine runs a failed step again only if it differs, so the number of a later attempt is part of the step, and
+    every stage above must be built with the attempt by which the stage was built.
     """
 
     jobs: int | None = None
@@ -19,4 +19,4 @@ class StageAttempt:
 FIRST_ATTEMPT = StageAttempt()
 
 Attempts = Mapping[str, StageAttempt]
-"""By the names of a plan's stages; those that are not in it are tried as usual."""
+"""By the names of a plan's stages; one that is missing is at its first attempt."""

@@ -1,4 +1,4 @@
-"""The caches that builds share, one for each tool; a build is right with each of them empty."""
+"""Name the caches that builds share, one for each tool; a build comes out right with each of them empty."""
 
 from enum import Enum
 from typing import Literal
@@ -21,7 +21,7 @@ class Cache(Enum):
     BAZEL = ("bazel", f"{ROOT}/bazel", "locked")
     # Pages of indexes by address, each written whole; a page that is kept counts only when its server says so.
     PAGES = ("pages", f"{ROOT}/pages", "shared")
-    # What happened to cells; who writes to it takes a lock of its own.
+    # The records of builds; writers take a lock of their own.
     RECORDS = ("records", f"{ROOT}/records", "shared")
 
     def __init__(self, key: str, path: str, sharing: Sharing) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ci.plan.caches import Cache
 from ci.plan.programs import PROGRAMS, mounted_path
 
-# What points pip and uv at another package index.
+# Variables that point pip and uv at another package index.
 INDEX_ARGUMENTS = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_TRUSTED_HOST")
 # Arguments of the steps that download; the bundle of the system also holds the CA of a site's proxy.
 DOWNLOAD_ARGUMENTS = (

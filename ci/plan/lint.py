@@ -1,9 +1,8 @@
-"""What can be checked without building: every image can be planned, and the locks are what the matrix asks for."""
+"""Check without building that every image can be planned, and that the locks fit the matrix."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ci.config.matrix import Cell
 from ci.config.sources import Sources, read_sources
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.plan import Plan
@@ -13,14 +12,14 @@ from ci.util.errors import UserError
 
 
 def lint_matrix(inputs: PlanInputs) -> str:
-    """Plan every image: each cell, for each variant, from all sources; indexes are not looked at.
+    """Plan every image: each cell, for each variant, from all sources; indexes are not read.
 
     Raises:
         UserError: one of them cannot be planned.
     """
     matrix, count = inputs.matrix, sum(1 for _ in _plans(inputs))
     variants, sources = ", ".join(matrix.variants), ", ".join(matrix.torch)
-    return f"{count} plans: {len(_cells(inputs))} cells, variants {variants}, sources {sources}\n"
+    return f"{count} plans: {len(inputs.matrix.built)} cells, variants {variants}, sources {sources}\n"
 
 
 def lint_locks(inputs: PlanInputs) -> str:
@@ -45,8 +44,8 @@ def lint_locks(inputs: PlanInputs) -> str:
 
 
 def _locks(inputs: PlanInputs, name: str) -> Iterator[tuple[str, str | None, str]]:
-    """Give the locks that some sources should have: what the file is called, what it holds, what is asked of it."""
-    pairs = {cell.pair_id: cell.cuda for cell in _cells(inputs)}
+    """Yield the locks that some sources should have: the file name, its text, and the pins that it must satisfy."""
+    pairs = {cell.pair_id: cell.cuda for cell in inputs.matrix.built}
     sources = _sources(inputs, name)
     for cuda in dict.fromkeys(pairs.values()):
         if cuda in sources.toolkit and (wheels := sources.toolkit[cuda].wheels):
@@ -68,8 +67,4 @@ def _plans(inputs: PlanInputs) -> Iterator[Plan]:
             planner = Planner(
                 replace(inputs, sources_name=name, sources=sources), {}, Options(variant=variant)
             )
-            yield from (planner.plan(cell) for cell in _cells(inputs))
-
-
-def _cells(inputs: PlanInputs) -> list[Cell]:
-    return list(inputs.matrix.built)
+            yield from (planner.plan(cell) for cell in inputs.matrix.built)

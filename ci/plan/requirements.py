@@ -1,4 +1,4 @@
-"""Requirement lines of each stage of an environment, as pip and uv read them."""
+"""Write and read requirement lines of the stages of an environment, as pip and uv read them."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -15,11 +15,11 @@ STAGES = ("torch", "pyg", "ray", "marimo")
 def requirement_lines(
     stage: str, matrix: Matrix, pinned_versions: TorchPins, local: str | None = None, *, nightly: bool = False
 ) -> str:
-    """Return what a stage asks for by version; `local` is the label of torch's own index (`cu128`).
+    """Return the requirement lines of a stage, by version; `local` is the label of torch's own index (`cu128`).
 
-    >>> from ci.matrix import default_matrix
+    >>> from ci.config.matrix import default_matrix
     >>> matrix = default_matrix()
-    >>> wanted("marimo", matrix, matrix.torch["upstream"]["cpu"]).startswith("marimo==")
+    >>> requirement_lines("marimo", matrix, matrix.torch["upstream"]["cpu"]).startswith("marimo==")
     True
     """
     label = f"+{local}" if local else ""
@@ -49,7 +49,7 @@ def pinned_versions(locked: str) -> Mapping[str, str]:
 
 @lru_cache(maxsize=256)
 def cuda_libraries(text: str) -> str:
-    """Return the pins that decide on CUDA's libraries in an environment: their own in a lock, else torch's.
+    """Return the pins that fix CUDA's libraries in an environment: their own in a lock, else torch's.
 
     >>> cuda_libraries("numpy==2.1\\nnvidia-nccl-cu12==2.27.5 \\\\\\n"), cuda_libraries("numpy>=2\\ntorch==2.11.0\\n")
     ('nvidia-nccl-cu12==2.27.5', 'torch==2.11.0')
@@ -61,7 +61,7 @@ def cuda_libraries(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def satisfies(locked: str, asked: str) -> bool:
-    """Tell whether a lock gives everything that is asked for, so that a changed pin is never overruled by it."""
+    """Return whether a lock has every pin that is asked for, so that it never overrules a changed pin."""
     have = pinned_versions(locked)
     for line in map(Requirement, asked.splitlines()):
         version = have.get(str(canonicalize_name(line.name)))
@@ -71,7 +71,7 @@ def satisfies(locked: str, asked: str) -> bool:
 
 
 def select_pins(locked: str, wanted_pins: Sequence[str]) -> str | None:
-    """Take some pins, with their hashes, out of a locked text; None when it lacks one of them."""
+    """Return some pins of a locked text with their hashes, None if it lacks one of them."""
     return _picked(locked, tuple(wanted_pins))
 
 

@@ -1,4 +1,4 @@
-"""Names under which an image is published: from its cell, and from the versions that were found in it."""
+"""Make the tags of an image, from its cell and from the versions that were found in it."""
 
 import re
 from collections.abc import Mapping
@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from ci.plan.plan import Plan
 from ci.util.errors import UserError, quote_value
 
-# What a tag tells besides the cell: the version's name in an image's facts, and how the tag calls it.
-_TOLD = ("torch", "ray", "marimo")
+# Packages whose versions appear in the tag.
+_PACKAGES = ("torch", "ray", "marimo")
 
 
 def tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, str]:
     """Return the tag that stays and the one that moves on with each build.
 
     `ray-runtime-cu128-py313-torch2.8.0-ray2.54.0` and `ray-runtime-cu128-py313`: torch's local label (`+cu128`) is
-    not repeated, and only what the target is for is told. A variant stands behind the target: `runtime-slim-cu128-…`.
+    not repeated. Ray and marimo appear only where the target has them, a variant after the target:
+    `runtime-slim-cu128-…`.
 
     Raises:
         UserError: a version that the tag needs was not found in the image.
     """
-    wanted = [name for name in _TOLD if name == "torch" or plan.has(name)]
+    wanted = [name for name in _PACKAGES if name == "torch" or plan.has(name)]
     missing = [name for name in wanted if name not in versions]
     if missing:
         raise UserError(
@@ -50,7 +51,7 @@ def checked_repository(value: str) -> str:
     """Accept a repository as `docker push` takes it, without a tag: `registry.example:5000/team/image`.
 
     Raises:
-        UserError: it is none, or has a tag or a digest.
+        UserError: it is not one, or has a tag or a digest.
     """
     part = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
     host = r"(?:[A-Za-z0-9.-]+\.[A-Za-z0-9-]+|localhost|[A-Za-z0-9.-]+(?=:))(?::[0-9]{1,5})?"

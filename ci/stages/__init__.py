@@ -1,1 +1,1 @@
-"""The stages: each takes a spec and what it stands on, and returns a lazy container or directory."""
+"""Build stages with Dagger: each takes its spec and the stages below it, and returns a lazy container or directory."""

@@ -1,4 +1,4 @@
-"""The one maker of cache volumes."""
+"""Make cache volumes; nothing else in the module makes one."""
 
 from functools import cache as remembered
 

@@ -13,7 +13,7 @@ from ci.util.errors import UserError
 ROOT = "/run/bundle"
 _SUMS = "/run/sums.txt"
 _APT = "/run/apt"
-# What tells pip and uv to look into a folder only, and apt to read one list only.
+# Variables that make pip and uv read one folder only, and apt one list only.
 _PACKAGES = ("UV_OFFLINE", "UV_NO_INDEX", "UV_FIND_LINKS", "PIP_NO_INDEX", "PIP_FIND_LINKS")
 _DEBS = ("APT_CONFIG",)
 

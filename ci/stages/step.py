@@ -1,4 +1,4 @@
-"""A step: a command of a stage, and the container in which it runs."""
+"""Hold a step of a stage: a command, and the container in which it runs."""
 
 from dataclasses import dataclass
 

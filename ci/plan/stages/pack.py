@@ -44,7 +44,7 @@ class PackSpec(Spec):
 
 
 def resolve(resolver: Resolver) -> Stage:
-    """Resolve the rules of the variant; the stage stands on PyG's and on the last layer above it."""
+    """Resolve the rules of the variant; its parents are PyG's stage and the last layer above it."""
     variant, rules = resolver.variant, resolver.matrix.rules
     trims = [Trim(name=name, remove=rules[name].remove, unless=rules[name].unless) for name in variant.rules]
     spec = PackSpec(
