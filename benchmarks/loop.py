@@ -22,8 +22,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.page import machine, put
-from tests.engine.conftest import ROOT, World, succeed
-from tests.stand_ins import packages, servers, world
+from tests.engine.conftest import ROOT, SmallStack, succeed
+from tests.stand_ins import packages, servers, small_stack
 from tests.stand_ins.cache import CACHE
 
 ROUNDS = 3
@@ -54,7 +54,7 @@ class Times:
 class Loop:
     """A loop of `docker build`s, with a Docker of its own."""
 
-    def __init__(self, folder: Path, small: World) -> None:
+    def __init__(self, folder: Path, small: SmallStack) -> None:
         self.folder = folder
         self.context = folder / "context"
         (self.context / "ci").mkdir(parents=True)
@@ -129,7 +129,7 @@ class Loop:
         (context / "Dockerfile").write_text("\n".join(lines), "utf-8")
         self.docker("build", "--quiet", "--network=host", f"--tag={IMAGE}", str(context))
 
-    def files(self, small: World, pair: tuple[str, str], matrix: Path) -> None:
+    def files(self, small: SmallStack, pair: tuple[str, str], matrix: Path) -> None:
         """Write the Dockerfile of a pair."""
         target = self.context / "dockerfiles" / f"cu{pair[0]}-py{pair[1]}"
         words = small.words(matrix=matrix)
@@ -173,17 +173,17 @@ def timed(run: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def sweep(small: World, matrix: Path) -> None:
+def sweep(small: SmallStack, matrix: Path) -> None:
     """Build all cells by one call."""
     succeed(*small.words(matrix=matrix), "matrix", "--no-verify", "--disk-floor=1")
 
 
-def bare(small: World, matrix: Path) -> None:
+def bare(small: SmallStack, matrix: Path) -> None:
     """Call the module for nothing but the names of its cells."""
     succeed(*small.words(matrix=matrix), "cells")
 
 
-def compare(small: World, loop: Loop, cells: Sequence[str], matrix: Path) -> int:
+def compare(small: SmallStack, loop: Loop, cells: Sequence[str], matrix: Path) -> int:
     """Compare the files of each image of the first pair; return how many there were in all."""
     compared = 0
     for cell in cells[:6]:
@@ -234,14 +234,14 @@ def main() -> None:
     versions = [f"0.1.{number}" for number in range(2, 2 + ROUNDS)]
     with TemporaryDirectory(dir=CACHE) as name:
         folder = Path(name)
-        mirror = world.make(folder / "mirror")
+        mirror = small_stack.make(folder / "mirror")
         for version in versions:
             packages.wheel(mirror / "simple" / "ray", "ray", version)
-        with servers.folder_over_http(mirror, wanted=world.usual_port()) as port, ExitStack() as ended:
+        with servers.folder_over_http(mirror, wanted=small_stack.usual_port()) as port, ExitStack() as ended:
             mirrors = folder / "mirrors.toml"
             mirrors.write_text(f'[wheels]\nindex = "http://mirror:{port}/simple"\n', "utf-8")
-            usual = world.HERE / "matrix.toml"
-            small = World(port=port, matrix=usual, folder=mirror, mirrors=mirrors)
+            usual = small_stack.HERE / "matrix.toml"
+            small = SmallStack(port=port, matrix=usual, folder=mirror, mirrors=mirrors)
             cells = succeed(*small.words(), "cells").split()
             loop = Loop(folder / "loop", small)
             ended.enter_context(loop.daemon())
@@ -263,7 +263,7 @@ def main() -> None:
                 warm.loop.append(timed(lambda: loop.build(cells)))
                 print(f"nothing changed: {warm.sweep[-1]:.1f} s, {warm.loop[-1]:.1f} s", flush=True)
             for version in versions:
-                matrix = world.matrix_with(folder / f"{version}.toml", ray=version)
+                matrix = small_stack.matrix_with(folder / f"{version}.toml", ray=version)
                 pairs(matrix)
                 ray.sweep.append(timed(lambda matrix=matrix: sweep(small, matrix)))  # type: ignore[misc]
                 ray.loop.append(timed(lambda: loop.build(cells)))

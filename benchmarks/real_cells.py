@@ -198,8 +198,8 @@ def section(found: Measured) -> list[str]:
     ]
     lines += ["", "| package | MB |", "|---|---|"]
     lines += [f"| {one['name']} | {one['size'] / 1e6:,.1f} |" for one in found.built["packages"]]
-    kept = ", ".join(name for name, value in found.built["promises"].items() if value)
-    return [*lines, "", f"Promises that it kept: {kept}.", "", *found.must_stay]
+    passed = ", ".join(name for name, value in found.built["promises"].items() if value)
+    return [*lines, "", f"Checks that it passed: {passed}.", "", *found.must_stay]
 
 
 def after(record: dict[str, Any]) -> float:

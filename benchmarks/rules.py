@@ -1,9 +1,9 @@
-"""Takes too much out of a real image by each rule: `python -m benchmarks.rules`, best after that image was built.
+"""Remove too much from a real image by each rule: `python -m benchmarks.rules`, best after that image was built.
 
-Each rule of the matrix first takes out what it names, and the promises that it says would notice must be kept; then
-also what a slip in its patterns would take, and one of them must notice. What is taken is taken in a container of the
-finished image, so nothing is built anew. The program fails where a rule is noticed by nothing. With
-`--rules` only these are tried, and the rows of the others stay as they are.
+Each rule of the matrix first removes the files that it names, and the checks that it lists must pass; then also files
+that a slip in its patterns would remove, and one of the checks must fail. Files are removed in a container of the
+finished image, so nothing is built again. The program fails if no check notices a rule's slip. With `--rules` only
+these are tried, and the rows of the others stay as they are.
 """
 
 import argparse
@@ -31,14 +31,14 @@ SLIPS = {
     "docs": ("s*/**",),
 }
 PROGRAMS = "/run/programs"
-# Runs in the image: takes out what the rule names, then asks each promise.
+# Runs in the image: removes the files of the rule, then runs each check.
 ASK = f"""
 import json, subprocess, sys
-rule, promises = json.loads(sys.argv[1]), sys.argv[2:]
+rule, checks = json.loads(sys.argv[1]), sys.argv[2:]
 open("/tmp/rules.json", "w").write(json.dumps([rule]))
 trimmed = [sys.executable, "{PROGRAMS}/trim_env.py", "/opt/env", "--rules", "/tmp/rules.json"]
 said = {{"taken": json.loads(subprocess.check_output(trimmed))[rule["name"]]}}
-for name in promises:
+for name in checks:
     ran = subprocess.run([sys.executable, f"{PROGRAMS}/promises/{{name}}.py"], capture_output=True, text=True)
     said[name] = (ran.stderr.strip().splitlines() or ["ended with %d" % ran.returncode])[-1] if ran.returncode else ""
 print(json.dumps(said))
@@ -52,7 +52,7 @@ def placed(patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def asked(name: str, rule: Rule, more: tuple[str, ...]) -> tuple[int, dict[str, str]]:
-    """Take out what a rule names and more; return how many files went, and what each promise said that is not kept."""
+    """Remove the files of a rule and more; return their number, and the message of each check that failed."""
     given = {"name": name, "remove": placed((*rule.remove, *more)), "unless": placed(rule.unless)}
     words = ["/opt/env/bin/python", "-c", ASK, json.dumps(given), *rule.noticed_by]
     quoted = ",".join('"' + word.replace('"', '""') + '"' for word in words)
@@ -63,7 +63,7 @@ def asked(name: str, rule: Rule, more: tuple[str, ...]) -> tuple[int, dict[str, 
             *("with-exec", f"--args={quoted}", "stdout"),
         )
     )
-    return int(said.pop("taken")["files"]), {promise: text for promise, text in said.items() if text}
+    return int(said.pop("taken")["files"]), {check: text for check, text in said.items() if text}
 
 
 def known_rows() -> dict[str, str]:
@@ -98,8 +98,8 @@ def main() -> None:
         "## Rules that take too much",
         "",
         f"`python -m benchmarks.rules`, {machine()}, 12.8.1 / 3.13. Each rule of `[rules]`, on the image of",
-        "marimo-runtime (`default`), without what its own rules take: as it is, all promises that it names are kept;",
-        "with what a slip in its patterns takes too, those that notice do not.",
+        "marimo-runtime (`default`), without what its own rules take: as it is, all checks that it names pass;",
+        "with the files that a slip in its patterns also removes, those that notice it fail.",
         "",
         "| rule | files | a slip | files then | noticed by | not by |",
         "|---|---|---|---|---|---|",

@@ -1,9 +1,9 @@
-"""Builds, verifies and exports ML container images: CUDA x Python x target.
+"""Build, verify and export ML container images: CUDA x Python x target.
 
-One image:      dagger call build --cuda 12.8.1 --python 3.13 --target ray-runtime
-What there is:  dagger call cells
-What and why:   dagger call plan --cuda 12.8.1 --python 3.13 --target ray-runtime
-Does it work:   dagger call verify --cuda 12.8.1 --python 3.13 --target ray-runtime
+Build an image:  dagger call build --cuda 12.8.1 --python 3.13 --target ray-runtime
+List the cells:  dagger call cells
+Show a plan:     dagger call plan --cuda 12.8.1 --python 3.13 --target ray-runtime
+Run the checks:  dagger call verify --cuda 12.8.1 --python 3.13 --target ray-runtime
 
 Options for every function come before its name: dagger call --sources registries build …
 """
@@ -11,6 +11,6 @@ Options for every function come before its name: dagger call --sources registrie
 try:
     from ci.main import CslrImages as CslrImages
 except ImportError as error:
-    # The pure core is importable (and tested) where there is no Dagger; a broken module still shows as one.
+    # The pure packages can be imported (and tested) without Dagger; any other missing module is an error.
     if error.name != "dagger":
         raise

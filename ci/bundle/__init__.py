@@ -1,1 +1,1 @@
-"""Collect what cells are built from, for sites without a network."""
+"""Collect everything that cells are built from, for sites without a network."""

@@ -1,4 +1,4 @@
-"""Collects what a bundle holds: each need in a step of its own, in the container in which a build would use it."""
+"""Collect the contents of a bundle, each external input in its own step and in the container that would use it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +28,7 @@ from ci.stages.system import base_with_packages
 from ci.stages.tools import install_tools
 
 _OUT = "/opt/collected"
-_GIVEN = "/run/collected"
+_COLLECTED = "/run/collected"
 _LOCK = "/run/requirements.txt"
 _PINS = "/opt/pins.txt"
 _BUNDLE = "/opt/bundle"
@@ -36,94 +36,99 @@ _PYTHON_DEBS = ("ca-certificates", "python3", "python3-venv")
 _COMPILER_DEBS = (*_PYTHON_DEBS, "dpkg-dev")
 
 
-def image(context: BuildContext, name: str) -> dagger.Directory:
-    """Return a base image as an archive (OCI)."""
+def collect_image(context: BuildContext, name: str) -> dagger.Directory:
+    """Export a base image as an OCI archive."""
     return dag.directory().with_file("image.tar", context.image(name).as_tarball())
 
 
-def debs(context: BuildContext, name: str, packages: Sequence[str]) -> dagger.Directory:
-    """Return Debian packages with all that they need and the image has not."""
+def collect_debs(context: BuildContext, name: str, packages: Sequence[str]) -> dagger.Directory:
+    """Download Debian packages and those of their dependencies that the image lacks."""
     container = with_cache(context.with_apt(context.image(name)), Cache.APT_LISTS, of_image(name))
     return context.run_program(container, "collect_debs.sh", (_OUT, *packages)).directory(_OUT)
 
 
-def equipped(context: BuildContext, name: str, tools: str) -> dagger.Container:
-    """Return an image with the tools, to collect in."""
+def container_with_tools(context: BuildContext, name: str, tools: str) -> dagger.Container:
+    """Return the container of an image with Python and the tools that collect packages."""
     return install_tools(context, base_with_packages(context, name, _PYTHON_DEBS), tools)
 
 
-def tools(context: BuildContext, container: dagger.Container, requirements: str) -> dagger.Directory:
-    """Return the wheels of the tools; `container` has them already."""
-    return _packages(context, container, TOOLS_PYTHON, requirements, ("--hashed",)).directory(_OUT)
+def collect_tools(context: BuildContext, container: dagger.Container, requirements: str) -> dagger.Directory:
+    """Collect the wheels of the tools; `container` has them installed."""
+    return _collect_packages(context, container, TOOLS_PYTHON, requirements, ("--hashed",)).directory(_OUT)
 
 
-def toolkit(context: BuildContext, container: dagger.Container, spec: ToolkitSpec) -> dagger.Directory:
-    """Return the wheels of the CUDA toolkit."""
+def collect_toolkit(
+    context: BuildContext, container: dagger.Container, spec: ToolkitSpec
+) -> dagger.Directory:
+    """Collect the wheels of the CUDA toolkit; `container` has the tools."""
     lines = spec.locked or "".join(f"{wheel}\n" for wheel in spec.wheels)
     options = ("--hashed",) if spec.locked else ()
-    return _packages(context, container, TOOLS_PYTHON, lines, options).directory(_OUT)
+    return _collect_packages(context, container, TOOLS_PYTHON, lines, options).directory(_OUT)
 
 
-def compiler(context: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
-    """Return the Debian package of CUDA's compiler."""
+def collect_compiler(context: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
+    """Download the Debian package of the CUDA compiler."""
     container = install_tools(context, base_with_packages(context, spec.image, _COMPILER_DEBS), spec.tools)
-    container = context.run(
-        with_program(context.with_package_index(container), toolkit_stage.PROGRAM), UPDATE_LISTS
-    )
+    container = with_program(context.with_package_index(container), toolkit_stage.PROGRAM)
+    container = context.run(container, UPDATE_LISTS)
     return context.run(container, fetch_compiler_command(spec, _OUT)).directory(_OUT)
 
 
-def installed(
-    context: BuildContext, env: dagger.Container, spec: InstallSpec, below: Mapping[str, dagger.File]
+def collect_installed(
+    context: BuildContext, env: dagger.Container, spec: InstallSpec, parents: Mapping[str, dagger.File]
 ) -> tuple[dagger.Directory, dagger.File]:
-    """Return what a stage installs, and its versions; `below` has the versions of the stages that it stands on."""
+    """Collect the packages that a stage installs; return them and the file of their versions.
+
+    `parents` are the files of versions of the stages below, by stage name: constraints of this one.
+    """
     options = ["--hashed"] if spec.hashed else []
     options += ["--frozen"] if spec.frozen else []
     options += ["--index", spec.extra_index] if spec.extra_index else []
-    for name, pins in below.items():
+    for name, pins in parents.items():
         env = env.with_mounted_file(f"/run/pins/{name}.txt", pins)
         options += ["--constraint", f"/run/pins/{name}.txt"]
-    done = _packages(context, env, f"{PREFIX}/bin/python", spec.requirements, options)
-    return done.directory(_OUT), done.file(_PINS)
+    collected = _collect_packages(context, env, f"{PREFIX}/bin/python", spec.requirements, options)
+    return collected.directory(_OUT), collected.file(_PINS)
 
 
-def sources(context: BuildContext, torch: dagger.Container, spec: WheelsSpec) -> dagger.Directory:
-    """Return the source archives of what is compiled."""
+def collect_sources(context: BuildContext, torch: dagger.Container, spec: WheelsSpec) -> dagger.Directory:
+    """Download the source archives of the compiled extensions."""
     lock = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
     container = with_program(context.with_mirror(torch).with_mounted_file(_LOCK, lock), wheels_stage.PROGRAM)
     return context.run(container, fetch_sources_command(_LOCK, _OUT)).directory(_OUT)
 
 
-def channel(context: BuildContext, env: dagger.Container) -> dagger.Directory:
-    """Return the conda packages of an environment as a channel of their own."""
+def collect_channel(context: BuildContext, env: dagger.Container) -> dagger.Directory:
+    """Collect the conda packages of an environment as a channel."""
     container = with_program(context.with_mirror(env), MIRROR_PROGRAM)
     return context.run(container, mirror_channel_command(_OUT)).directory(_OUT)
 
 
-def file(context: BuildContext, name: str, address: str) -> dagger.Directory:
-    """Return one file."""
+def collect_file(context: BuildContext, name: str, address: str) -> dagger.Directory:
+    """Download one file."""
     return dag.directory().with_file(name, context.download(address))
 
 
-def bundle(
+def assemble_bundle(
     context: BuildContext,
     container: dagger.Container,
-    sets: Mapping[str, dagger.Directory],
+    folders: Mapping[str, dagger.Directory],
     sources_name: str,
     cells: Sequence[str],
 ) -> dagger.Directory:
-    """Return the bundle of what was collected, by the places of the sets in it; `container` has the tools."""
+    """Write the bundle of the collected folders, by their paths in it; `container` has the tools."""
     container = with_program(container, BUNDLE_PROGRAM)
-    for folder, files in sets.items():
-        container = container.with_mounted_directory(f"{_GIVEN}/{folder}", files)
-    return context.run(container, make_bundle_command(_BUNDLE, _GIVEN, sources_name, cells)).directory(
+    for path, files in folders.items():
+        container = container.with_mounted_directory(f"{_COLLECTED}/{path}", files)
+    return context.run(container, make_bundle_command(_BUNDLE, _COLLECTED, sources_name, cells)).directory(
         _BUNDLE
     )
 
 
-def _packages(
+def _collect_packages(
     context: BuildContext, container: dagger.Container, python: str, requirements: str, options: Sequence[str]
 ) -> dagger.Container:
+    """Collect the packages of requirements at `_OUT`, and their versions at `_PINS`."""
     lock = dag.directory().with_new_file("requirements.txt", requirements).file("requirements.txt")
     container = with_cache(context.with_mirror(container), Cache.PIP).with_mounted_file(_LOCK, lock)
     container = with_program(container, COLLECT_PROGRAM)

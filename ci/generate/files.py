@@ -7,11 +7,12 @@ from ci.config.matrix import Cell
 from ci.generate import bake
 from ci.generate.ci_files import render_ci_files
 from ci.generate.dockerfile import dockerfile
-from ci.index.wheels import Page, Pages, dump_pages, find_wheel, load_pages
+from ci.index.wheels import Page, Pages, dump_pages, load_pages
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.pair import extension_pages, pyg_local_version, torch_pins
+from ci.plan.pair import extension_pages
 from ci.plan.plan import Plan
 from ci.plan.planner import Planner
+from ci.plan.stages.pyg import PygSpec
 
 COMMAND = "./daggerw call generate export --path ."
 RECORD = "ci/locks/pages.json"
@@ -28,9 +29,7 @@ def render_files(inputs: PlanInputs, options: Options, read: Pages) -> dict[str,
     planner = Planner(inputs, pages, options)
     plans = [planner.plan(cell) for cell in cells]
     return {
-        RECORD: dump_pages(
-            (page for page in pages.values() if not page.problem), _wheels(cells, inputs, pages)
-        ),
+        RECORD: dump_pages((page for page in pages.values() if not page.problem), _wheel_addresses(plans)),
         **render_dockerfiles(plans, inputs.locks.paths_by_text()),
         bake.FILE: bake.render_bake_file(plans, inputs.matrix),
         **render_ci_files(inputs.matrix),
@@ -72,13 +71,5 @@ def _pages(cells: Sequence[Cell], inputs: PlanInputs, read: Pages) -> list[Page]
     return pages
 
 
-def _wheels(cells: Sequence[Cell], inputs: PlanInputs, pages: Pages) -> set[str]:
-    """Return the addresses of all wheels that fit a pair of the matrix."""
-    addresses = set()
-    for cell in cells:
-        label = pyg_local_version(torch_pins(cell, inputs), inputs.matrix.cuda[cell.cuda].wheel_tag)
-        for address in extension_pages(cell, inputs):
-            for name, pin in inputs.matrix.pyg.extensions.items():
-                wheel = find_wheel(pages[address], name, pin.version, label, cell.python)
-                addresses |= {wheel.address} if wheel else set()
-    return addresses
+def _wheel_addresses(plans: Sequence[Plan]) -> set[str]:
+    return {wheel.address for plan in plans for wheel in plan.spec("pyg", PygSpec).wheels}

@@ -70,7 +70,7 @@ Patterns = tuple[tuple[Kind, tuple[str, ...]], ...]
 
 # Whatever else was said, these are the cause.
 _CAUSES: Patterns = (
-    ("verification", (r"\b\d+ of \d+ promises not kept",)),  # and then what the broken ones said
+    ("verification", (r"\b\d+ of \d+ checks failed",)),  # and then what the failed ones printed
     (
         "hash-mismatch",
         (

@@ -1,1 +1,1 @@
-"""Read what package indexes say: their pages, wheels and releases."""
+"""Read package indexes: pages, wheels, projects, and a cache of responses."""

@@ -1,24 +1,22 @@
-"""What is asked of indexes, channels and registries, and what they answered. Pure: who reads is decided elsewhere."""
+"""Cache and parse the responses of indexes, channels and registries; the caller reads them."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, TypeVar, cast
 
-from packaging.version import Version
-
 from ci.index.projects import File, Project, WheelMetadata, read_metadata, read_project
-from ci.index.wheels import Page, Wheel, find_wheel, read_page, wheel_versions
+from ci.index.wheels import Page, read_page
 from ci.util.errors import one_line
 from ci.util.model import FrozenModel
 
 T = TypeVar("T")
 
-# 403 is how a bucket without a listing says that it has no such page: PyTorch's and PyG's indexes lie in one.
-ABSENT = (403, 404, 410)
+# PyTorch's and PyG's indexes are in buckets without a listing, which answer 403 for a missing page.
+NOT_FOUND = (403, 404, 410)
 
 
 class IndexQuery(FrozenModel):
-    """One question, as `programs/read_pages.py` takes it; no address is the package index of pip and uv."""
+    """A query for `programs/read_pages.py`; no address means the package index of pip and uv."""
 
     kind: Literal["project", "page", "tags", "conda", "metadata", "wheel"]
     address: str = ""
@@ -26,7 +24,7 @@ class IndexQuery(FrozenModel):
 
 
 class IndexResponse(FrozenModel):
-    """What was read for an ask, with the HTTP status if there was one, or why nothing was."""
+    """The response to a query: the bodies, or the problem; and the HTTP status, if any."""
 
     address: str
     status: int | None = None
@@ -34,113 +32,101 @@ class IndexResponse(FrozenModel):
     problem: str | None = None
 
     @property
-    def absent(self) -> bool:
-        """Tell whether the server said that there is no such page."""
-        return self.status in ABSENT
+    def not_found(self) -> bool:
+        """Return whether the server answered that there is no such page."""
+        return self.status in NOT_FOUND
 
     @property
-    def trouble(self) -> str:
-        """Tell in one line what could not be read and why."""
+    def error(self) -> str:
+        """Return in one line what could not be read and why."""
         return one_line(f"{self.address}: {self.problem}")
 
 
 class IndexCache:
-    """All answers so far; who looks for one that is not there finds a problem, and the ask is kept in `missing`.
+    """Cache of index responses.
 
-    So what must be read follows from what is decided: decide, read what was missing, and decide again.
+    Getting a missing response returns a problem and adds the query to `pending`. So a decision names the queries it
+    needs: decide, read what is pending, and decide again.
     """
 
     def __init__(self) -> None:
-        self.answers: dict[IndexQuery, IndexResponse] = {}
-        self.missing: dict[IndexQuery, None] = {}
-        self._read: dict[IndexQuery, object] = {}
-        self._wheels: dict[tuple[str, ...], Wheel | None] = {}
+        self.responses: dict[IndexQuery, IndexResponse] = {}
+        self.pending: dict[IndexQuery, None] = {}
+        self._parsed: dict[IndexQuery, object] = {}
 
-    def add(self, answers: Mapping[IndexQuery, IndexResponse]) -> None:
-        """Add answers; nothing is missing then until somebody looks again."""
-        self.answers.update(answers)
-        self.missing.clear()
+    def add(self, responses: Mapping[IndexQuery, IndexResponse]) -> None:
+        """Add responses and clear `pending`."""
+        self.responses.update(responses)
+        self.pending.clear()
 
-    def look(self, ask: IndexQuery) -> IndexResponse:
-        """Return the answer to an ask."""
-        if ask not in self.answers:
-            self.missing[ask] = None
-            return IndexResponse(address=ask.address, problem="not read yet")
-        return self.answers[ask]
+    def get(self, query: IndexQuery) -> IndexResponse:
+        """Return the response to a query."""
+        if query not in self.responses:
+            self.pending[query] = None
+            return IndexResponse(address=query.address, problem="not read yet")
+        return self.responses[query]
 
     def unread(self) -> tuple[IndexResponse, ...]:
-        """Return what could not be read, each address once."""
-        failed = (answer for answer in self.answers.values() if answer.problem and not answer.absent)
-        return tuple({answer.address: answer for answer in failed}.values())
+        """List the responses that are problems (other than a missing page), each address once."""
+        failed = (
+            response for response in self.responses.values() if response.problem and not response.not_found
+        )
+        return tuple({response.address: response for response in failed}.values())
 
     # -- by kind -----------------------------------------------------------------------------------------
 
     def project(self, name: str, address: str | None = None) -> Project:
         """Return the files of a project on an index."""
-        ask = IndexQuery(kind="project", address=address or "", name=name)
-        found = self._parsed(ask, lambda answer: read_project(name, answer.address, answer.bodies[0]))
-        return (
-            found
-            if isinstance(found, Project)
-            else Project(name, problem=found, absent=self.look(ask).absent)
-        )
+        query = IndexQuery(kind="project", address=address or "", name=name)
+        parsed = self._parse(query, lambda response: read_project(name, response.address, response.bodies[0]))
+        if isinstance(parsed, Project):
+            return parsed
+        return Project(name, problem=parsed, not_found=self.get(query).not_found)
 
     def page(self, address: str) -> Page:
-        """Return the links of a page."""
-        ask = IndexQuery(kind="page", address=address)
-        found = self._parsed(ask, lambda answer: read_page(answer.address, answer.bodies[0]))
-        return found if isinstance(found, Page) else Page(address=address, problem=found)
+        """Return a find-links page."""
+        query = IndexQuery(kind="page", address=address)
+        parsed = self._parse(query, lambda response: read_page(response.address, response.bodies[0]))
+        if isinstance(parsed, Page):
+            return parsed
+        return Page(address=address, problem=parsed, not_found=self.get(query).not_found)
 
-    def wheel(self, address: str, name: str, version: str, local: str, python: str) -> Wheel | str | None:
-        """Return the wheel on a page that fits, None where none does, or why that is not known."""
-        key = (address, name, version, local, python)
-        page = self.page(address)
-        if page.problem:
-            return None if self.look(IndexQuery(kind="page", address=address)).absent else page.problem
-        if key not in self._wheels:
-            self._wheels[key] = find_wheel(page, name, version, local, python)
-        return self._wheels[key]
-
-    def wheels(self, address: str, name: str, local: str) -> tuple[Version, ...] | str:
-        """Return the versions of a wheel on a page that have a local label, or why they are not known."""
-        page = self.page(address)
-        if page.problem:
-            return () if self.look(IndexQuery(kind="page", address=address)).absent else page.problem
-        return wheel_versions(page, name, local)
-
-    def needs(self, file: File) -> WheelMetadata | str:
-        """Return what a wheel says of itself, or why that is not known."""
-        kind: Literal["metadata", "wheel"] = "metadata" if file.metadata else "wheel"
-        address = f"{file.address}.metadata" if file.metadata else file.address
-        return self._parsed(
-            IndexQuery(kind=kind, address=address), lambda answer: read_metadata(answer.bodies[0])
+    def wheel_metadata(self, file: File) -> WheelMetadata | str:
+        """Return the metadata of a wheel, or why it could not be read."""
+        query = (
+            IndexQuery(kind="metadata", address=f"{file.address}.metadata")
+            if file.metadata
+            else IndexQuery(kind="wheel", address=file.address)
         )
+        return self._parse(query, lambda response: read_metadata(response.bodies[0]))
 
     def tags(self, address: str) -> frozenset[str] | str:
-        """Return the tags of an image repository, or why they are not known."""
-        return self._parsed(IndexQuery(kind="tags", address=address), lambda answer: _tags(answer.bodies))
+        """Return the tags of an image repository, or why they could not be read."""
+        query = IndexQuery(kind="tags", address=address)
+        return self._parse(query, lambda response: _parse_tags(response.bodies))
 
     def builds(self, channel: str, name: str) -> tuple[tuple[str, str], ...] | str:
-        """Return versions and builds of a package in a conda channel, or why they are not known."""
-        ask = IndexQuery(kind="conda", address=channel, name=name)
-        return self._parsed(
-            ask, lambda answer: tuple((one[0], one[1]) for one in json.loads(answer.bodies[0]))
+        """Return (version, build) of a package in a conda channel, or why they could not be read."""
+        query = IndexQuery(kind="conda", address=channel, name=name)
+        return self._parse(
+            query, lambda response: tuple((row[0], row[1]) for row in json.loads(response.bodies[0]))
         )
 
-    def _parsed(self, ask: IndexQuery, read: Callable[[IndexResponse], T]) -> T | str:
-        answer = self.look(ask)
-        if answer.problem:
-            return answer.trouble
-        if ask not in self._read:
+    def _parse(self, query: IndexQuery, parse: Callable[[IndexResponse], T]) -> T | str:
+        response = self.get(query)
+        if response.problem:
+            return response.error
+        if query not in self._parsed:
             try:
-                self._read[ask] = read(answer)
+                self._parsed[query] = parse(response)
             except (ValueError, LookupError, TypeError, AttributeError) as error:
-                # A page that says nothing that can be understood was not read.
-                answer = answer.model_copy(update={"problem": one_line(f"not understood: {error}")[:200]})
-                self.answers[ask] = answer
-                return answer.trouble
-        return cast("T", self._read[ask])
+                # A response that cannot be parsed counts as not read.
+                problem = one_line(f"not understood: {error}")[:200]
+                response = response.model_copy(update={"problem": problem})
+                self.responses[query] = response
+                return response.error
+        return cast("T", self._parsed[query])
 
 
-def _tags(bodies: Iterable[str]) -> frozenset[str]:
+def _parse_tags(bodies: Iterable[str]) -> frozenset[str]:
     return frozenset(str(tag) for body in bodies for tag in json.loads(body)["tags"] or ())

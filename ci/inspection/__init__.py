@@ -1,1 +1,1 @@
-"""Look into a finished image: run its checks, measure it, debug it."""
+"""Inspect a finished image: run its checks, measure it, debug it."""

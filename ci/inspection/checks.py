@@ -1,4 +1,4 @@
-"""What an image promises by its target, and what the checks are told: pure data."""
+"""List the checks that an image must pass: pure data, made from its plan."""
 
 import json
 
@@ -6,11 +6,10 @@ from ci.plan.image_config import LABEL
 from ci.plan.plan import Plan
 from ci.plan.stages.image import ImageSpec
 from ci.plan.stages.pyg import PygSpec
-from ci.plan.stages.wheels import WheelsSpec
 from ci.util.model import FrozenModel
 
-# The name that the check of versions uses, and the label that holds the expectation.
-LABELLED = {
+# The name that the check `versions` uses, and the label of the image that holds the expected version.
+VERSION_LABELS = {
     "python": f"{LABEL}.python",
     "torch": f"{LABEL}.torch",
     "torchvision": f"{LABEL}.torchvision",
@@ -31,37 +30,44 @@ class Check(FrozenModel):
 
 
 def checks_for(plan: Plan) -> tuple[Check, ...]:
-    """List the promises of a plan's image in the order in which they are checked."""
-    labels = dict(plan.spec("image", ImageSpec).labels)
-    compiled = plan.spec("wheels", WheelsSpec) if plan.has("wheels") else None
-    found = [Check(name="versions", arguments=("--expect", json.dumps(expected(plan), sort_keys=True)))]
-    first = ("imports", "standard_library", "pip_check", "train_step", "extension_ops")
-    found += [Check(name=name) for name in first]
-    if plan.spec("image", ImageSpec).kind == "runtime":
-        found.append(Check(name="no_root_needed"))
-    found += [Check(name="cpp_extension_cpu"), Check(name="torch_compile_cpu")]
+    """List the checks of a plan's image in the order in which they run."""
+    image = plan.spec("image", ImageSpec)
+    expect = json.dumps(expected_versions(plan), sort_keys=True)
+    checks = [Check(name="versions", arguments=("--expect", expect))]
+    always = ("imports", "standard_library", "pip_check", "train_step", "extension_ops")
+    checks += [Check(name=name) for name in always]
+    if image.kind == "runtime":
+        checks.append(Check(name="no_root_needed"))
+    checks += [Check(name="cpp_extension_cpu"), Check(name="torch_compile_cpu")]
     if plan.cell.cuda != "cpu":
-        archs = labels[f"{LABEL}.archs"]
-        found.append(Check(name="cpp_extension_cuda", arguments=("--arch-list", archs)))
-        if compiled:
-            names = tuple(pin.split("==")[0] for pin in plan.spec("pyg", PygSpec).compiled)
-            found.append(Check(name="extension_archs", arguments=(*names, "--expect", archs)))
-        found += [Check(name="triton_compile"), Check(name="cuda_libraries")]
-    found += [Check(name="profiler_symbols"), Check(name="pip_install")]
-    if plan.spec("image", ImageSpec).kind == "devel":
-        found.append(Check(name="conda_install"))
+        checks += _cuda_checks(plan, dict(image.labels)[f"{LABEL}.archs"])
+    checks += [Check(name="profiler_symbols"), Check(name="pip_install")]
+    if image.kind == "devel":
+        checks.append(Check(name="conda_install"))
     if plan.has("ray"):
-        found.append(Check(name="ray_task"))
+        checks.append(Check(name="ray_task"))
     if plan.has("marimo"):
-        found.append(Check(name="marimo_page"))
-    return tuple(promise for promise in found if promise.name in plan.checks)
+        checks.append(Check(name="marimo_page"))
+    return tuple(check for check in checks if check.name in plan.checks)
 
 
-def expected(plan: Plan) -> dict[str, str]:
-    """Return the versions that must be found in the image."""
+def _cuda_checks(plan: Plan, archs: str) -> list[Check]:
+    """List the checks of compiled CUDA code; `archs` are GPU architectures such as `8.0 9.0+PTX`."""
+    checks = [Check(name="cpp_extension_cuda", arguments=("--arch-list", archs))]
+    if plan.has("wheels"):
+        names = tuple(pin.split("==")[0] for pin in plan.spec("pyg", PygSpec).compiled)
+        checks.append(Check(name="extension_archs", arguments=(*names, "--expect", archs)))
+    return [*checks, Check(name="triton_compile"), Check(name="cuda_libraries")]
+
+
+def expected_versions(plan: Plan) -> dict[str, str]:
+    """Return the versions that the image must have, by package: `{"torch": "2.11.0+cu128", …}`."""
     labels = dict(plan.spec("image", ImageSpec).labels)
-    found = {name: labels[label] for name, label in LABELLED.items() if label in labels}
-    found = {name: version.removesuffix(" (source)").removeprefix("nvcc ") for name, version in found.items()}
+    versions = {
+        name: labels[label].removesuffix(" (source)").removeprefix("nvcc ")
+        for name, label in VERSION_LABELS.items()
+        if label in labels
+    }
     extensions = plan.spec("pyg", PygSpec)
     pins = [*extensions.compiled, *(f"{wheel.name}=={wheel.version}" for wheel in extensions.wheels)]
-    return found | dict(pin.split("==", 1) for pin in pins)
+    return versions | dict(pin.split("==", 1) for pin in pins)

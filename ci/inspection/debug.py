@@ -1,4 +1,4 @@
-"""From a cell that fails to a shell: the container as it was before the command that failed, and that command."""
+"""Debug a failing cell: build the container as it was before the failing command, and put the command in it."""
 
 import shlex
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from dagger import ExistsType
 from dagger.telemetry import get_tracer
 
 from ci.config.matrix import Cell
-from ci.inspection import verify
 from ci.inspection.checks import checks_for
+from ci.inspection.verify import check_step, run_check
 from ci.plan.attempt import FIRST_ATTEMPT
 from ci.plan.caches import Cache
 from ci.plan.paths import PROGRAMS_FOLDER
 from ci.plan.plan import Plan
-from ci.sdk.functions import failed_step
+from ci.sdk.functions import describe_exec_error
 from ci.session.history import known_attempts, load_history, open_store
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder
@@ -23,81 +23,79 @@ from ci.util.errors import UserError, summarize_error
 
 SCRIPT_FILE = f"{PROGRAMS_FOLDER}/failed.sh"
 MESSAGE_FILE = f"{PROGRAMS_FOLDER}/failed.txt"
-# What a terminal starts with, and what `docker run` does.
-ENTER = ["sh", "-c", f"cat {MESSAGE_FILE}; exec bash"]
+# Both `terminal` and `docker run` start with this.
+SHELL = ["sh", "-c", f"cat {MESSAGE_FILE}; exec bash"]
 
 
 @dataclass(frozen=True)
-class Failed:
-    """The step that failed, and what is told of it."""
+class FailedStep:
+    """A step that fails, and the message of its failure."""
 
     step: Step
-    said: str
+    message: str
 
 
 async def debug_container(session: Session, cell: Cell) -> dagger.Container:
-    """Build a cell up to the step that fails, and return the container as it was before, with the command in it.
+    """Build a cell up to the step that fails; return the container before that step, with its command as a script.
 
     Raises:
-        UserError: no step fails, or it was no command that did.
+        UserError: no step fails, or one fails before there is a container to enter.
     """
     plan = await session.plan(cell)
     known = known_attempts(session, (await load_history(open_store(session), None)).history)
     attempts = {stage.name: known.get(stage.digest, FIRST_ATTEMPT) for stage in plan.stages}
-    build = ImageBuilder(plan, session.context, attempts)
-    failed = await _command(build) or await _promise(build)
+    builder = ImageBuilder(plan, session.context, attempts)
+    failed = await _find_failed_step(builder) or await _find_failed_check(builder)
     if failed is None:
-        raise UserError(f"{plan.id}: nothing fails: each step runs, and all promises are kept")
-    return await _entrance(plan, failed)
+        raise UserError(f"{plan.id}: nothing fails: each step ran, and all checks passed")
+    return await _container_before(plan, failed)
 
 
-async def _command(build: ImageBuilder) -> Failed | None:
-    """Run the steps of the stages one after the other; what was built before takes no time."""
-    for step in build.steps():
-        with get_tracer().start_as_current_span(f"{build.plan.id}: {step.stage}"):
+async def _find_failed_step(builder: ImageBuilder) -> FailedStep | None:
+    """Run the steps of all stages until one fails; steps that were built before come from Dagger's cache."""
+    for step in builder.steps():
+        with get_tracer().start_as_current_span(f"{builder.plan.id}: {step.stage}"):
             try:
                 await step.after().sync()
             except dagger.ExecError as error:
-                return Failed(step, failed_step(error))
+                return FailedStep(step, describe_exec_error(error))
             except dagger.QueryError as error:
-                said = summarize_error(error, 300)
+                message = summarize_error(error, 300)
                 raise UserError(
-                    f"{build.plan.id}: {step.stage} fails before there is a container to enter: {said}"
+                    f"{builder.plan.id}: {step.stage} fails before there is a container to enter: {message}"
                 ) from None
     return None
 
 
-async def _promise(build: ImageBuilder) -> Failed | None:
-    """Check the promises of the image one after the other."""
-    image = await build.image().sync()
-    for promise in checks_for(build.plan):
-        outcome = await verify.check(image, promise)
-        if not outcome.kept:
-            return Failed(
-                verify.step(image, promise), f"promise {promise.name} is not kept: {outcome.last_line}"
-            )
+async def _find_failed_check(builder: ImageBuilder) -> FailedStep | None:
+    """Run the checks of the image until one fails."""
+    image = await builder.image().sync()
+    for check in checks_for(builder.plan):
+        result = await run_check(image, check)
+        if not result.passed:
+            return FailedStep(check_step(image, check), f"check {check.name} failed: {result.last_line}")
     return None
 
 
-async def _entrance(plan: Plan, failed: Failed) -> dagger.Container:
+async def _container_before(plan: Plan, failed: FailedStep) -> dagger.Container:
+    """Return the container before a failed step, with the command as a script and a shell that shows the message."""
     step = failed.step
-    again = await _script(plan, step)
-    told = (
-        f"{plan.id}, {step.stage}: {failed.said}\n\n"
+    script = await _write_script(plan, step)
+    message = (
+        f"{plan.id}, {step.stage}: {failed.message}\n\n"
         f"This is the container as it was before that command. To run it again, type:\n\n    sh {SCRIPT_FILE}\n\n"
     )
-    container = await _with_inputs(step.before)
-    container = container.with_new_file(SCRIPT_FILE, again, permissions=0o755).with_new_file(
-        MESSAGE_FILE, told
-    )
-    for port in await step.before.exposed_ports():  # a terminal would wait for somebody to listen there
+    container = await _copy_mounts(step.before)
+    container = container.with_new_file(SCRIPT_FILE, script, permissions=0o755)
+    container = container.with_new_file(MESSAGE_FILE, message)
+    for port in await step.before.exposed_ports():  # a terminal would wait until something listens there
         container = container.without_exposed_port(await port.port())
-    container = container.without_entrypoint().with_default_args(ENTER).with_default_terminal_cmd(ENTER)
+    container = container.without_entrypoint().with_default_args(SHELL).with_default_terminal_cmd(SHELL)
     return await container.sync()
 
 
-async def _script(plan: Plan, step: Step) -> str:
-    """Write the command as a script that needs nothing from around it."""
+async def _write_script(plan: Plan, step: Step) -> str:
+    """Return the step's command as a shell script that sets the step's variables and folder itself."""
     variables = [(await one.name(), await one.value()) for one in await step.before.env_variables()]
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables]
     folder = shlex.quote(await step.before.workdir() or "/")
@@ -111,16 +109,16 @@ async def _script(plan: Plan, step: Step) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def _with_inputs(container: dagger.Container) -> dagger.Container:
-    """Put what is mounted into the container's own files, so that an export has it; caches stay as they are."""
+async def _copy_mounts(container: dagger.Container) -> dagger.Container:
+    """Copy what is mounted into the container's own files, so that an export includes it; caches stay mounted."""
     caches = {cache.path for cache in Cache}
-    own = container
+    copied = container
     for path in await container.mounts():
         if path in caches:
             continue
-        own = own.without_mount(path)
+        copied = copied.without_mount(path)
         if await container.exists(path, expected_type=ExistsType.DIRECTORY_TYPE):
-            own = own.with_directory(path, container.directory(path))
+            copied = copied.with_directory(path, container.directory(path))
         else:
-            own = own.with_file(path, container.file(path))
-    return own
+            copied = copied.with_file(path, container.file(path))
+    return copied

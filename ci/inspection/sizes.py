@@ -1,4 +1,4 @@
-"""Where an image's bytes are: by layer, package, kind of file, part of an ELF file and GPU architecture."""
+"""Break down an image's bytes by layer, package, kind of file, part of ELF files and GPU architecture."""
 
 import json
 from collections import Counter
@@ -10,9 +10,9 @@ from ci.util.units import MB, format_mb, format_mb_change
 
 
 class LayerSizes(FrozenModel):
-    """The bytes of one layer; `rows` are (package, kind, bytes), the largest first.
+    """The bytes of one layer, as `programs/ledger.py` counts them; `rows` are (package, kind, bytes), largest first.
 
-    Packages are named by who manages them: `pip:torch`, `conda:python`, `debian:gcc-12`. Source: `programs/ledger.py`.
+    A package's name begins with its manager: `pip:torch`, `conda:python`, `debian:gcc-12`.
     """
 
     total: int
@@ -24,9 +24,9 @@ class LayerSizes(FrozenModel):
 
 
 class SizeBreakdown(FrozenModel):
-    """The bytes of an image by what they are for; `rows` are (layer, package, kind, bytes), the largest first.
+    """The bytes of an image; `rows` are (layer, package, kind, bytes), largest first.
 
-    A file that a layer replaces counts in both, as it does on the disk of whoever pulls the image.
+    A file that a higher layer replaces counts in both layers, as it does on the disk of a machine that pulls the image.
     """
 
     total: int
@@ -38,32 +38,33 @@ class SizeBreakdown(FrozenModel):
     rows: tuple[tuple[str, str, str, int], ...] = ()
 
 
-def combine_layers(parts: Mapping[str, LayerSizes]) -> SizeBreakdown:
-    """Add up the layers of an image, by their names from the lowest up."""
-    rows = [(name, *row) for name, part in parts.items() for row in part.rows]
+def combine_layers(layers: Mapping[str, LayerSizes]) -> SizeBreakdown:
+    """Add up the layers of an image; `layers` maps names to sizes, from the lowest layer up."""
+    rows = [(name, *row) for name, layer in layers.items() for row in layer.rows]
     return SizeBreakdown(
-        total=sum(part.total for part in parts.values()),
-        layers={name: part.total for name, part in parts.items()},
-        packages=_added(part.packages for part in parts.values()),
-        kinds=_added(part.kinds for part in parts.values()),
-        elf=_added(part.elf for part in parts.values()),
-        archs=_added(part.archs for part in parts.values()),
+        total=sum(layer.total for layer in layers.values()),
+        layers={name: layer.total for name, layer in layers.items()},
+        packages=_add_tables(layer.packages for layer in layers.values()),
+        kinds=_add_tables(layer.kinds for layer in layers.values()),
+        elf=_add_tables(layer.elf for layer in layers.values()),
+        archs=_add_tables(layer.archs for layer in layers.values()),
         rows=tuple(sorted(rows, key=lambda row: (-row[-1], row))),
     )
 
 
-def _added(tables: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    found: Counter[str] = Counter()
+def _add_tables(tables: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add tables of bytes by name; the result has the largest first."""
+    sums: Counter[str] = Counter()
     for table in tables:
-        found.update(table)
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        sums.update(table)
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 
 def read_sizes(text: str, name: str) -> SizeBreakdown:
-    """Read what `size --format json` printed.
+    """Read the text that `size --format json` printed; `name` is the file's, for the message.
 
     Raises:
-        UserError: it is something else.
+        UserError: the text does not hold sizes.
     """
     try:
         # JSON has no tuples: rows are lists there.
@@ -73,20 +74,20 @@ def read_sizes(text: str, name: str) -> SizeBreakdown:
         raise UserError(f"{name}: not sizes as `size --format json` prints them: {why}") from None
 
 
-def document(found: SizeBreakdown) -> str:
-    """Return a ledger for programs."""
-    return str(found.model_dump_json(indent=1)) + "\n"
+def serialize_sizes(sizes: SizeBreakdown) -> str:
+    """Return sizes as JSON."""
+    return str(sizes.model_dump_json(indent=1)) + "\n"
 
 
-def text(found: SizeBreakdown, *, top: int = 20) -> str:
-    """Return a ledger for people: MB are 10^6 bytes."""
-    lines = [f"{format_mb(found.total)} in all"]
+def format_sizes(sizes: SizeBreakdown, *, top: int = 20) -> str:
+    """Format sizes as tables for people, each with its `top` largest rows; 1 MB is 10^6 bytes."""
+    lines = [f"{format_mb(sizes.total)} in all"]
     tables = (
-        ("layer", found.layers),
-        ("package", found.packages),
-        ("kind of file", found.kinds),
-        ("part of ELF files", found.elf),
-        ("GPU architecture", found.archs),
+        ("layer", sizes.layers),
+        ("package", sizes.packages),
+        ("kind of file", sizes.kinds),
+        ("part of ELF files", sizes.elf),
+        ("GPU architecture", sizes.archs),
     )
     for title, table in tables:
         if not table:
@@ -103,14 +104,17 @@ def text(found: SizeBreakdown, *, top: int = 20) -> str:
 def package_changes(
     before: SizeBreakdown, after: SizeBreakdown, *, least: int = 100_000
 ) -> list[tuple[str, int]]:
-    """Return by how many bytes each package changed, the largest change first, without those below `least`."""
+    """Return each package's change in bytes, largest first; changes below `least` bytes are left out."""
     names = dict.fromkeys([*after.packages, *before.packages])
     changes = [(name, after.packages.get(name, 0) - before.packages.get(name, 0)) for name in names]
-    return sorted((one for one in changes if abs(one[1]) >= least), key=lambda one: (-abs(one[1]), one[0]))
+    return sorted(
+        (change for change in changes if abs(change[1]) >= least),
+        key=lambda change: (-abs(change[1]), change[0]),
+    )
 
 
-def difference(before: SizeBreakdown, after: SizeBreakdown) -> str:
-    """Tell what changed between two images, for people."""
+def format_difference(before: SizeBreakdown, after: SizeBreakdown) -> str:
+    """Format the difference between two images for people; changes below 0.1 MB are left out."""
     change = after.total - before.total
     lines = [f"{format_mb(before.total)} before, {format_mb(after.total)} after: {format_mb_change(change)}"]
     rows = [(f"package {name}", size) for name, size in package_changes(before, after)]

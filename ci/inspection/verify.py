@@ -1,4 +1,4 @@
-"""Runs the promises of an image inside it and tells which are kept."""
+"""Verify an image: run its checks inside it and report which failed."""
 
 import json
 import time
@@ -19,69 +19,72 @@ from ci.util.errors import UserError
 from ci.util.model import FrozenModel
 
 
-class Outcome(FrozenModel):
-    """One promise after its check: kept or not, the time it took in seconds, and its last line."""
+class CheckResult(FrozenModel):
+    """The result of one check: the time it took in seconds, and the last line that it printed."""
 
     name: str
-    kept: bool
+    passed: bool
     seconds: float
     last_line: str
     facts: dict[str, Any] = Field(default_factory=dict)
 
 
-async def verify(plan: Plan, image: dagger.Container) -> str:
-    """Check every promise of the plan's target in the image, and return a table.
+async def verify_image(plan: Plan, image: dagger.Container) -> str:
+    """Run all checks of a plan's image and return their results as a table.
 
     Raises:
-        UserError: promises were not kept; the message names each with its last line.
+        UserError: checks failed; the message names each with its last line.
     """
-    outcomes = await check_all(plan, image)
-    if broken := failed_checks(outcomes):
-        raise UserError(f"{plan.id}: {broken}")
-    return table(plan, outcomes)
+    results = await run_checks(plan, image)
+    if message := describe_failed(results):
+        raise UserError(f"{plan.id}: {message}")
+    return format_results(plan, results)
 
 
-async def check_all(plan: Plan, image: dagger.Container) -> list[Outcome]:
-    """Check every promise of the plan's target in the image, one after the other."""
+async def run_checks(plan: Plan, image: dagger.Container) -> list[CheckResult]:
+    """Run all checks of a plan's image, one after the other."""
     image = await image.sync()
-    return [await check(image, promise) for promise in checks_for(plan)]
+    return [await run_check(image, check) for check in checks_for(plan)]
 
 
-def failed_checks(outcomes: list[Outcome]) -> str:
-    """Name the promises that were not kept, each with its last line; empty when all were."""
-    broken = [f"{outcome.name} ({outcome.last_line})" for outcome in outcomes if not outcome.kept]
-    return f"{len(broken)} of {len(outcomes)} promises not kept: {'; '.join(broken)}" if broken else ""
+async def run_check(image: dagger.Container, check: Check) -> CheckResult:
+    """Run one check in the image, as the image's own user."""
+    started = time.monotonic()
+    with get_tracer().start_as_current_span(f"check {check.name}") as span:
+        # A failed check is a result too, and Dagger may cache it: the same image fails again.
+        ran = check_step(image, check).after(ReturnType.ANY)
+        code = await ran.exit_code()
+        output = await (ran.stdout() if code == 0 else ran.stderr())
+        lines = [line for line in output.splitlines() if line.strip()]
+        last_line = lines[-1] if lines else f"exit status {code}"
+        if code:
+            span.set_status(Status(StatusCode.ERROR, last_line))
+    return CheckResult(
+        name=check.name,
+        passed=code == 0,
+        seconds=round(time.monotonic() - started, 1),
+        last_line=last_line[:300],
+        facts=json.loads(last_line) if code == 0 and last_line.startswith("{") else {},
+    )
 
 
-def step(image: dagger.Container, promise: Check) -> Step:
-    """Return the check of a promise as a step."""
-    command = (f"{PREFIX}/bin/python", f"{PROGRAMS_FOLDER}/promises/{promise.name}.py", *promise.arguments)
+def check_step(image: dagger.Container, check: Check) -> Step:
+    """Return the step that runs a check in the image."""
+    command = (f"{PREFIX}/bin/python", f"{PROGRAMS_FOLDER}/promises/{check.name}.py", *check.arguments)
     return Step("verify", with_program(image, "promises"), command)
 
 
-async def check(image: dagger.Container, promise: Check) -> Outcome:
-    """Run one check in the image, as its own user."""
-    started = time.monotonic()
-    with get_tracer().start_as_current_span(f"promise {promise.name}") as span:
-        # A failed check is an answer, and an answer may be cached: the same image gives it again.
-        ran = step(image, promise).after(ReturnType.ANY)
-        code = await ran.exit_code()
-        text = await (ran.stdout() if code == 0 else ran.stderr())
-        last_line = next(
-            (line for line in reversed(text.splitlines()) if line.strip()), f"exit status {code}"
-        )
-        if code:
-            span.set_status(Status(StatusCode.ERROR, last_line))
-    seconds = round(time.monotonic() - started, 1)
-    facts = json.loads(last_line) if code == 0 and last_line.startswith("{") else {}
-    return Outcome(name=promise.name, kept=code == 0, seconds=seconds, last_line=last_line[:300], facts=facts)
+def describe_failed(results: list[CheckResult]) -> str:
+    """Name the failed checks, each with its last line; empty if all passed."""
+    failed = [f"{result.name} ({result.last_line})" for result in results if not result.passed]
+    return f"{len(failed)} of {len(results)} checks failed: {'; '.join(failed)}" if failed else ""
 
 
-def table(plan: Plan, outcomes: list[Outcome]) -> str:
-    """Return the outcomes as text, a line each."""
-    names = [*(outcome.name for outcome in outcomes), *(name for name, _ in plan.waives)]
+def format_results(plan: Plan, results: list[CheckResult]) -> str:
+    """Format the results as a table, and name the checks that the variant waives."""
+    names = [*(result.name for result in results), *(name for name, _ in plan.waives)]
     width = max(map(len, names))
-    lines = [f"{plan.id}: all {len(outcomes)} promises kept"]
-    lines += [f"  {item.name:{width}}  {item.seconds:6.1f} s  {item.last_line}" for item in outcomes]
-    lines += [f"  {name:{width}}  not promised by {plan.variant}: {reason}" for name, reason in plan.waives]
+    lines = [f"{plan.id}: all {len(results)} checks passed"]
+    lines += [f"  {result.name:{width}}  {result.seconds:6.1f} s  {result.last_line}" for result in results]
+    lines += [f"  {name:{width}}  waived by {plan.variant}: {reason}" for name, reason in plan.waives]
     return "\n".join(lines) + "\n"

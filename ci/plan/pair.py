@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ci.config.matrix import Cell, Matrix, TorchPins
-from ci.config.sources import Toolkit, fill_placeholders
-from ci.index.wheels import Page, Pages, Wheel, find_wheel
+from ci.config.matrix import Cell, ExtensionPin, Matrix, TorchPins
+from ci.config.sources import Toolkit
+from ci.index.wheels import Page, Pages, Wheel
+from ci.plan.extensions import Compile, Missing, pyg_page_address, resolve_extension
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.installs import Install, resolve_install
 from ci.plan.requirements import cuda_libraries, select_pins
@@ -14,13 +15,9 @@ from ci.util.errors import UserError
 
 def extension_pages(cell: Cell, inputs: PlanInputs) -> tuple[str, ...]:
     """List the index pages that must be read before the cell can be planned."""
-    links = inputs.sources.wheels.pyg
-    pins = torch_pins(cell, inputs)
-    return (
-        (fill_placeholders(links, torch=pins.torch, tag=inputs.matrix.cuda[cell.cuda].wheel_tag),)
-        if links
-        else ()
-    )
+    tag = inputs.matrix.cuda[cell.cuda].wheel_tag
+    address = pyg_page_address(inputs.sources, torch_pins(cell, inputs).torch, tag)
+    return (address,) if address else ()
 
 
 def torch_pins(cell: Cell, inputs: PlanInputs) -> TorchPins:
@@ -36,11 +33,6 @@ def torch_pins(cell: Cell, inputs: PlanInputs) -> TorchPins:
             f"matrix: [torch.{inputs.sources_name}] has no row for CUDA {cell.cuda}; rows: {have}"
         )
     return table[cell.cuda]
-
-
-def pyg_local_version(pins: TorchPins, tag: str) -> str:
-    """Return how PyG's wheels name the torch and CUDA that they are for: `pt211cu128`."""
-    return f"pt{''.join(pins.torch.split('.')[:2])}{tag}"
 
 
 @dataclass(frozen=True)
@@ -147,9 +139,10 @@ class PairInputs:
 
     @cached_property
     def page(self) -> Page | None:
-        """Return the page of PyG's wheels, None if it was not read."""
+        """Return the page of PyG's wheels, None if the sources have none."""
         addresses = extension_pages(self.cell, self.inputs)
-        return next((self.pages[address] for address in addresses if address in self.pages), None)
+        unread = (Page(address=address, problem="it was not read") for address in addresses)
+        return next((self.pages.get(page.address, page) for page in unread), None)
 
     @cached_property
     def extensions(self) -> Extensions:
@@ -160,16 +153,16 @@ class PairInputs:
         reasons: list[str] = []
         notes: list[str] = []
         for name, pin in self.matrix.pyg.extensions.items():
-            wheel, why = self._find_wheel(name, pin.version)
-            if wheel:
-                wheels.append(wheel)
+            extension = self._resolve_extension(name, pin)
+            if isinstance(extension, Wheel):
+                wheels.append(extension)
                 reasons.append(f"{name} {pin.version}: wheel")
-            elif pin.sdist:
-                compiled.append(f"{name}=={pin.version}")
-                reasons.append(f"{name} {pin.version}: compile ({why})")
+            elif isinstance(extension, Compile):
+                compiled.append(extension.requirement)
+                reasons.append(f"{name} {pin.version}: compile ({extension.reason})")
             else:
                 missing.append(name)
-                notes.append(f"{name} is left out: {why}, and no source is on the package index")
+                notes.append(f"{name} is left out: {extension.reason}")
         sdists = select_pins(self.inputs.locks.sdists(), compiled)
         if compiled and sdists is None:
             notes.append("the lock of PyG's sources is for other pins: taken by version, without hashes")
@@ -182,11 +175,13 @@ class PairInputs:
             sdists=sdists or "".join(f"{pin}\n" for pin in compiled),
         )
 
-    def _find_wheel(self, name: str, version: str) -> tuple[Wheel | None, str]:
-        if not self.inputs.sources.wheels.pyg:
-            return None, "the sources have no page of PyG wheels"
-        page = self.page or Page(address="", problem="it was not read")
-        if page.problem:
-            return None, f"the page of PyG wheels could not be read: {page.problem}"
-        wheel = find_wheel(page, name, version, pyg_local_version(self.pins, self.tag), self.python)
-        return wheel, f"no {self.cell.abi} wheel on the PyG page for torch {self.pins.torch}+{self.tag}"
+    def _resolve_extension(self, name: str, pin: ExtensionPin) -> Wheel | Compile | Missing:
+        return resolve_extension(
+            name,
+            pin,
+            self.page,
+            torch=self.pins.torch,
+            tag=self.tag,
+            python=self.python,
+            glibc=self.inputs.sources.images.glibc,
+        )

@@ -5,11 +5,12 @@ import re
 from ci.config.fields import ARCH_LIST_PATTERN
 from ci.config.matrix import Cell, Matrix
 from ci.index.wheels import Pages
+from ci.plan.definition import StageDefinition
 from ci.plan.inputs import Options, PlanInputs, RayMode
 from ci.plan.pair import PairInputs
 from ci.plan.plan import Plan
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Stage, StageDefinition
+from ci.plan.stage import Stage
 from ci.plan.stages import STAGES, toolkit
 from ci.util.errors import UserError, quote_value, require_choice
 

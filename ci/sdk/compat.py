@@ -1,33 +1,34 @@
-"""What differs between the Dagger clients that this module runs on, 0.19.10 to 1.0.0b21: here, and nowhere else.
+"""Adapt to differences between Dagger's Python clients 0.19.10 to 1.0.0b21; no other file knows a version.
 
-Compared as PyPI has them, 0.19.10, 0.21.11 and 1.0.0b21: each name, keyword and type that `ci` uses.
+The list compares 0.19.10, 0.21.11 and 1.0.0b21 of PyPI: each name, keyword and type that `ci` uses.
 
 Handled here:
 
-- `function(cache=…)`: all take it, the type hints of none know it.
-- `FunctionError`: private in all, and the only way to end a call with a message and no traceback.
+- `function(cache=…)`: all clients accept it, the type hints of none have it.
+- `FunctionError`: private in all, and the only way to end a call with a message and without a traceback.
 - `check`: in all, with type hints too loose for a method.
-- The fields of the main object: 1.0 adds one of its own, `_dagger_collection_base`, which is no option.
+- The fields of the main object: 1.0 adds one of its own, `_dagger_collection_base`, which is not an option.
 
-Not used, or the same in use:
+Not used, or used in a way that works in all:
 
-- Ids: a type for each kind up to 0.20 (`ContainerID`), which the client checks at run time; text in 0.21, and in 1.0
-  the types are gone. Objects are passed as objects. What is laid over the client's calls must give an id in the type
-  that was asked for, or no object can be passed on.
-- Objects are loaded by `load…FromID` in 0.19, by `node` since 0.21, and 1.0 has no `load…FromID`.
-- `cache_volume(…, sharing=)`: since 0.21, where it is a part of the volume's identity. 0.19.10 takes it at the mount
-  only; what is said there goes before it in 0.21 too, so it is said there (`stages/cache_volumes.py`).
-- `with_default_terminal_cmd`: 1.0 warns that `with_shell` comes in its place, which older clients do not have.
-- Came after 0.19.10: `generate`, `up`, `DefaultAddress`, `with_mounted_directory(read_only=)`,
+- Ids: up to 0.20 each kind has its own type (`ContainerID`), which the client checks at run time; 0.21 uses text, and
+  1.0 has no such types. The module passes objects, not ids. Code that wraps the client's calls must return an id of
+  the requested type, or no object can be passed on.
+- Objects are loaded by `load…FromID` in 0.19, by `node` since 0.21; 1.0 has no `load…FromID`.
+- `cache_volume(…, sharing=)`: since 0.21, where it is part of the volume's identity. 0.19.10 has it at the mount
+  only; at the mount it takes precedence in 0.21 too, so it is set there (`stages/cache_volumes.py`).
+- `with_default_terminal_cmd`: 1.0 warns that `with_shell` replaces it, which older clients do not have.
+- New after 0.19.10: `generate`, `up`, `DefaultAddress`, `with_mounted_directory(read_only=)`,
   `with_directory(permissions=)`, `http(checksum=)`, `exists(expand=)`, `from_` and `publish(registry_service=)`.
-  `Check.source` went.
-- Came in 1.0: `from_` and `tag(no_lock=)`, which pass over the caller's dagger.lock; `protocol=` of registries;
-  `inherit_owner=` of what is copied and mounted; `with_exec(disable_dagger_in_dagger=)`; `agent`, `collection`.
-- The engine: 0.19.10 limits how many steps run at once, 0.21 does not. The limit is the sweep's own (`sweep.py`).
+  Removed: `Check.source`.
+- New in 1.0: `from_` and `tag(no_lock=)`, which ignore the caller's dagger.lock; `protocol=` of registries;
+  `inherit_owner=` of copies and mounts; `with_exec(disable_dagger_in_dagger=)`; `agent`, `collection`.
+- The engine: 0.19.10 limits how many steps run at once, 0.21 does not. The sweep has its own limit
+  (`sweep/scheduler.py`).
 
-Every name, keyword and type that `ci` uses is in the oldest and the newest, each public function composes under both
-with the client's run-time checks, and the module describes itself in the same way: `tests/newest`. The names that
-options and functions must not have are listed for each Dagger: `tests/unit/data/dagger_names.toml`.
+`tests/newest` checks that the oldest and the newest client have every name, keyword and type that `ci` uses, that each
+public function composes under both with the client's run-time checks, and that the module describes itself equally.
+`tests/unit/data/dagger_names.toml` lists, for each Dagger, the names that options and functions must not have.
 """
 
 from collections.abc import Awaitable, Callable
@@ -38,7 +39,7 @@ import dagger
 
 try:
     from dagger.mod._exceptions import FunctionError
-except ImportError:  # pragma: no cover - another SDK; the message then comes with a traceback
+except ImportError:  # pragma: no cover - another SDK; messages then have a traceback
     FunctionError = ValueError  # type: ignore[assignment,misc]
 
 __all__ = ["Cache", "FunctionError", "Method", "check", "function", "own_fields"]
@@ -50,15 +51,15 @@ Cache = Literal["session", "never"]
 
 
 def function(method: Method[P, R], *, cache: Cache) -> Method[P, R]:
-    """Make a method a function of the module."""
+    """Expose a method as a function of the module; `cache` says how long Dagger keeps its result."""
     return cast("Method[P, R]", dagger.function(cache=cache)(method))  # type: ignore[call-overload]
 
 
 def check(method: Method[P, R]) -> Method[P, R]:
-    """Let `dagger check` run a function; it stands under the decorator that makes it one, and takes no argument."""
+    """Let `dagger check` run a function without arguments; goes below the decorator that exposes it."""
     return cast("Method[P, R]", dagger.check(method))
 
 
 def own_fields(module: Any) -> list[Field[Any]]:
-    """Return the fields that a main object was written with, without those that the client adds."""
+    """Return the fields of a main object, without those that the client adds."""
     return [field for field in fields(module) if not field.name.startswith("_")]

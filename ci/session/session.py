@@ -143,9 +143,9 @@ async def open_session(
     matrix_file: dagger.File | None,
     archs: str | None,
     jobs: int | None,
-    ray: str,
+    ray_mode: str,
     variant: str,
-    bundle: dagger.Directory | None = None,
+    from_bundle: dagger.Directory | None = None,
 ) -> Session:
     """Read and check everything that a call was given, before anything is built.
 
@@ -158,7 +158,7 @@ async def open_session(
         raise UserError(f"bad number of jobs {jobs}; accepted: 1 to {MAX_JOBS}")
     options = Options(
         archs=checked_archs(archs) if archs is not None else None,
-        ray=parse_ray_mode(ray),
+        ray=parse_ray_mode(ray_mode),
         variant=variant,
     )
     text, file = default_text(), "ci/matrix.toml"
@@ -174,7 +174,7 @@ async def open_session(
     )
     require_choice("variant", variant, matrix.variants)
     host = await mirror_service.hostname() if mirror_service else ""
-    offline_bundle = await open_bundle(bundle) if bundle else None
+    offline_bundle = await open_bundle(from_bundle) if from_bundle else None
     network = Network(mirror=mirror_service, mirror_host=host, index=chosen.wheels.index)
     context = BuildContext(network=offline_bundle or network, jobs=jobs)
     call_options = {
@@ -184,9 +184,9 @@ async def open_session(
         "matrix-file": await matrix_file.name() if matrix_file else None,
         "archs": archs,
         "jobs": jobs,
-        "ray-mode": None if ray == Options().ray else ray,
+        "ray-mode": None if ray_mode == Options().ray else ray_mode,
         "variant": None if variant == Options().variant else variant,
-        "from-bundle": "PATH" if bundle else None,
+        "from-bundle": "PATH" if from_bundle else None,
     }
     words = tuple(f"--{name}={value}" for name, value in call_options.items() if value is not None)
     return Session(inputs=inputs, context=context, options=options, call_options=words, text=text, file=file)

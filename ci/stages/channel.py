@@ -1,7 +1,5 @@
 """Make the conda channel out of package registries, or copy it out of a bundle."""
 
-from typing import TYPE_CHECKING
-
 import dagger
 from dagger import dag
 
@@ -11,22 +9,20 @@ from ci.plan.stages.base import BaseSpec
 from ci.plan.stages.channel import PACKAGES, PROGRAM, ChannelSpec, make_channel_commands
 from ci.plan.system import UPDATE_LISTS
 from ci.stages.context import BuildContext
+from ci.stages.image_stages import ImageStages
 from ci.stages.offline import ROOT, OfflineBundle
 from ci.stages.programs import with_program
 from ci.stages.system import base_with_packages
 from ci.stages.tools import install_tools
 
-if TYPE_CHECKING:
-    from ci.stages.builder import ImageBuilder
-
 _RECIPE = "/run/channel.json"
 
 
-def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Directory:
+def build(stages: ImageStages, context: BuildContext) -> dagger.Directory:
     """Download what the recipe names, check it, and build the channel's folder; a bundle has it already."""
     if context.offline_bundle:
-        return copy_bundled_channel(builder, context, context.offline_bundle)
-    spec = builder.plan.spec("channel", ChannelSpec)
+        return copy_bundled_channel(stages, context, context.offline_bundle)
+    spec = stages.plan.spec("channel", ChannelSpec)
     container = base_with_packages(context, spec.image, PACKAGES)
     container = with_program(install_tools(context, container, spec.tools), PROGRAM)
     recipe = dag.directory().with_new_file("channel.json", spec.recipe).file("channel.json")
@@ -38,10 +34,10 @@ def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Directory:
 
 
 def copy_bundled_channel(
-    builder: "ImageBuilder", context: BuildContext, bundle: OfflineBundle
+    stages: ImageStages, context: BuildContext, bundle: OfflineBundle
 ) -> dagger.Directory:
     """Copy the channel out of a bundle, as files of its own."""
     external = context.externals[CONDA]
-    container = bundle.mount(context.image(builder.plan.spec("base", BaseSpec).image), external)
+    container = bundle.mount(context.image(stages.plan.spec("base", BaseSpec).image), external)
     copy = ["cp", "-rL", f"{ROOT}/{external.bundle_path}", CHANNEL]
     return context.run(container, copy).directory(CHANNEL)

@@ -1,7 +1,6 @@
 """Put the layers on a base and configure the image: user, working folder, environment, entry point, labels."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import dagger
 from dagger import dag
@@ -10,18 +9,16 @@ from ci.plan.layers import LIBRARIES_LAYER
 from ci.plan.paths import PREFIX
 from ci.plan.stages.image import ImageSpec
 from ci.stages.context import BuildContext
+from ci.stages.image_stages import ImageStages
 from ci.stages.layers import cuda_layer
 
-if TYPE_CHECKING:
-    from ci.stages.builder import ImageBuilder
 
-
-def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
+def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Finish the image."""
-    layers, base = builder.layers(), builder.base_image()
+    layers, base = stages.layers(), stages.base_image()
     if libraries := layers.pop(LIBRARIES_LAYER, None):
-        base = base.with_directory("/", cuda_layer(context, builder.container("base"), libraries))
-    return configure(unpack(base, list(layers.values())), builder.plan.spec("image", ImageSpec))
+        base = base.with_directory("/", cuda_layer(context, stages.container("base"), libraries))
+    return configure(unpack(base, list(layers.values())), stages.plan.spec("image", ImageSpec))
 
 
 def unpack(base: dagger.Container, layers: Sequence[dagger.Directory]) -> dagger.Container:

@@ -1,7 +1,5 @@
 """Install Python packages into the environment, by uv: the stages torch and marimo, and parts of others."""
 
-from typing import TYPE_CHECKING
-
 import dagger
 from dagger import dag
 
@@ -11,18 +9,16 @@ from ci.plan.installs import PROGRAM, WHEELS_PROGRAM, InstallSpec, install_comma
 from ci.plan.paths import PREFIX
 from ci.stages.cache_volumes import with_cache, without_cache
 from ci.stages.context import BuildContext
+from ci.stages.image_stages import ImageStages
 from ci.stages.programs import with_program, without_program
-
-if TYPE_CHECKING:
-    from ci.stages.builder import ImageBuilder
 
 _LOCK = "/run/requirements.txt"
 
 
-def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
+def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Install the packages of a stage that is an installation and no more."""
-    spec = builder.plan.spec(context.stage, InstallSpec)
-    return install(context, builder.container_below(context.stage), spec)
+    spec = stages.plan.spec(context.stage, InstallSpec)
+    return install(context, stages.container_below(context.stage), spec)
 
 
 def install(context: BuildContext, container: dagger.Container, spec: InstallSpec) -> dagger.Container:

@@ -1,7 +1,5 @@
 """Put CPython at the environment's prefix without conda, and install pip by uv."""
 
-from typing import TYPE_CHECKING
-
 import dagger
 from dagger import dag
 
@@ -14,22 +12,20 @@ from ci.plan.stages.interpreter import (
 )
 from ci.plan.system import UPDATE_LISTS
 from ci.stages.context import BuildContext
+from ci.stages.image_stages import ImageStages
 from ci.stages.install import install
 from ci.stages.programs import with_program, without_program
 from ci.stages.system import base_with_packages
 from ci.stages.tools import install_tools
 
-if TYPE_CHECKING:
-    from ci.stages.builder import ImageBuilder
-
 _OUT = "/opt/interpreter"
 _RECIPE = "/run/interpreter.json"
 
 
-def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
+def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Put the interpreter into the devel base."""
-    spec = builder.plan.spec("interpreter", InterpreterSpec)
-    base = builder.container("base")
+    spec = stages.plan.spec("interpreter", InterpreterSpec)
+    base = stages.container("base")
     if spec.recipe is None:
         container = _fetch(context, spec, base)
     else:

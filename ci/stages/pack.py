@@ -1,7 +1,5 @@
 """Export the environment: as layers for images, as a tree, and as an archive for machines without containers."""
 
-from typing import TYPE_CHECKING
-
 import dagger
 
 from ci.plan.caches import Cache
@@ -13,76 +11,74 @@ from ci.plan.stages.pack import COPY_PROGRAM, PROGRAM, PackSpec, copy_env_comman
 from ci.stages.cache_volumes import with_cache
 from ci.stages.conda import conda_spec, with_channel
 from ci.stages.context import BuildContext
+from ci.stages.image_stages import ImageStages
 from ci.stages.layers import changed_files, split_cuda_libraries
 from ci.stages.programs import with_program
 from ci.stages.trim import trim_tree
 from ci.util.errors import UserError
 
-if TYPE_CHECKING:
-    from ci.stages.builder import ImageBuilder
-
 _ARCHIVE = "/opt/environment.tar.zst"
 
 
-def build(builder: "ImageBuilder", _: BuildContext) -> dict[str, dagger.Directory]:
+def build(stages: ImageStages, _: BuildContext) -> dict[str, dagger.Directory]:
     """Return the layers of the image by their names; each is kept for all images that share it."""
-    return builder.layers()
+    return stages.layers()
 
 
-def make_layer(builder: "ImageBuilder", context: BuildContext, name: str) -> dagger.Directory:
+def make_layer(stages: ImageStages, context: BuildContext, name: str) -> dagger.Directory:
     """Export, trim and split one layer."""
-    spec = builder.plan.spec("pack", PackSpec)
-    tree = _export_stage(builder, context, "pack" if name == LIBRARIES_LAYER else name)
-    tree = trim_tree(context, builder.container("base"), spec, tree)
+    spec = stages.plan.spec("pack", PackSpec)
+    tree = _export_stage(stages, context, "pack" if name == LIBRARIES_LAYER else name)
+    tree = trim_tree(context, stages.container("base"), spec, tree)
     if spec.libraries and name in (LIBRARIES_LAYER, "pack"):
         libraries, rest = split_cuda_libraries(tree, spec.site_packages)
         return libraries if name == LIBRARIES_LAYER else rest
     return tree
 
 
-def _export_stage(builder: "ImageBuilder", context: BuildContext, name: str) -> dagger.Directory:
+def _export_stage(stages: ImageStages, context: BuildContext, name: str) -> dagger.Directory:
     """Return the environment up to PyG, or what a stage above it adds."""
     if name == "pack":
-        return export_environment(builder, context, builder.container("pyg"))
-    return changed_files(builder.container_below(name), builder.container(name))
+        return export_environment(stages, context, stages.container("pyg"))
+    return changed_files(stages.container_below(name), stages.container(name))
 
 
 def export_environment(
-    builder: "ImageBuilder", context: BuildContext, environment: dagger.Container
+    stages: ImageStages, context: BuildContext, environment: dagger.Container
 ) -> dagger.Directory:
     """Export an environment as a tree for its own prefix: a layer as it is, with no conda-unpack to run.
 
     One that no conda made is copied.
     """
-    if not builder.plan.spec("pack", PackSpec).conda:
+    if not stages.plan.spec("pack", PackSpec).conda:
         return context.run(with_program(environment, COPY_PROGRAM), copy_env_command(PACKED)).directory(
             PACKED
         )
-    container = _with_package_cache(builder, context, environment)
+    container = _with_package_cache(stages, context, environment)
     command = pack_env_command("--dest-prefix", PREFIX, "--to-dir", PACKED)
     return context.run(container, command).directory(PACKED)
 
 
-def archive_environment(builder: "ImageBuilder") -> dagger.File:
+def archive_environment(stages: ImageStages) -> dagger.File:
     """Export the environment of a cell as a tarball that is unpacked anywhere and ends with `conda-unpack`.
 
     Raises:
         UserError: no conda made the environment.
     """
-    if not builder.plan.spec("pack", PackSpec).conda:
+    if not stages.plan.spec("pack", PackSpec).conda:
         raise UserError(
-            f"conda-pack exports what conda made: the environment of variant {builder.plan.variant} is not"
+            f"conda-pack exports what conda made: the environment of variant {stages.plan.variant} is not"
         )
-    context = builder.stage_context("pack")
-    container = _with_package_cache(builder, context, builder.environment())
+    context = stages.stage_context("pack")
+    container = _with_package_cache(stages, context, stages.environment())
     return context.run(container, pack_env_command("--archive", _ARCHIVE)).file(_ARCHIVE)
 
 
 def _with_package_cache(
-    builder: "ImageBuilder", context: BuildContext, environment: dagger.Container
+    stages: ImageStages, context: BuildContext, environment: dagger.Container
 ) -> dagger.Container:
     # conda-pack takes files with a prefix in them from the package cache. The cache volume may have been emptied
     # since the environment was made, so it is filled again in the same container.
     container = with_program(with_program(environment, conda_stage.PROGRAM), PROGRAM)
-    container = with_cache(with_channel(context.with_mirror(container), builder.channel()), Cache.CONDA)
-    return context.run(container, fill_cache_command(conda_spec(builder), Cache.CONDA.path))
+    container = with_cache(with_channel(context.with_mirror(container), stages.channel()), Cache.CONDA)
+    return context.run(container, fill_cache_command(conda_spec(stages), Cache.CONDA.path))

@@ -1,28 +1,24 @@
 """Install PyTorch Geometric and its extensions into the environment."""
 
-from typing import TYPE_CHECKING
-
 import dagger
 from dagger import dag
 
 from ci.plan.stages.pyg import PygSpec
 from ci.stages.context import BuildContext
+from ci.stages.image_stages import ImageStages
 from ci.stages.install import install, install_wheels
-
-if TYPE_CHECKING:
-    from ci.stages.builder import ImageBuilder
 
 _COMPILED = "/run/wheels"
 _FETCHED = "/run/fetched"
 
 
-def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
+def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Install torch-geometric, then the extensions that have a wheel, then those that are compiled."""
-    spec = builder.plan.spec("pyg", PygSpec)
-    container = install(context, builder.container("torch"), spec.install)
+    spec = stages.plan.spec("pyg", PygSpec)
+    container = install(context, stages.container("torch"), spec.install)
     if spec.wheels:
         container = install_wheels(context, container, _FETCHED, _fetch_wheels(context, spec))
-    compiled = builder.directory("wheels")
+    compiled = stages.directory("wheels")
     return install_wheels(context, container, _COMPILED, compiled) if compiled else container
 
 

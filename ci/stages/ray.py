@@ -1,7 +1,5 @@
 """Install Ray into the environment: a release, a nightly wheel, or one that is built from source."""
 
-from typing import TYPE_CHECKING
-
 import dagger
 from dagger import dag
 
@@ -10,21 +8,19 @@ from ci.plan.paths import PREFIX
 from ci.plan.stages.ray import BAZELISK, DEBS, PROGRAM, RaySpec
 from ci.stages.cache_volumes import with_cache
 from ci.stages.context import BuildContext
+from ci.stages.image_stages import ImageStages
 from ci.stages.install import install, install_wheels
 from ci.stages.programs import with_program
 from ci.stages.system import install_packages
-
-if TYPE_CHECKING:
-    from ci.stages.builder import ImageBuilder
 
 _SOURCE = "/usr/src/ray"
 _WHEEL = "/run/ray"
 _OUT = "/opt/ray-wheel"
 
 
-def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Container:
+def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Install Ray with its extras."""
-    spec, below = builder.plan.spec("ray", RaySpec), builder.container_below("ray")
+    spec, below = stages.plan.spec("ray", RaySpec), stages.container_below("ray")
     if spec.mode == "stable":
         return install(context, below, spec.install)
     if spec.wheel:

@@ -1,7 +1,6 @@
 """Name the function that builds each stage."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import dagger
 
@@ -20,13 +19,11 @@ from ci.stages import (
     wheels,
 )
 from ci.stages.context import BuildContext
-
-if TYPE_CHECKING:
-    from ci.stages.builder import ImageBuilder
+from ci.stages.image_stages import ImageStages
 
 Composed = dagger.Container | dagger.Directory | dict[str, dagger.Directory]  # the layers have names
 
-BUILDERS: dict[str, Callable[["ImageBuilder", BuildContext], Composed]] = {
+BUILDERS: dict[str, Callable[[ImageStages, BuildContext], Composed]] = {
     "channel": channel.build,
     "toolkit": toolkit.build,
     "base": base.build,

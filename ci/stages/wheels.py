@@ -1,7 +1,5 @@
 """Compile PyG's extensions from source, with ccache and as many jobs as the memory allows."""
 
-from typing import TYPE_CHECKING
-
 import dagger
 from dagger import dag
 
@@ -10,20 +8,18 @@ from ci.plan.externals import SOURCES
 from ci.plan.stages.wheels import PROGRAM, WheelsSpec, compile_wheels_command
 from ci.stages.cache_volumes import with_cache
 from ci.stages.context import BuildContext
+from ci.stages.image_stages import ImageStages
 from ci.stages.programs import with_program
-
-if TYPE_CHECKING:
-    from ci.stages.builder import ImageBuilder
 
 _OUT = "/opt/wheels"
 _LOCK = "/run/sdists.txt"
 
 
-def build(builder: "ImageBuilder", context: BuildContext) -> dagger.Directory:
+def build(stages: ImageStages, context: BuildContext) -> dagger.Directory:
     """Compile the wheels in the environment that they are for; report.json beside them has the times."""
-    spec = builder.plan.spec("wheels", WheelsSpec)
+    spec = stages.plan.spec("wheels", WheelsSpec)
     sdists = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
-    container = with_cache(context.with_mirror(builder.container("torch"), SOURCES), Cache.CCACHE)
+    container = with_cache(context.with_mirror(stages.container("torch"), SOURCES), Cache.CCACHE)
     container = with_program(container.with_mounted_file(_LOCK, sdists), PROGRAM)
     container = container.with_env_variable("CCACHE_DIR", Cache.CCACHE.path)
     command = compile_wheels_command(spec, _LOCK, _OUT, context.jobs)

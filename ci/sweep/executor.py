@@ -104,9 +104,9 @@ class DaggerExecutor:
 
     async def _finished(self, build: ImageBuilder, image: dagger.Container) -> Outcome:
         plan = build.plan
-        outcomes = await verify.check_all(plan, image) if self._verified else []
-        if broken := verify.failed_checks(outcomes):
-            lines = tuple(f"{item.name}: {item.last_line}" for item in outcomes if not item.kept)
+        outcomes = await verify.run_checks(plan, image) if self._verified else []
+        if broken := verify.describe_failed(outcomes):
+            lines = tuple(f"{item.name}: {item.last_line}" for item in outcomes if not item.passed)
             raise StageError(Failure(kind="verification", stage="verify", message=broken[:300], tail=lines))
         found = await measure_image(build, self._sizes)
         packages = largest_sizes(found.packages, most=PACKAGES)
@@ -134,10 +134,10 @@ class DaggerExecutor:
             digest=digest,
             published=published,
             versions=versions,
-            promises={item.name: item.kept for item in outcomes},
+            promises={item.name: item.passed for item in outcomes},
             notes=(
                 *(() if self._verified else ("not verified",)),
-                *(f"not promised: {name}: {reason}" for name, reason in plan.waives),
+                *(f"waived: {name}: {reason}" for name, reason in plan.waives),
             ),
             warning=not self._verified,
         )

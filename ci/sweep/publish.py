@@ -90,30 +90,34 @@ class Publisher:
         return container
 
 
-async def open_publisher(
-    *,
-    name: str,
-    repositories: Sequence[str],
-    user: str | None,
-    password: dagger.Secret | None,
-    docker_config: dagger.Secret | None,
-    service: dagger.Service | None,
-    compression: str,
-) -> Publisher:
+@dataclass(frozen=True)
+class PublishOptions:
+    """The caller's options of publishing; without repositories images go to the matrix's name on Docker Hub."""
+
+    repositories: Sequence[str] | None
+    user: str | None
+    password: dagger.Secret | None
+    docker_config: dagger.Secret | None
+    service: dagger.Service | None
+    compression: str
+
+
+async def open_publisher(name: str, options: PublishOptions) -> Publisher:
     """Check where images go and who may push them there, before anything is built.
 
     Raises:
         UserError: a repository, a login or the compression is wrong.
     """
-    require_choice("compression", compression, COMPRESSIONS)
-    chosen = tuple(checked_repository(value) for value in repositories or [f"docker.io/{name}"])
+    require_choice("compression", options.compression, COMPRESSIONS)
+    user, password = options.user, options.password
+    chosen = tuple(checked_repository(value) for value in options.repositories or [f"docker.io/{name}"])
     if (user is None) != (password is None):
         raise UserError("a registry login needs both --registry-user and --registry-password")
-    logins = await _logins(docker_config) if docker_config else []
+    logins = await _logins(options.docker_config) if options.docker_config else []
     if user is not None and password is not None:
         hosts = dict.fromkeys(map(registry_of, chosen))
         logins += [Login(host, user, password) for host in hosts]
-    return Publisher(chosen, RegistryClient(tuple(logins), service), compression)
+    return Publisher(chosen, RegistryClient(tuple(logins), options.service), options.compression)
 
 
 async def _logins(docker_config: dagger.Secret) -> list[Login]:

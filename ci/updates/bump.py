@@ -1,4 +1,4 @@
-"""A matrix document with newer versions in it: comments and layout stay as they are. Pure."""
+"""Write newer versions into a matrix document, keeping its comments and layout."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -10,30 +10,22 @@ from typing import Any
 
 from ci.config.matrix import Cell
 from ci.plan import requirements
-from ci.updates.feasibility import Path, UpdateContext
-from ci.updates.outdated import effects_text, new_pair, shown_cells
-from ci.updates.pins import (
-    Candidate,
-    Pin,
-    best_upgrade,
-    candidate,
-    candidates,
-    effects,
-    pair_effects,
-    pins,
-    regressions,
-    versions,
-)
+from ci.updates.feasibility import UpdateContext
+from ci.updates.impacts import find_impacts, find_pair_impacts, find_regressions
+from ci.updates.model import Candidate, Path, Pin
+from ci.updates.outdated import make_pair_change
+from ci.updates.pins import find_best_upgrade, list_candidates, list_pins, list_versions, make_candidate
+from ci.updates.render import abbreviate_cells, impact_lines
 from ci.util.errors import UserError, quote_value, require_choice
 from ci.util.model import merge_tables, parse_toml
 
 _EXCLUDED = "; cells that [[excludes]] of the matrix names do not count"
-FEW = 8  # versions that a message names
+_MAX_NAMED = 8  # versions in a message
 
 
 @dataclass(frozen=True)
 class Bump:
-    """A changed document, and in words what changed and what did not."""
+    """A matrix document before and after, and in words what changed and what did not."""
 
     name: str
     before: str
@@ -41,52 +33,55 @@ class Bump:
     lines: tuple[str, ...]
 
     def text(self) -> str:
-        """Return what changed, for people."""
+        """Return the changes in words."""
         return "".join(f"{line}\n" for line in self.lines)
 
     def diff(self) -> str:
-        """Return the change as `git apply` takes it."""
+        """Return the changes as a diff for `git apply`."""
         before, after = self.before.splitlines(keepends=True), self.after.splitlines(keepends=True)
         return "".join(unified_diff(before, after, f"a/{self.name}", f"b/{self.name}"))
 
 
-def parse_requests(context: UpdateContext, to: Sequence[str]) -> list[tuple[str, str]]:
-    """Read `NAME=VERSION` words.
+def parse_requests(context: UpdateContext, words: Sequence[str]) -> list[tuple[str, str]]:
+    """Parse `NAME=VERSION` words into pairs.
 
     Raises:
-        UserError: a word is none, or its name is not known, or stands twice.
+        UserError: a word has another form, or its name is unknown or given twice.
     """
-    names = ["torch", *(pin.name for pin in pins(context)), "pair"]
-    found: list[tuple[str, str]] = []
-    for word in to:
+    names = ["torch", *(pin.name for pin in list_pins(context)), "pair"]
+    requests: list[tuple[str, str]] = []
+    for word in words:
         name, equals, version = word.partition("=")
         if not equals or not version:
             raise UserError(f"bad change {quote_value(word)}; accepted: NAME=VERSION, such as ray=2.60.0")
         require_choice("name", name, names)
-        if name != "pair" and name in dict(found):
-            raise UserError(f"{name} stands twice")
-        found.append((name, version))
-    return found
+        if name != "pair" and name in dict(requests):
+            raise UserError(f"{name} is given twice")
+        requests.append((name, version))
+    return requests
 
 
-def bump(context: UpdateContext, text: str, name: str, to: Sequence[str]) -> Bump:
-    """Change what the words ask for (`ray=2.60.0`), or with none everything to the newest that breaks no cell.
+def bump(context: UpdateContext, text: str, name: str, words: Sequence[str]) -> Bump:
+    """Change what the words request (`ray=2.60.0`); without any, upgrade every pin.
+
+    An upgrade goes to the newest version that keeps every cell buildable.
 
     Raises:
         UserError: a word is wrong, its version is on no index, or it breaks a cell.
     """
-    work = _BumpBuilder(context)
-    asked = parse_requests(context, to)
-    for wish, version in asked:
-        work.ask(wish, version)
-    if not asked:
-        work.newest()
-    work.hints()
-    return Bump(name=name, before=text, after=edited(text, work.changes, work.pairs), lines=tuple(work.lines))
+    builder = _BumpBuilder(context)
+    requests = parse_requests(context, words)
+    for request, version in requests:
+        builder.apply_request(request, version)
+    if not requests:
+        builder.upgrade_all()
+    builder.add_lock_hint()
+    after = edit_document(text, builder.changes, builder.pairs)
+    return Bump(name=name, before=text, after=after, lines=tuple(builder.lines))
 
 
 class _BumpBuilder:
-    """Changes one after the other, each judged with those before it in place."""
+    """Apply changes one after the other, each checked on top of those before it."""
 
     def __init__(self, context: UpdateContext) -> None:
         self.context = context
@@ -94,129 +89,139 @@ class _BumpBuilder:
         self.pairs: list[tuple[str, str]] = []
         self.lines: list[str] = []
 
-    def newest(self) -> None:
-        """Take the newest of everything that breaks no cell, and say what was not taken and why."""
-        for name in [pin.name for pin in pins(self.context)]:
+    def upgrade_all(self) -> None:
+        """Apply the best upgrade of every pin, and explain the newer versions that were not used."""
+        for name in [pin.name for pin in list_pins(self.context)]:
             pin = self._pin(name)
-            known = versions(self.context, pin)
-            if isinstance(known, str):
-                self.lines.append(f"{name} stays at {pin.version}: its index could not be read: {known}")
+            versions = list_versions(self.context, pin)
+            if isinstance(versions, str):
+                self.lines.append(f"{name} stays at {pin.version}: its index could not be read: {versions}")
                 continue
-            new = best_upgrade(self.context, pin)
-            better = next(iter(candidates(self.context, pin)), None)
-            if better and better != new:
-                why = regressions(self.context, self.context.changed(better.changes))[0]
-                self.lines.append(f"{name} does not go to {better.version}: {why}")
-            if new:
-                self._take(pin, new)
+            best = find_best_upgrade(self.context, pin)
+            newest = next(iter(list_candidates(self.context, pin)), None)
+            if newest and newest != best:
+                why = find_regressions(self.context, self.context.with_changes(newest.changes))[0]
+                self.lines.append(f"{name} does not go to {newest.version}: {why}")
+            if best:
+                self._apply(pin, best)
         if not self.changes:
             self.lines.append("nothing to change")
 
-    def ask(self, name: str, version: str) -> None:
-        """Take a version that is asked for by a pin's name, `torch` for all its rows, or add a pair."""
+    def apply_request(self, name: str, version: str) -> None:
+        """Apply a requested version of a pin (`torch` means all its rows), or add a pair."""
         if name == "pair":
-            self._add(version)
+            self._add_pair(version)
         elif name == "torch":
-            rows = [pin.name for pin in pins(self.context) if pin.cuda]
+            rows = [pin.name for pin in list_pins(self.context) if pin.cuda]
             for row in rows:
-                self._ask(row, version, f"; a row of torch can be changed alone: {', '.join(rows)}")
+                self._change_pin(row, version, f"; a row of torch can be changed alone: {', '.join(rows)}")
         else:
-            self._ask(name, version, _EXCLUDED)
+            self._change_pin(name, version, _EXCLUDED)
 
-    def hints(self) -> None:
-        """Say what is to be done beside the matrix."""
+    def add_lock_hint(self) -> None:
+        """Add a line if a lock no longer satisfies the changed pins."""
         inputs = self.context.inputs
         for pair in inputs.matrix.pairs if self.changes else ():
-            row = inputs.matrix.torch[inputs.sources_name].get(pair.cuda)
+            pins = self.context.torch_pins.get(pair.cuda)
             pair_id = Cell(cuda=pair.cuda, python=pair.python, target="any").pair_id
-            for stage in requirements.STAGES if row else ():
+            for stage in requirements.STAGES if pins else ():
                 locked = inputs.locks.requirements(inputs.sources_name, pair_id, stage)
-                asked = requirements.requirement_lines(stage, inputs.matrix, row) if row else ""
-                if locked and not requirements.satisfies(locked, asked):
+                lines = requirements.requirement_lines(stage, inputs.matrix, pins) if pins else ""
+                if locked and not requirements.satisfies(locked, lines):
                     self.lines.append(
                         "locks are for other pins now: `python requirements/relock.py` writes them"
                     )
                     return
 
     def _pin(self, name: str) -> Pin:
-        return next(pin for pin in pins(self.context) if pin.name == name)
+        return next(pin for pin in list_pins(self.context) if pin.name == name)
 
-    def _ask(self, name: str, version: str, hint: str) -> None:
+    def _change_pin(self, name: str, version: str, hint: str) -> None:
         pin = self._pin(name)
-        known = versions(self.context, pin)
-        if isinstance(known, str):
-            raise UserError(f"the index of {name} could not be read: {known}")
-        texts = {str(one): one for one in known}
-        if version not in texts:
-            close = get_close_matches(version[:60], texts, n=1, cutoff=0.6)
-            guess = f" (did you mean {close[0]}?)" if close else ""
-            few = ", ".join([*list(texts)[:FEW], *(["and older ones"] if len(texts) > FEW else [])]) or "none"
-            raise UserError(f"unknown version {quote_value(version)} of {name}{guess}; accepted: {few}")
-        new = candidate(self.context, pin, texts[version])
-        if broken := regressions(self.context, self.context.changed(new.changes)):
+        versions = list_versions(self.context, pin)
+        if isinstance(versions, str):
+            raise UserError(f"the index of {name} could not be read: {versions}")
+        by_text = {str(known): known for known in versions}
+        if version not in by_text:
+            raise UserError(_unknown_version(name, version, list(by_text)))
+        candidate = make_candidate(self.context, pin, by_text[version])
+        if broken := find_regressions(self.context, self.context.with_changes(candidate.changes)):
             raise UserError(f"{name} does not go to {version}: {broken[0]}{hint}")
-        if new.changes:
-            self._take(pin, new)
+        if candidate.changes:
+            self._apply(pin, candidate)
         else:
             self.lines.append(f"{name} is at {version}")
 
-    def _take(self, pin: Pin, new: Candidate) -> None:
-        after = self.context.changed(new.changes)
+    def _apply(self, pin: Pin, candidate: Candidate) -> None:
+        after = self.context.with_changes(candidate.changes)
         old = self.context.matrix.model_dump(by_alias=True)
-        told = [f"{path[-1]} {reduce(getitem, path, old)} -> {value}" for path, value in new.changes.items()]
-        self.lines.append(f"{pin.name}: {', '.join(told)}")
-        self.lines += [f"  {line}" for line in effects_text(after, effects(self.context, after, of=pin.cuda))]
-        self.changes.update(new.changes)
+        changes = [
+            f"{path[-1]} {reduce(getitem, path, old)} -> {value}" for path, value in candidate.changes.items()
+        ]
+        self.lines.append(f"{pin.name}: {', '.join(changes)}")
+        impacts = find_impacts(self.context, after, cuda=pin.cuda)
+        self.lines += [f"  {line}" for line in impact_lines(after, impacts)]
+        self.changes.update(candidate.changes)
         self.context = after
 
-    def _add(self, given: str) -> None:
-        cuda, _, python = given.partition("/")
-        require_choice("CUDA version", cuda, [pin.cuda for pin in pins(self.context) if pin.cuda])
-        known = self.context.pythons()
-        if isinstance(known, str):
-            raise UserError(f"the list of Pythons could not be read: {known}")
-        require_choice("Python version", python, dict.fromkeys(f"{one.major}.{one.minor}" for one in known))
-        if any((pair.cuda, pair.python) == (cuda, python) for pair in self.context.matrix.pairs):
-            raise UserError(f"the matrix has the pair {given}")
-        after = self.context.changed(new_pair(self.context, cuda, python))
-        found = pair_effects(after, cuda, python)
-        for one in found:
-            if one.state != "possible":
-                raise UserError(f"{shown_cells(after, one.cells)} cannot be made: {one.why[0]}{_EXCLUDED}")
-        self.lines.append(f"pair {given}: added")
-        self.lines += [f"  {line}" for line in effects_text(after, found)]
+    def _add_pair(self, pair: str) -> None:
+        cuda, _, python = pair.partition("/")
+        require_choice("CUDA version", cuda, [pin.cuda for pin in list_pins(self.context) if pin.cuda])
+        releases = self.context.python_releases()
+        if isinstance(releases, str):
+            raise UserError(f"the list of Pythons could not be read: {releases}")
+        minors = dict.fromkeys(f"{release.major}.{release.minor}" for release in releases)
+        require_choice("Python version", python, minors)
+        if any((known.cuda, known.python) == (cuda, python) for known in self.context.matrix.pairs):
+            raise UserError(f"the matrix has the pair {pair}")
+        after = self.context.with_changes(make_pair_change(self.context, cuda, python))
+        impacts = find_pair_impacts(after, cuda, python)
+        for impact in impacts:
+            if impact.state != "possible":
+                cells = abbreviate_cells(after, impact.cells)
+                raise UserError(f"{cells} cannot be made: {impact.why[0]}{_EXCLUDED}")
+        self.lines.append(f"pair {pair}: added")
+        self.lines += [f"  {line}" for line in impact_lines(after, impacts)]
         self.pairs.append((cuda, python))
         self.context = after
+
+
+def _unknown_version(name: str, version: str, known: Sequence[str]) -> str:
+    close = get_close_matches(version[:60], known, n=1, cutoff=0.6)
+    guess = f" (did you mean {close[0]}?)" if close else ""
+    older = ["and older ones"] if len(known) > _MAX_NAMED else []
+    accepted = ", ".join([*known[:_MAX_NAMED], *older]) or "none"
+    return f"unknown version {quote_value(version)} of {name}{guess}; accepted: {accepted}"
 
 
 # -- the document --------------------------------------------------------------------------------------------
 
 
-def edited(text: str, changes: Mapping[Path, str], pairs: Sequence[tuple[str, str]] = ()) -> str:
+def edit_document(text: str, changes: Mapping[Path, str], pairs: Sequence[tuple[str, str]] = ()) -> str:
     """Set values of a TOML document by their paths and add pairs; every other character stays."""
     if not changes and not pairs:
         return text
-    import tomlkit  # only here: it takes longer to load than the rest
+    import tomlkit  # here, because it takes longer to load than the rest of the module
 
-    # What is added must not stand on the last line.
+    # A pair is added on a line of its own.
     document = tomlkit.parse(f"{text}\n" if pairs and not text.endswith("\n") else text)
-    wanted = parse_toml(text, "matrix")
+    expected = parse_toml(text, "matrix")
     for path, value in changes.items():
         table: Any = document
         for key in path[:-1]:
             table = table[key]
         table[path[-1]] = value
-        wanted = merge_tables(wanted, _nested(path, value))
+        expected = merge_tables(expected, _nest(path, value))
     for cuda, python in pairs:
-        _append(document["pairs"], {"cuda": cuda, "python": python})
-        wanted["pairs"] = [*wanted["pairs"], {"cuda": cuda, "python": python}]
+        _append_pair(document["pairs"], {"cuda": cuda, "python": python})
+        expected["pairs"] = [*expected["pairs"], {"cuda": cuda, "python": python}]
     after = tomlkit.dumps(document)
-    if tomllib.loads(after) != wanted:
-        raise RuntimeError("the edited matrix says something else than what was asked for")
+    if tomllib.loads(after) != expected:
+        raise RuntimeError("the edited matrix differs from the requested one")
     return after
 
 
-def _append(pairs: Any, row: Mapping[str, str]) -> None:
+def _append_pair(pairs: Any, row: Mapping[str, str]) -> None:
     import tomlkit
     from tomlkit.items import AoT
 
@@ -231,8 +236,8 @@ def _append(pairs: Any, row: Mapping[str, str]) -> None:
     pairs.append(table)
 
 
-def _nested(path: Path, value: str) -> dict[str, Any]:
-    result: Any = value
+def _nest(path: Path, value: str) -> dict[str, Any]:
+    nested: Any = value
     for key in reversed(path):
-        result = {key: result}
-    return dict(result)
+        nested = {key: nested}
+    return dict(nested)

@@ -1,4 +1,4 @@
-"""What the cells of a pair can be made of, as the indexes are now: what is there, what not, what is unknown. Pure."""
+"""Decide whether a CUDA x Python pair can be built from what the indexes offer now."""
 
 import json
 import re
@@ -9,50 +9,55 @@ from typing import Any, Literal
 
 from packaging.version import Version
 
-from ci.config.matrix import Matrix, Target, TorchPins
+from ci.config.matrix import ExtensionPin, Matrix, Target, TorchPins
 from ci.config.sources import fill_placeholders
 from ci.index.lookup import IndexCache
 from ci.index.projects import File, Project, WheelMetadata
+from ci.index.wheels import Page, Wheel
+from ci.plan.extensions import Compile, pyg_page_address, resolve_extension
 from ci.plan.inputs import PlanInputs
+from ci.updates.model import ExtensionState, Path
 from ci.util.model import load_model
 
-State = Literal["possible", "impossible", "unknown"]
-StageCache = Literal["wheel", "compile", "left out", "unknown"]
-Path = tuple[str, ...]
+ObstacleState = Literal["impossible", "unknown"]
+COMPANIONS = ("torchvision", "torchaudio")  # released together with torch
 _RELEASE = re.compile(r"3\.[0-9]{1,2}\.[0-9]{1,3}")
-COMPANIONS = ("torchvision", "torchaudio")
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why something cannot be made, or why that is not known; `judged` are the versions that it is said of.
+    """An obstacle to a build, known or suspected; `about` are the versions concerned.
 
-    So what is not known of a version says nothing of another one, though the reason reads the same.
+    Two obstacles with the same reason are different if they concern different versions.
     """
 
-    state: Literal["impossible", "unknown"]
+    state: ObstacleState
     why: str
     about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Feasibility:
-    """What stands in the way of a pair's environment (""), its Ray and its marimo; how its PyG extensions come."""
+    """The obstacles to building a pair, and the state of its PyG extensions.
 
-    troubles: Mapping[str, tuple[Obstacle, ...]]
-    extensions: Mapping[str, StageCache]
+    Obstacles are by layer: "" is the environment, `ray` and `marimo` are on top of it.
+    """
 
-    def of(self, target: Target) -> tuple[Obstacle, ...]:
-        """Return what stands in the way of a target's image; of its layers only where the environment can be made."""
-        environment = self.troubles.get("", ())
-        if any(one.state == "impossible" for one in environment):
+    obstacles: Mapping[str, tuple[Obstacle, ...]]
+    extensions: Mapping[str, ExtensionState]
+
+    def obstacles_for(self, target: Target) -> tuple[Obstacle, ...]:
+        """List the obstacles to a target's image; an impossible environment hides its layers'."""
+        environment = self.obstacles.get("", ())
+        if any(obstacle.state == "impossible" for obstacle in environment):
             return environment
-        return (*environment, *(one for layer in target.layers for one in self.troubles.get(layer, ())))
+        layers = (obstacle for layer in target.layers for obstacle in self.obstacles.get(layer, ()))
+        return (*environment, *layers)
 
 
 @dataclass(frozen=True)
 class UpdateContext:
-    """A matrix with its sources, and the indexes that it is judged by."""
+    """A matrix with its sources, and what the indexes have."""
 
     inputs: PlanInputs
     index_cache: IndexCache
@@ -62,8 +67,18 @@ class UpdateContext:
         """Return the matrix."""
         return self.inputs.matrix
 
-    def changed(self, changes: Mapping[Path, Any]) -> "UpdateContext":
-        """Return the scene with other values in the matrix, by their paths: `("ray", "version")`."""
+    @property
+    def glibc(self) -> str:
+        """Return the glibc of the images."""
+        return self.inputs.sources.images.glibc
+
+    @property
+    def torch_pins(self) -> dict[str, TorchPins]:
+        """Return the torch pins for the sources in use, by CUDA version."""
+        return self.matrix.torch.get(self.inputs.sources_name, {})
+
+    def with_changes(self, changes: Mapping[Path, Any]) -> "UpdateContext":
+        """Return the context with other values in the matrix."""
         data = self.matrix.model_dump(by_alias=True)
         for path, value in changes.items():
             table = data
@@ -73,191 +88,59 @@ class UpdateContext:
         return replace(self, inputs=replace(self.inputs, matrix=load_model(data, Matrix, "matrix.toml")))
 
     def torch_index(self, tag: str) -> str | None:
-        """Return the index of torch's wheels for a tag, None where the package index has them."""
+        """Return the index of torch's wheels for a tag, None if the package index has them."""
         template = self.inputs.sources.wheels.torch
         return fill_placeholders(template, tag=tag) if template else None
 
-    def torch(self, name: str, tag: str) -> tuple[Project, str | None]:
-        """Return the files of torch, or of what is released with it, and their local label."""
+    def torch_project(self, name: str, tag: str) -> tuple[Project, str | None]:
+        """Return the files of torch, or of a companion, and the local label of their versions."""
         index = self.torch_index(tag)
         return self.index_cache.project(name, index), tag if index else None
 
-    def pyg_page(self, torch: str, tag: str) -> str | None:
-        """Return the address of PyG's page of wheels, None where the sources have none."""
-        template = self.inputs.sources.wheels.pyg
-        return fill_placeholders(template, torch=torch, tag=tag) if template else None
+    def pyg_page(self, torch: str, tag: str) -> Page | None:
+        """Return PyG's page of wheels, None if the sources have none."""
+        address = pyg_page_address(self.inputs.sources, torch, tag)
+        return self.index_cache.page(address) if address else None
 
-    def pythons(self) -> tuple[Version, ...] | str:
-        """Return the CPythons that the environment can have, the newest first, or why they are not known."""
+    def python_releases(self) -> tuple[Version, ...] | str:
+        """List the CPython releases for the environment, newest first, or why they are unknown."""
         channels = self.inputs.sources.conda.channels
         if not channels:
             recipe = json.loads(self.inputs.locks.channel())
-            return tuple(sorted((Version(one["version"]) for one in recipe["python"]), reverse=True))
-        found: set[Version] = set()
+            return tuple(sorted((Version(row["version"]) for row in recipe["python"]), reverse=True))
+        releases: set[Version] = set()
         for channel in channels:
             builds = self.index_cache.builds(channel, "python")
             if isinstance(builds, str):
                 return builds
-            found |= {
+            releases |= {
                 Version(version)
                 for version, build in builds
                 if _RELEASE.fullmatch(version) and _is_cpython(build)
             }
-        return tuple(sorted(found, reverse=True))
+        return tuple(sorted(releases, reverse=True))
 
-    def needs(self, name: str, files: Sequence[File]) -> WheelMetadata | str:
-        """Return what a version says that it needs, by one of its wheels, or why that is not known."""
+    def wheel_metadata(self, name: str, files: Sequence[File]) -> WheelMetadata | str:
+        """Return the metadata of a version, from one of its wheels, or why it is unknown."""
         pythons = dict.fromkeys(pair.python for pair in self.matrix.pairs)
-        glibc = self.inputs.sources.images.glibc
-        # The same wheel for all Pythons: each is a request.
-        wheels = [one for one in files if one.is_wheel]
-        fitting = (one for python in pythons for one in wheels if one.fits(python, glibc))
+        wheels = [file for file in files if file.is_wheel]
+        # The same wheel for all Pythons, because each wheel is a request.
+        fitting = (file for python in pythons for file in wheels if file.fits(python, self.glibc))
         file = next(fitting, None)
-        return self.index_cache.needs(file) if file else f"no wheel of {name} says what it needs"
+        return self.index_cache.wheel_metadata(file) if file else f"no wheel of {name} says what it needs"
 
-    def feasibility(self, cuda: str, python: str) -> Feasibility:
-        """Look at a pair."""
-        return _FeasibilityCheck(self, cuda, python).feasibility()
-
-
-def pyg_local_version(torch: str, tag: str) -> str:
-    """Return how PyG names torch and CUDA: `pt211cu130`."""
-    return f"pt{''.join(torch.split('.')[:2])}{tag}"
+    def check_pair(self, cuda: str, python: str) -> Feasibility:
+        """Decide whether a pair can be built."""
+        return _FeasibilityCheck(self, cuda, python).check()
 
 
-def tag_of(cuda: str) -> str:
+def cuda_tag(cuda: str) -> str:
     """Return the tag of torch's wheels for the CUDA version that torch was built with.
 
-    >>> tag_of("12.8")
+    >>> cuda_tag("12.8")
     'cu128'
     """
     return f"cu{cuda.replace('.', '')}"
-
-
-class _FeasibilityCheck:
-    def __init__(self, context: UpdateContext, cuda: str, python: str) -> None:
-        self.context = context
-        self.matrix = context.matrix
-        self.index_cache = context.index_cache
-        self.python = python
-        self.abi = f"cp{python.replace('.', '')}"
-        self.tag = context.matrix.cuda[cuda].wheel_tag
-        self.cuda = cuda
-        self.glibc = context.inputs.sources.images.glibc
-        self.troubles: dict[str, list[Obstacle]] = {}
-        self.extensions: dict[str, StageCache] = {}
-        self.layer = ""
-        self.about: tuple[str, ...] = ()
-
-    def feasibility(self) -> Feasibility:
-        rows = self.matrix.torch.get(self.context.inputs.sources_name, {})
-        if self.cuda not in rows:
-            self._impossible(f"[torch.{self.context.inputs.sources_name}] has no row for CUDA {self.cuda}")
-            return self._found()
-        self.pins: TorchPins = rows[self.cuda]
-        self._interpreter()
-        self._torch()
-        if not self._blocked():
-            self._pyg()
-        for layer, version in (("ray", self.matrix.ray.version), ("marimo", self.matrix.marimo.version)):
-            self.layer, self.about = layer, (version,)
-            self._pick(self.index_cache.project(layer), version)
-        return self._found()
-
-    def _found(self) -> Feasibility:
-        found = {layer: tuple(dict.fromkeys(troubles)) for layer, troubles in self.troubles.items()}
-        return Feasibility(MappingProxyType(found), MappingProxyType(self.extensions))
-
-    def _interpreter(self) -> None:
-        found = self.context.pythons()
-        if isinstance(found, str):
-            self._unknown(found)
-        elif not any(one.release[:2] == Version(self.python).release for one in found):
-            self._impossible(f"there is no CPython {self.python} in {python_source(self.context)}")
-
-    def _torch(self) -> None:
-        self.about = (self.pins.torch, self.pins.torchvision, self.pins.torchaudio)
-        project, local = self.context.torch("torch", self.tag)
-        file = self._pick(project, self.pins.torch, local)
-        if file and not local and self.tag != "cpu":
-            self._built_for_cuda(project.of(self.pins.torch))
-        for name in () if self._blocked() else COMPANIONS:
-            project, local = self.context.torch(name, self.tag)
-            version = getattr(self.pins, name)
-            if not self._pick(project, version, local):
-                continue
-            needs = self._needs(name, project.of(version, local))
-            for one in needs.on("torch", self.python) if needs else ():
-                if not one.specifier.contains(self.pins.torch, prereleases=True):
-                    self._impossible(f"{name} {version} needs torch{one.specifier}")
-
-    def _built_for_cuda(self, files: Sequence[File]) -> None:
-        needs = self._needs("torch", files)
-        if needs is None:
-            return
-        if needs.cuda is None:
-            self._unknown(f"torch {self.pins.torch} does not say which CUDA it is built for")
-        elif tag_of(needs.cuda) != self.tag:
-            self._impossible(f"torch {self.pins.torch} is built for CUDA {needs.cuda}: no {self.tag}")
-
-    def _pyg(self) -> None:
-        self.about = (self.matrix.pyg.torch_geometric,)
-        self._pick(self.index_cache.project("torch-geometric"), self.matrix.pyg.torch_geometric)
-        address = self.context.pyg_page(self.pins.torch, self.tag)
-        for name, pin in self.matrix.pyg.extensions.items():
-            self.about = (name, pin.version, self.pins.torch)
-            if address:
-                found = self.index_cache.wheel(
-                    address, name, pin.version, pyg_local_version(self.pins.torch, self.tag), self.python
-                )
-                if found is not None:
-                    self.extensions[name] = "unknown" if isinstance(found, str) else "wheel"
-                    if isinstance(found, str):
-                        self._unknown(found)
-                    continue
-            if not pin.sdist:
-                self.extensions[name] = "left out"
-                continue
-            project = self.index_cache.project(name)
-            files = () if project.problem else project.of(pin.version)
-            self.extensions[name] = "compile" if any(not one.is_wheel for one in files) else "unknown"
-            if project.problem and not project.absent:
-                self._unknown(project.problem)
-            elif self.extensions[name] == "unknown":
-                self._impossible(f"no source of {name} {pin.version} is on the package index")
-
-    # -- parts -------------------------------------------------------------------------------------------
-
-    def _pick(self, project: Project, version: str, local: str | None = None) -> File | None:
-        name = f"{project.name} {version}{f'+{local}' if local else ''}"
-        if project.problem:
-            (self._impossible if project.absent else self._unknown)(project.problem)
-            return None
-        files = project.of(version, local)
-        fitting = [file for file in files if file.fits(self.python, self.glibc)]
-        if not files:
-            self._impossible(f"{name} is not on the index")
-        elif not fitting:
-            pure = any(file.filename.endswith("-none-any.whl") for file in files)
-            said = f"does not take Python {self.python}" if pure else f"has no {self.abi} wheel"
-            self._impossible(f"{name} {said}")
-        return max(fitting, key=lambda file: file.is_wheel, default=None)
-
-    def _needs(self, name: str, files: Sequence[File]) -> WheelMetadata | None:
-        found = self.context.needs(name, files)
-        if isinstance(found, str):
-            self._unknown(found)
-            return None
-        return found
-
-    def _blocked(self) -> bool:
-        return any(one.state == "impossible" for one in self.troubles.get("", ()))
-
-    def _impossible(self, why: str) -> None:
-        self.troubles.setdefault(self.layer, []).append(Obstacle("impossible", why, self.about))
-
-    def _unknown(self, why: str) -> None:
-        self.troubles.setdefault(self.layer, []).append(Obstacle("unknown", why, self.about))
 
 
 def python_source(context: UpdateContext) -> str:
@@ -266,6 +149,134 @@ def python_source(context: UpdateContext) -> str:
     return ", ".join(channels) if channels else "the recipe of the channel that is made here"
 
 
+class _FeasibilityCheck:
+    """Collect the obstacles to one pair; `layer` and `about` describe what is being checked."""
+
+    def __init__(self, context: UpdateContext, cuda: str, python: str) -> None:
+        self.context = context
+        self.matrix = context.matrix
+        self.index_cache = context.index_cache
+        self.python = python
+        self.tag = context.matrix.cuda[cuda].wheel_tag
+        self.cuda = cuda
+        self.obstacles: dict[str, list[Obstacle]] = {}
+        self.extensions: dict[str, ExtensionState] = {}
+        self.layer = ""
+        self.about: tuple[str, ...] = ()
+
+    def check(self) -> Feasibility:
+        if self.cuda not in self.context.torch_pins:
+            self._report(
+                "impossible", f"[torch.{self.context.inputs.sources_name}] has no row for CUDA {self.cuda}"
+            )
+            return self._result()
+        pins = self.context.torch_pins[self.cuda]
+        self._check_interpreter()
+        self._check_torch(pins)
+        if not self._is_blocked():
+            self._check_pyg(pins.torch)
+        for layer, version in (("ray", self.matrix.ray.version), ("marimo", self.matrix.marimo.version)):
+            self.layer, self.about = layer, (version,)
+            self._find_file(self.index_cache.project(layer), version)
+        return self._result()
+
+    def _result(self) -> Feasibility:
+        obstacles = {layer: tuple(dict.fromkeys(listed)) for layer, listed in self.obstacles.items()}
+        return Feasibility(MappingProxyType(obstacles), MappingProxyType(self.extensions))
+
+    def _check_interpreter(self) -> None:
+        releases = self.context.python_releases()
+        if isinstance(releases, str):
+            self._report("unknown", releases)
+        elif not any(release.release[:2] == Version(self.python).release for release in releases):
+            self._report("impossible", f"there is no CPython {self.python} in {python_source(self.context)}")
+
+    def _check_torch(self, pins: TorchPins) -> None:
+        self.about = (pins.torch, pins.torchvision, pins.torchaudio)
+        project, local = self.context.torch_project("torch", self.tag)
+        file = self._find_file(project, pins.torch, local)
+        if file and not local and self.tag != "cpu":
+            self._check_torch_cuda(pins.torch, project.files_for(pins.torch))
+        for name in () if self._is_blocked() else COMPANIONS:
+            project, local = self.context.torch_project(name, self.tag)
+            version = getattr(pins, name)
+            if not self._find_file(project, version, local):
+                continue
+            metadata = self._read_metadata(name, project.files_for(version, local))
+            for needed in metadata.requirements_on("torch", self.python) if metadata else ():
+                if not needed.specifier.contains(pins.torch, prereleases=True):
+                    self._report("impossible", f"{name} {version} needs torch{needed.specifier}")
+
+    def _check_torch_cuda(self, torch: str, files: Sequence[File]) -> None:
+        metadata = self._read_metadata("torch", files)
+        if metadata is None:
+            return
+        if metadata.cuda is None:
+            self._report("unknown", f"torch {torch} does not say which CUDA it is built for")
+        elif cuda_tag(metadata.cuda) != self.tag:
+            self._report("impossible", f"torch {torch} is built for CUDA {metadata.cuda}: no {self.tag}")
+
+    def _check_pyg(self, torch: str) -> None:
+        self.about = (self.matrix.pyg.torch_geometric,)
+        self._find_file(self.index_cache.project("torch-geometric"), self.matrix.pyg.torch_geometric)
+        page = self.context.pyg_page(torch, self.tag)
+        for name, pin in self.matrix.pyg.extensions.items():
+            self.about = (name, pin.version, torch)
+            self.extensions[name] = self._check_extension(name, pin, page, torch)
+
+    def _check_extension(self, name: str, pin: ExtensionPin, page: Page | None, torch: str) -> ExtensionState:
+        if page and page.problem and not page.not_found:  # a build would compile; here nothing is guessed
+            self._report("unknown", page.problem)
+            return "unknown"
+        extension = resolve_extension(
+            name, pin, page, torch=torch, tag=self.tag, python=self.python, glibc=self.context.glibc
+        )
+        if isinstance(extension, Wheel):
+            return "wheel"
+        if not isinstance(extension, Compile):
+            return "left out"
+        project = self.index_cache.project(name)
+        files = () if project.problem else project.files_for(pin.version)
+        if any(not file.is_wheel for file in files):
+            return "compile"
+        if project.problem and not project.not_found:
+            self._report("unknown", project.problem)
+        else:
+            self._report("impossible", f"no source of {name} {pin.version} is on the package index")
+        return "unknown"
+
+    # -- parts -------------------------------------------------------------------------------------------
+
+    def _find_file(self, project: Project, version: str, local: str | None = None) -> File | None:
+        name = f"{project.name} {version}{f'+{local}' if local else ''}"
+        if project.problem:
+            self._report("impossible" if project.not_found else "unknown", project.problem)
+            return None
+        files = project.files_for(version, local)
+        fitting = [file for file in files if file.fits(self.python, self.context.glibc)]
+        if not files:
+            self._report("impossible", f"{name} is not on the index")
+        elif not fitting:
+            pure = any(file.filename.endswith("-none-any.whl") for file in files)
+            abi = f"cp{self.python.replace('.', '')}"
+            why = f"does not take Python {self.python}" if pure else f"has no {abi} wheel"
+            self._report("impossible", f"{name} {why}")
+        return max(fitting, key=lambda file: file.is_wheel, default=None)
+
+    def _read_metadata(self, name: str, files: Sequence[File]) -> WheelMetadata | None:
+        metadata = self.context.wheel_metadata(name, files)
+        if isinstance(metadata, str):
+            self._report("unknown", metadata)
+            return None
+        return metadata
+
+    def _is_blocked(self) -> bool:
+        return any(obstacle.state == "impossible" for obstacle in self.obstacles.get("", ()))
+
+    def _report(self, state: ObstacleState, why: str) -> None:
+        self.obstacles.setdefault(self.layer, []).append(Obstacle(state, why, self.about))
+
+
 def _is_cpython(build: str) -> bool:
-    # Not PyPy, GraalPy, nor the free-threaded build (`_cp314t`), all of which are called `python` too.
+    # PyPy, GraalPy and the free-threaded build (`_cp314t`) are packages called `python`, too.
     return not ("pypy" in build or "graalpy" in build or (build.endswith("t") and "_cp3" in build))

@@ -1,4 +1,4 @@
-"""What `latest` and `bump` do: decide, read the pages that were missing, and decide again until none is."""
+"""Run `latest` and `bump`: decide, read the missing index pages, and decide again."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -8,56 +8,62 @@ from ci.choices import BUMP_FORMATS, OUTDATED_FORMATS
 from ci.index.lookup import IndexCache
 from ci.session.index_reader import Reader
 from ci.session.session import Session
-from ci.updates import outdated as latest
 from ci.updates.bump import bump, parse_requests
 from ci.updates.feasibility import UpdateContext
+from ci.updates.outdated import find_outdated
+from ci.updates.render import render_json, render_text
 from ci.util.errors import UserError, require_choice
 
 T = TypeVar("T")
-ROUNDS = 20  # each asks for what the one before could not know of; there are about four
+_MAX_ROUNDS = 20  # usually four: the responses of a round decide what the next one must read
 
 
 async def show_outdated(session: Session, form: str) -> str:
-    """Tell what is newer than what the matrix pins.
+    """List newer versions of what the matrix pins, as text or JSON.
 
     Raises:
-        UserError: there is no such form.
+        UserError: the format is unknown.
     """
     require_choice("format", form, OUTDATED_FORMATS)
     context = UpdateContext(session.inputs, IndexCache())
-    found = await until_resolved(session, context, latest.latest)
-    return (latest.text if form == "text" else latest.document)(context, found)
+    outdated = await until_resolved(session, context, find_outdated)
+    return (render_text if form == "text" else render_json)(context, outdated)
 
 
 async def show_bump(session: Session, to: Sequence[str], form: str) -> str:
-    """Change the matrix, and tell what changed or give the document.
+    """Change the matrix, and return the changes in words, as a diff, or the new document.
 
     Raises:
-        UserError: there is no such form, or a change cannot be made.
+        UserError: the format is unknown, or a change cannot be made.
     """
     require_choice("format", form, BUMP_FORMATS)
     context = UpdateContext(session.inputs, IndexCache())
-    parse_requests(context, to)  # mistakes come before the first look at the network
-    made = await until_resolved(session, context, lambda seen: bump(seen, session.text, session.file, to))
+    parse_requests(context, to)  # report mistakes before the network is used
+    bumped = await until_resolved(session, context, lambda read: bump(read, session.text, session.file, to))
     if form == "toml":
-        return made.after
-    return made.diff() if form == "diff" else made.text()
+        return bumped.after
+    return bumped.diff() if form == "diff" else bumped.text()
 
 
 async def until_resolved(session: Session, context: UpdateContext, decide: Callable[[UpdateContext], T]) -> T:
+    """Return the decision that is made once every response that it needs was read.
+
+    Raises:
+        UserError: the session is offline, or the decision is an error.
+    """
     if session.context.offline_bundle:
         raise UserError("a bundle has no indexes that tell of newer versions: leave out --from-bundle")
     tools, image = session.inputs.locks.tools(), session.inputs.sources.images.cpu
     reader = Reader(session.context, image, tools, secrets.token_hex(8))
     index_cache = context.index_cache
-    for _ in range(ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         try:
-            found = decide(context)
+            decision = decide(context)
         except UserError:
-            if not index_cache.missing:  # else it was said without knowing all
+            if not index_cache.pending:  # otherwise it was raised without all responses
                 raise
         else:
-            if not index_cache.missing:
-                return found
-        index_cache.add(await reader.read(tuple(index_cache.missing)))
-    raise RuntimeError("each page that was read asks for another one")
+            if not index_cache.pending:
+                return decision
+        index_cache.add(await reader.read(tuple(index_cache.pending)))
+    raise RuntimeError(f"index pages are still missing after {_MAX_ROUNDS} rounds")

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # Dagger's engine appends this to its messages, for its own display.
 _TRACE = re.compile(r" *\[traceparent:[^\]\s]*\]")
@@ -17,6 +20,13 @@ class UserError(Exception):
 
 class SweepError(Exception):
     """Failed cells; the message is a report of several lines and is shown without a traceback."""
+
+
+def require_made(value: T | None, message: str) -> T:
+    """Return `value`, or raise a UserError with the message if it is None."""
+    if value is None:
+        raise UserError(message)
+    return value
 
 
 def one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""One engine, one hermetic world and one way to call the module, for all engine tests."""
+"""Provide one engine, one small stack and one way to call the module, for all engine tests."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stand_ins import servers, world
+from tests.stand_ins import servers, small_stack
 from tests.stand_ins.cache import CACHE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def succeed(*words: str) -> str:
 
 
 @dataclass(frozen=True)
-class World:
+class SmallStack:
     """The mirror on loopback and the files that point at it."""
 
     port: int
@@ -78,7 +78,7 @@ class World:
     def words(
         self, sources: str = "registries", mirrors: Path | None = None, matrix: Path | None = None
     ) -> list[str]:
-        """Return the options that lead a call of the module into this world."""
+        """Return the options that lead a call of the module to the small stack."""
         return [
             "call",
             f"--sources={sources}",
@@ -95,15 +95,15 @@ def engine() -> None:
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallStack]:
     """Serve the stand-ins on loopback."""
-    folder = world.make(tmp_path_factory.mktemp("world") / "mirror")
+    folder = small_stack.make(tmp_path_factory.mktemp("small-stack") / "mirror")
     faults: dict[str, int] = {}
-    with servers.folder_over_http(folder, faults, world.usual_port()) as port:
+    with servers.folder_over_http(folder, faults, small_stack.usual_port()) as port:
         mirrors = folder.parent / "mirrors.toml"
         mirrors.write_text(f'[wheels]\nindex = "http://mirror:{port}/simple"\n', "utf-8")
-        matrix = world.matrix_with(folder.parent / "matrix.toml")
-        yield World(port=port, matrix=matrix, folder=folder, mirrors=mirrors, faults=faults)
+        matrix = small_stack.matrix_with(folder.parent / "matrix.toml")
+        yield SmallStack(port=port, matrix=matrix, folder=folder, mirrors=mirrors, faults=faults)
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from ci.programs import bundle
-from tests.engine.conftest import ROOT, Answer, World, answer_of, dagger, succeed
+from tests.engine.conftest import ROOT, Answer, SmallStack, answer_of, dagger, succeed
 from tests.engine.test_matrix import PROMISES
 from tests.engine.test_small_stack import quoted
-from tests.stand_ins import world
+from tests.stand_ins import small_stack
 from tests.stand_ins.cache import CACHE
 
 CELL = ("--cuda=cpu", "--python=3.13", "--target=runtime")
@@ -72,9 +72,9 @@ class Carried:
 
 
 @pytest.fixture(scope="module")
-def carried(small: World, tmp_path_factory: pytest.TempPathFactory) -> Carried:
+def carried(small: SmallStack, tmp_path_factory: pytest.TempPathFactory) -> Carried:
     folder = tmp_path_factory.mktemp("carried")
-    matrix = world.matrix_with(folder / "matrix.toml", more=PROMISES)
+    matrix = small_stack.matrix_with(folder / "matrix.toml", more=PROMISES)
     succeed("bundle", str(folder / "bundle"), *small.words(matrix=matrix)[1:], "--", *CELL)
     return Carried(folder / "bundle", matrix)
 
@@ -127,7 +127,7 @@ def test_a_cell_is_built_without_a_network_and_keeps_its_promises(
     answer = offline(elsewhere, "bash", "-ec", calls)
     assert answer.status == 0, answer.err[-4000:]
     assert "makes the embedded engine" in answer.err
-    assert "all 3 promises kept" in answer.out
+    assert "all 3 checks passed" in answer.out
     assert answer.out.splitlines()[-1] == "0.1.0+cu130 _stand_in_cpu.cpython-313-x86_64-linux-gnu.so"
 
 

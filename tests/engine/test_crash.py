@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from tests.engine.conftest import ROOT, World
+from tests.engine.conftest import ROOT, SmallStack
 from tests.engine.test_matrix import PROMISES
-from tests.stand_ins import world
+from tests.stand_ins import small_stack
 from tests.stand_ins.cache import CACHE
 
 CELLS = ("--cuda=cpu", "--target=runtime", "--disk-floor=1")
@@ -45,8 +45,8 @@ def own_cache() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_killed_engine_loses_nothing(small: World, own_cache: Path, tmp_path: Path) -> None:
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES)
+def test_a_killed_engine_loses_nothing(small: SmallStack, own_cache: Path, tmp_path: Path) -> None:
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES)
     environment = {**os.environ, "CSLR_IMAGES_CACHE": str(own_cache)}
     words = [str(ROOT / "daggerw"), "--progress=plain", *small.words(matrix=matrix)]
     log = tmp_path / "first.log"
@@ -73,10 +73,10 @@ def test_a_killed_engine_loses_nothing(small: World, own_cache: Path, tmp_path: 
     assert [record["status"] for record in records] == ["building", "building", "ok"]
 
 
-def test_a_killed_client_loses_nothing(small: World, tmp_path: Path) -> None:
+def test_a_killed_client_loses_nothing(small: SmallStack, tmp_path: Path) -> None:
     # A user that no run had before: the stages from the base upwards are really built.
     uid = 2_000 + secrets.randbelow(50_000)
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, uid=uid)
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, uid=uid)
     words = [str(ROOT / "daggerw"), "--progress=plain", *small.words(matrix=matrix)]
     sweep = ["matrix", *CELLS]
     log = tmp_path / "first.log"
@@ -95,9 +95,9 @@ def test_a_killed_client_loses_nothing(small: World, tmp_path: Path) -> None:
     assert "1 ok, 0 failed, 0 not run" in second.stdout
 
 
-def test_ctrl_c_leaves_records_that_tell_the_truth(small: World, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_records_that_tell_the_truth(small: SmallStack, tmp_path: Path) -> None:
     uid = 2_000 + secrets.randbelow(50_000)
-    options = small.words(matrix=world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, uid=uid))
+    options = small.words(matrix=small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, uid=uid))
     sweep = [str(ROOT / "daggerw"), "sweep", *options[1:], "--", *CELLS]
     environment = {**os.environ, "CSLR_IMAGES_RECORDS": str(tmp_path / "records")}
     log = tmp_path / "first.log"

@@ -12,10 +12,10 @@ from typing import IO, Any
 import pytest
 import zstandard
 
-from tests.engine.conftest import ROOT, World, succeed
+from tests.engine.conftest import ROOT, SmallStack, succeed
 from tests.engine.test_matrix import PROMISES
 from tests.engine.test_small_stack import quoted
-from tests.stand_ins import world
+from tests.stand_ins import small_stack
 from tests.stand_ins.terminal import in_terminal, until
 
 SCRIPT_FILE = "sh /run/cslr-images/failed.sh"
@@ -25,7 +25,7 @@ CPU = ("--cuda=cpu", "--python=3.13")
 @pytest.fixture(scope="module")
 def wrong_pin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a matrix that asks for a torchaudio that nobody has."""
-    matrix = world.matrix_with(tmp_path_factory.mktemp("pin") / "matrix.toml", more=PROMISES)
+    matrix = small_stack.matrix_with(tmp_path_factory.mktemp("pin") / "matrix.toml", more=PROMISES)
     text = matrix.read_text("utf-8")
     row = '"cpu" = { torch = "0.1.0", torchvision = "0.1.0", torchaudio = "'
     assert text.count(f'{row}0.1.0"') == 2
@@ -33,7 +33,9 @@ def wrong_pin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return matrix
 
 
-def test_the_command_fails_again_and_passes_when_its_input_is_right(small: World, wrong_pin: Path) -> None:
+def test_the_command_fails_again_and_passes_when_its_input_is_right(
+    small: SmallStack, wrong_pin: Path
+) -> None:
     commands = (
         f"{SCRIPT_FILE}; echo ended=$?; "
         f"sed -i s/9.9.9/0.1.0/ /run/requirements.txt; {SCRIPT_FILE}; echo ended=$?"
@@ -46,8 +48,8 @@ def test_the_command_fails_again_and_passes_when_its_input_is_right(small: World
     assert repaired.endswith("ended=0\n")
 
 
-def test_without_a_terminal_the_state_is_an_image(small: World, tmp_path: Path) -> None:
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, marimo=world.POISONED)
+def test_without_a_terminal_the_state_is_an_image(small: SmallStack, tmp_path: Path) -> None:
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, marimo=small_stack.POISONED)
     archive, root = tmp_path / "failed.tar", tmp_path / "root"
     ran = subprocess.run(
         [ROOT / "daggerw", "debug", *small.words(matrix=matrix)[1:], "--", *CPU, "--target=marimo-runtime"],
@@ -63,14 +65,14 @@ def test_without_a_terminal_the_state_is_an_image(small: World, tmp_path: Path) 
     configuration = unpacked(archive, root)
     assert configuration["User"] == "cslr"
     assert "ExposedPorts" not in configuration, "a terminal would wait for them"
-    assert "promise versions is not kept: exit status 66" in (root / "run/cslr-images/failed.txt").read_text()
+    assert "check versions failed: exit status 66" in (root / "run/cslr-images/failed.txt").read_text()
     # As a container runtime would: with the image's user, and a /proc of its own.
     apart = ["unshare", "--mount", "--pid", "--fork", f"--root={root}", "--mount-proc"]
     enter = [*apart, "--setgid=1000", "--setuid=1000", *SCRIPT_FILE.split()]
     assert subprocess.run(enter, check=False).returncode == 66
     next((root / "opt/env").glob("lib/python3.*/site-packages/zz_poison.pth")).unlink()
     kept = subprocess.run(enter, check=True, capture_output=True, text=True)
-    assert json.loads(kept.stdout.splitlines()[-1])["versions"]["marimo"] == world.POISONED
+    assert json.loads(kept.stdout.splitlines()[-1])["versions"]["marimo"] == small_stack.POISONED
     shutil.rmtree(root)
     archive.unlink()
 
@@ -96,7 +98,7 @@ def opened(layer: IO[bytes]) -> tarfile.TarFile:
     return tarfile.open(fileobj=layer)
 
 
-def test_in_a_terminal_it_says_what_to_type(small: World, wrong_pin: Path) -> None:
+def test_in_a_terminal_it_says_what_to_type(small: SmallStack, wrong_pin: Path) -> None:
     words = [str(ROOT / "daggerw"), "debug", *small.words(matrix=wrong_pin)[1:], "--", *CPU, "--target=devel"]
     with in_terminal(words, ROOT) as terminal:
         screen = until(terminal, rb"again, type:\s+sh /run/cslr-images/failed.sh\s.*# ")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.engine.conftest import World, succeed
+from tests.engine.conftest import SmallStack, succeed
 from tests.stand_ins import images
 from tests.stand_ins.cache import CACHE
 from tests.stand_ins.dockerfile import write_context
@@ -32,7 +32,7 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def both(small: World, registry: int, tmp_path_factory: pytest.TempPathFactory) -> Both:
+def both(small: SmallStack, registry: int, tmp_path_factory: pytest.TempPathFactory) -> Both:
     repository = f"127.0.0.1:{registry}/parity"
     composed, built = f"{repository}:composed", f"{repository}:built"
     succeed(*small.words(), "build", *PAIR, f"--target={TARGET}", "publish", f"--address={composed}")

@@ -10,8 +10,8 @@ import pytest
 
 from ci.generate.files import RECORD
 from ci.history.records import read_history
-from tests.engine.conftest import ROOT, World, succeed
-from tests.stand_ins.steps import script
+from tests.engine.conftest import ROOT, SmallStack, succeed
+from tests.stand_ins.ci_steps import script
 from tests.unit.sample_histories import DEVEL, RUNTIME, record
 
 # What no step of CI reads.
@@ -19,7 +19,7 @@ UNREAD = (".git", ".*_cache", "__pycache__", "tests", "dockerfiles", "docs", "re
 
 
 def test_the_command_writes_everything_and_remembers_the_wheels_of_pages(
-    small: World, tmp_path: Path
+    small: SmallStack, tmp_path: Path
 ) -> None:
     mirrors = tmp_path / "mirrors.toml"
     address = f"http://mirror:{small.port}/pyg/torch-{{torch}}%2B{{tag}}.html"

@@ -4,14 +4,14 @@ import json
 import urllib.request
 from pathlib import Path
 
-from tests.engine.conftest import World, succeed
-from tests.stand_ins import world
+from tests.engine.conftest import SmallStack, succeed
+from tests.stand_ins import small_stack
 
 PAIR = ("--cuda=cpu", "--python=3.13")
 
 
 def published(
-    small: World,
+    small: SmallStack,
     registry: int,
     target: str,
     tag: str,
@@ -38,7 +38,7 @@ def layers(registry: int, tag: str) -> list[str]:
         return [layer["digest"] for layer in json.load(answer)["layers"]]
 
 
-def test_runtimes_are_deltas_of_each_other(small: World, registry: int) -> None:
+def test_runtimes_are_deltas_of_each_other(small: SmallStack, registry: int) -> None:
     runtime = published(small, registry, "runtime", "runtime")
     ray = published(small, registry, "ray-runtime", "ray")
     marimo = published(small, registry, "marimo-runtime", "marimo")
@@ -47,8 +47,10 @@ def test_runtimes_are_deltas_of_each_other(small: World, registry: int) -> None:
     assert (len(ray) - len(runtime), len(marimo) - len(ray)) == (1, 1)
 
 
-def test_a_new_ray_leaves_the_layers_below_untouched(small: World, registry: int, tmp_path: Path) -> None:
-    newer = world.matrix_with(tmp_path / "matrix.toml", ray=world.NEWER)
+def test_a_new_ray_leaves_the_layers_below_untouched(
+    small: SmallStack, registry: int, tmp_path: Path
+) -> None:
+    newer = small_stack.matrix_with(tmp_path / "matrix.toml", ray=small_stack.NEWER)
     before = published(small, registry, "ray-runtime", "before")
     after = published(small, registry, "ray-runtime", "after", newer)
     assert before[:-1] == after[:-1]
@@ -58,14 +60,16 @@ def test_a_new_ray_leaves_the_layers_below_untouched(small: World, registry: int
     assert devel_before[:-1] == devel_after[:-1]
 
 
-def test_devel_and_runtime_images_share_the_layers_of_the_environment(small: World, registry: int) -> None:
+def test_devel_and_runtime_images_share_the_layers_of_the_environment(
+    small: SmallStack, registry: int
+) -> None:
     runtime = published(small, registry, "ray-runtime", "shared-runtime")
     devel = published(small, registry, "ray-devel", "shared-devel")
     assert devel[-3:] == runtime[-3:], "the libraries, the environment, and Ray"
     assert not set(devel[1:-3]) & set(runtime[1:-3]), "above Debian's, the bases are their own"
 
 
-def test_both_pythons_of_a_line_share_the_layer_of_cudas_libraries(small: World, registry: int) -> None:
+def test_both_pythons_of_a_line_share_the_layer_of_cudas_libraries(small: SmallStack, registry: int) -> None:
     line = ("--cuda=12.8.1",)
     one, two = (
         published(small, registry, "runtime", f"libraries-{python}", pair=(*line, f"--python={python}"))

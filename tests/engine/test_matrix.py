@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.engine.conftest import ROOT, Answer, World, dagger, succeed
-from tests.stand_ins import world
+from tests.engine.conftest import ROOT, Answer, SmallStack, dagger, succeed
+from tests.stand_ins import small_stack
 
 # The stand-ins have no tensors, so their images promise only this.
 PROMISES = '[verify]\nchecks = ["versions", "pip_check", "no_root_needed"]\n'
@@ -22,7 +22,7 @@ POISONED = "cu12.8.1-py3.13-marimo-runtime"
 CPU = ("--cuda=cpu", "--disk-floor=1")
 
 
-def sweep(small: World, records: Path, matrix: Path, *words: str) -> Answer:
+def sweep(small: SmallStack, records: Path, matrix: Path, *words: str) -> Answer:
     """Run `daggerw sweep` as a user would, with the records in a folder."""
     command = [str(ROOT / "daggerw"), "sweep", *small.words(matrix=matrix)[1:], "--", *words]
     ran = subprocess.run(
@@ -50,17 +50,17 @@ def newest(records: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def bad(small: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Answer, Path]:
+def bad(small: SmallStack, tmp_path_factory: pytest.TempPathFactory) -> tuple[Answer, Path]:
     """Sweep with a marimo that breaks for whoever is not root on Python 3.13: one cell of 18."""
     folder = tmp_path_factory.mktemp("bad")
-    matrix = world.matrix_with(folder / "matrix.toml", more=PROMISES, marimo=world.POISONED)
+    matrix = small_stack.matrix_with(folder / "matrix.toml", more=PROMISES, marimo=small_stack.POISONED)
     return sweep(small, folder / "records", matrix, "--disk-floor=1"), folder / "records"
 
 
 @pytest.fixture(scope="module")
-def good(small: World, bad: tuple[Answer, Path], tmp_path_factory: pytest.TempPathFactory) -> Answer:
+def good(small: SmallStack, bad: tuple[Answer, Path], tmp_path_factory: pytest.TempPathFactory) -> Answer:
     """Sweep again, over the same records, with a marimo that works."""
-    matrix = world.matrix_with(tmp_path_factory.mktemp("good") / "matrix.toml", more=PROMISES)
+    matrix = small_stack.matrix_with(tmp_path_factory.mktemp("good") / "matrix.toml", more=PROMISES)
     return sweep(small, bad[1], matrix, "--disk-floor=1")
 
 
@@ -136,8 +136,8 @@ def test_the_reports_tell_the_same(good: Answer, bad: tuple[Answer, Path]) -> No
 
 
 @pytest.mark.usefixtures("good")
-def test_the_plan_knows_the_times_from_the_records(small: World, bad: tuple[Answer, Path]) -> None:
-    matrix = world.matrix_with(bad[1].parent / "again.toml", more=PROMISES)
+def test_the_plan_knows_the_times_from_the_records(small: SmallStack, bad: tuple[Answer, Path]) -> None:
+    matrix = small_stack.matrix_with(bad[1].parent / "again.toml", more=PROMISES)
     printed = succeed(*small.words(matrix=matrix), "plan", "--cuda=12.8.1,13.1.1")
     assert "18 cells: " in printed
     assert "by the records: " in printed
@@ -145,9 +145,11 @@ def test_the_plan_knows_the_times_from_the_records(small: World, bad: tuple[Answ
     assert printed.count(", as planned now") == 18
 
 
-def test_a_network_fault_is_tried_again(small: World, tmp_path: Path) -> None:
+def test_a_network_fault_is_tried_again(small: SmallStack, tmp_path: Path) -> None:
     # A user that no run had before: the base, whose tools pip installs without a cache, is really built.
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, uid=2_000 + secrets.randbelow(50_000))
+    matrix = small_stack.matrix_with(
+        tmp_path / "matrix.toml", more=PROMISES, uid=2_000 + secrets.randbelow(50_000)
+    )
     small.faults["/simple/conda-pack/"] = 8  # pip itself tries six times
     try:
         answer = sweep(small, tmp_path / "records", matrix, *CPU, "--target=devel")
@@ -162,10 +164,10 @@ def test_a_network_fault_is_tried_again(small: World, tmp_path: Path) -> None:
     assert tries[1]["notes"][0] in ("base: network, tried again", "channel: network, tried again")
 
 
-def test_a_compile_that_is_killed_is_tried_with_fewer_jobs(small: World, tmp_path: Path) -> None:
+def test_a_compile_that_is_killed_is_tried_with_fewer_jobs(small: SmallStack, tmp_path: Path) -> None:
     hungry = '[pyg.extensions.torch-cluster]\nversion = "0.1.0"\nsdist = true\n'
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES + hungry)
-    options = World(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES + hungry)
+    options = SmallStack(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
     words = [*options.words(), "matrix", *CPU, "--target=runtime"]
     # Two jobs whatever the machine has: with one there is nothing to halve.
     answer = dagger(words[0], "--jobs=2", *words[1:])
@@ -177,8 +179,8 @@ def test_a_compile_that_is_killed_is_tried_with_fewer_jobs(small: World, tmp_pat
     assert tries[1]["notes"] == ["wheels: out-of-memory, tried again with 1 compile job"]
 
 
-def test_two_sweeps_at_once_are_both_right(small: World, tmp_path: Path) -> None:
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, ray=world.NEWER)
+def test_two_sweeps_at_once_are_both_right(small: SmallStack, tmp_path: Path) -> None:
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, ray=small_stack.NEWER)
     folders = [tmp_path / "one", tmp_path / "two"]
     with ThreadPoolExecutor() as pool:
         words = (*CPU, "--only=cpu-py3.13-ray-*")
@@ -195,9 +197,11 @@ def test_two_sweeps_at_once_are_both_right(small: World, tmp_path: Path) -> None
     assert runs <= both
 
 
-def test_an_image_that_is_too_large_fails_and_its_packages_are_named(small: World, tmp_path: Path) -> None:
+def test_an_image_that_is_too_large_fails_and_its_packages_are_named(
+    small: SmallStack, tmp_path: Path
+) -> None:
     gates = '[gates.max_gb]\n"*-runtime" = 0.01\n'
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES + gates)
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES + gates)
     answer = sweep(small, tmp_path / "records", matrix, *CPU, "--target=runtime")
     assert answer.status != 0
     failure = recorded(tmp_path / "records")[-1]["failure"]
@@ -206,8 +210,8 @@ def test_an_image_that_is_too_large_fails_and_its_packages_are_named(small: Worl
     assert failure["tail"], "packages"
 
 
-def test_below_the_disk_floor_nothing_starts(small: World, tmp_path: Path) -> None:
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES)
+def test_below_the_disk_floor_nothing_starts(small: SmallStack, tmp_path: Path) -> None:
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES)
     answer = dagger(*small.words(matrix=matrix), "matrix", "--cuda=cpu", "--disk-floor=900000")
     assert answer.status == 0
     assert "0 failed, 6 not run" in answer.out

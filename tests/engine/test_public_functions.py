@@ -13,9 +13,9 @@ import dagger
 import pytest
 from dagger.client.base import Type
 
-from tests.engine.conftest import ROOT, World, answer_of, succeed
+from tests.engine.conftest import ROOT, SmallStack, answer_of, succeed
 from tests.engine.test_matrix import PROMISES
-from tests.stand_ins import dialect, world
+from tests.stand_ins import client_api, small_stack
 from tests.stand_ins.proxy import webhook
 from tests.stand_ins.terminal import in_terminal, until
 
@@ -76,7 +76,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
     "bundle": ((*ONE, "entries"), r"bundle.json"),
     # files
     "pack": ((*CELL, "size"), r"^\d.\d+e\+07"),
-    "history": (("--given={history}", "export", "--path={target}/history.jsonl"), r"history.jsonl"),
+    "history": (("--history={history}", "export", "--path={target}/history.jsonl"), r"history.jsonl"),
     # containers
     "build": ((*CELL, *run(f"{PYTHON} -VV")), r"^Python 3\.13"),
     "devel": ((*CPU, *run("conda-pack --version")), r"^conda-pack 0\.9\.2"),
@@ -102,7 +102,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "debug": (
         (*CPU, "--target=devel", "file", "--path=/run/cslr-images/failed.txt", "contents"),
-        r"promise imports is not kept",
+        r"check imports failed",
     ),
 }
 # The locks are of the module's own matrix.
@@ -116,17 +116,17 @@ FROM_BUNDLE = ["--from-bundle={bundle}", "plan", *CELL, "--format=json"]
 class Scene:
     """Files and servers that calls refer to."""
 
-    stand: World
-    broken: World
+    stand: SmallStack
+    broken: SmallStack
     values: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def scene(small: World, registry: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(small: SmallStack, registry: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Publish an image by Dagger's own `publish`, export a tree and sizes, and listen as a webhook."""
     folder = tmp_path_factory.mktemp("public")
-    matrix = world.matrix_with(folder / "matrix.toml", more=PROMISES)
-    stand = World(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
+    matrix = small_stack.matrix_with(folder / "matrix.toml", more=PROMISES)
+    stand = SmallStack(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
     published = succeed(
         *stand.words(), "build", *CELL, "publish", f"--address=127.0.0.1:{registry}/one/image:tag"
     )
@@ -153,14 +153,16 @@ def scene(small: World, registry: int, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_every_function_is_called() -> None:
-    assert set(CALLS) == {name for name in dialect.described() if name}, "the constructor has no name"
+    assert set(CALLS) == {name for name in client_api.describe_module() if name}, (
+        "the constructor has no name"
+    )
 
 
 def test_every_option_that_is_an_object_is_given(scene: Scene) -> None:
     kinds = [name for name, one in vars(dagger).items() if inspect.isclass(one) and issubclass(one, Type)]
     objects = {
         option.replace("_", "-")
-        for function in dialect.described().values()
+        for function in client_api.describe_module().values()
         for option, (kind, _, _) in function["takes"].items()
         if any(re.search(rf"\b{name}\b", kind) for name in kinds)
     }

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.engine.conftest import ROOT, Answer, World, dagger
+from tests.engine.conftest import ROOT, Answer, SmallStack, dagger
 from tests.engine.test_matrix import POISONED, PROMISES
-from tests.stand_ins import servers, world
+from tests.stand_ins import servers, small_stack
 from tests.stand_ins.proxy import Proxy, proxied, webhook
 
 CELL = ("--cuda=cpu", "--python=3.13", "--target=runtime")
@@ -32,13 +32,13 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def promised(small: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The world, with a matrix whose images promise what stand-ins can keep."""
-    matrix = world.matrix_with(tmp_path_factory.mktemp("promised") / "matrix.toml", more=PROMISES)
-    return World(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
+def promised(small: SmallStack, tmp_path_factory: pytest.TempPathFactory) -> SmallStack:
+    """Return the small stack with a matrix whose checks the stand-ins pass."""
+    matrix = small_stack.matrix_with(tmp_path_factory.mktemp("promised") / "matrix.toml", more=PROMISES)
+    return SmallStack(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
 
 
-def call(stand: World, *words: str, **environment: str) -> Answer:
+def call(stand: SmallStack, *words: str, **environment: str) -> Answer:
     """Call the module with secrets in the environment."""
     ran = subprocess.run(
         [str(ROOT / "daggerw"), *stand.words(), *words],
@@ -53,7 +53,7 @@ def call(stand: World, *words: str, **environment: str) -> Answer:
 
 
 def publish(
-    stand: World,
+    stand: SmallStack,
     proxy: Proxy,
     *words: str,
     phrase: str = servers.PASSWORD,
@@ -95,7 +95,7 @@ def tags(proxy: Proxy) -> list[str]:
 
 
 def test_an_image_is_published_under_both_tags_and_the_digest_is_read_back(
-    promised: World, private: Proxy
+    promised: SmallStack, private: Proxy
 ) -> None:
     answer = publish(promised, private)
     assert answer.status == 0, answer.err[-4000:]
@@ -109,7 +109,7 @@ def test_an_image_is_published_under_both_tags_and_the_digest_is_read_back(
     assert servers.PASSWORD not in answer.out + answer.err
 
 
-def test_a_wrong_password_is_told_and_leaves_nothing_behind(promised: World, private: Proxy) -> None:
+def test_a_wrong_password_is_told_and_leaves_nothing_behind(promised: SmallStack, private: Proxy) -> None:
     answer = publish(promised, private, phrase="wrong")
     assert answer.status != 0
     assert "cpu-py3.13-runtime: registry at publish" in answer.err
@@ -117,7 +117,7 @@ def test_a_wrong_password_is_told_and_leaves_nothing_behind(promised: World, pri
     assert tags(private) == []
 
 
-def test_an_interrupted_publish_goes_on_where_it_ended(promised: World, private: Proxy) -> None:
+def test_an_interrupted_publish_goes_on_where_it_ended(promised: SmallStack, private: Proxy) -> None:
     sent = 0
 
     def second_blob_breaks(method: str, path: str) -> int:
@@ -140,7 +140,7 @@ def test_an_interrupted_publish_goes_on_where_it_ended(promised: World, private:
     assert private.count("PUT", "/blobs/") == len(layers) + 1
 
 
-def test_a_tag_that_still_names_another_image_is_noticed(promised: World, private: Proxy) -> None:
+def test_a_tag_that_still_names_another_image_is_noticed(promised: SmallStack, private: Proxy) -> None:
     assert publish(promised, private).status == 0
     before = asked(private, f"manifests/{MOVES}")[1]
     # A registry that says yes and keeps the old tag; with gzip the same image has another digest.
@@ -160,7 +160,7 @@ def test_a_tag_that_still_names_another_image_is_noticed(promised: World, privat
 
 
 def test_where_the_engine_believes_that_a_tag_points_does_not_decide(
-    promised: World, private: Proxy, tmp_path: Path
+    promised: SmallStack, private: Proxy, tmp_path: Path
 ) -> None:
     assert publish(promised, private).status == 0
     before = asked(private, f"manifests/{MOVES}")[1]
@@ -186,10 +186,10 @@ def test_where_the_engine_believes_that_a_tag_points_does_not_decide(
 
 
 def test_nothing_is_tagged_that_does_not_keep_its_promises(
-    small: World, private: Proxy, tmp_path: Path
+    small: SmallStack, private: Proxy, tmp_path: Path
 ) -> None:
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, marimo=world.POISONED)
-    stand = World(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, marimo=small_stack.POISONED)
+    stand = SmallStack(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
     where = f"--repositories=127.0.0.1:{private.port}/team/image"
     cells = ("--only=cpu-py3.13-marimo-*", "--disk-floor=1")
     with webhook() as (port, posted):
@@ -217,11 +217,11 @@ def test_nothing_is_tagged_that_does_not_keep_its_promises(
 
 
 def test_a_webhook_that_fails_fails_nothing_and_recovery_is_told(
-    small: World, promised: World, tmp_path: Path
+    small: SmallStack, promised: SmallStack, tmp_path: Path
 ) -> None:
     cells = ("--only=cpu-py3.13-marimo-*", "--disk-floor=1")
-    matrix = world.matrix_with(tmp_path / "matrix.toml", more=PROMISES, marimo=world.POISONED)
-    stand = World(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, marimo=small_stack.POISONED)
+    stand = SmallStack(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
     assert "1 ok, 1 failed, 0 not run" in call(stand, "matrix", *cells).err
     with webhook(status=500) as (port, posted):
         hook = ("--webhook=env:HOOK", f"--webhook-service=tcp://127.0.0.1:{port}")
@@ -231,7 +231,7 @@ def test_a_webhook_that_fails_fails_nothing_and_recovery_is_told(
     assert "webhook: not told (HTTPError: Internal Server Error)" in answer.out
 
 
-def test_a_login_needs_both_halves(promised: World) -> None:
+def test_a_login_needs_both_halves(promised: SmallStack) -> None:
     answer = dagger(*promised.words(), "publish", *CELL, "--registry-user=me")
     assert answer.status != 0
     assert answer.error.endswith("a registry login needs both --registry-user and --registry-password")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ci.programs.bundle import manifest_of
-from tests.engine.conftest import World, dagger, succeed
-from tests.stand_ins import world
+from tests.engine.conftest import SmallStack, dagger, succeed
+from tests.stand_ins import small_stack
 
 OLD = ("--cuda=12.8.1", "--python=3.13")
 PYTHON = "/opt/env/bin/python"
@@ -19,19 +19,19 @@ PYTHON = "/opt/env/bin/python"
 
 @dataclass(frozen=True)
 class Upstream:
-    """The world with a mirrors file for the upstream sources."""
+    """The small stack, with a mirrors file for the upstream sources."""
 
-    world: World
+    stack: SmallStack
     mirrors: Path
 
     def words(self, *options: str) -> list[str]:
         """Return the options of a call, others first."""
-        words = self.world.words("upstream", self.mirrors)
+        words = self.stack.words("upstream", self.mirrors)
         return [words[0], *options, *words[1:]]
 
 
 @pytest.fixture(scope="module")
-def upstream(small: World, registry: int) -> Upstream:
+def upstream(small: SmallStack, registry: int) -> Upstream:
     image = f"127.0.0.1:{registry}/nvidia/cuda:12.8.1-cudnn-devel-ubuntu24.04"
     succeed(*small.words(), "base", *OLD, "publish", f"--address={image}")
     succeed(*small.words(), "channel", *OLD, "export", f"--path={small.folder / 'channel'}")
@@ -70,14 +70,14 @@ def test_another_python_has_no_wheel_there(upstream: Upstream) -> None:
 
 
 def test_a_wheel_that_is_not_what_its_page_says_is_refused(upstream: Upstream, tmp_path: Path) -> None:
-    page = upstream.world.folder / "forged"
+    page = upstream.stack.folder / "forged"
     page.mkdir()
-    good = (upstream.world.folder / "pyg/torch-0.1.0+cu128.html").read_text("utf-8")
+    good = (upstream.stack.folder / "pyg/torch-0.1.0+cu128.html").read_text("utf-8")
     forged = good.replace('.whl"', f'.whl#sha256={"0" * 64}"').replace('href="', 'href="../pyg/')
     (page / "torch-0.1.0+cu128.html").write_text(forged, "utf-8")
     mirrors = tmp_path / "mirrors.toml"
     mirrors.write_text(upstream.mirrors.read_text("utf-8").replace("/pyg/torch-", "/forged/torch-"), "utf-8")
-    words = Upstream(upstream.world, mirrors).words()
+    words = Upstream(upstream.stack, mirrors).words()
     answer = dagger(*words, "matrix", *OLD, "--target=runtime", "--disk-floor=1", "--no-verify")
     assert answer.status != 0
     assert "\ncu12.8.1-py3.13-runtime: hash-mismatch at pyg: " in answer.err
@@ -87,7 +87,7 @@ def test_a_wheel_that_is_not_what_its_page_says_is_refused(upstream: Upstream, t
 def test_a_page_that_cannot_be_read_is_said(upstream: Upstream, tmp_path: Path) -> None:
     mirrors = tmp_path / "gone.toml"
     mirrors.write_text(upstream.mirrors.read_text("utf-8").replace("/pyg/", "/gone/"), "utf-8")
-    words = Upstream(upstream.world, mirrors).words()
+    words = Upstream(upstream.stack, mirrors).words()
     printed = succeed(*words, "plan", *OLD, "--target=runtime")
     assert "the page of PyG wheels could not be read" in printed
 
@@ -133,13 +133,13 @@ def test_the_nightly_wheel_is_installed(upstream: Upstream) -> None:
 
 def test_without_conda_uv_asks_the_mirror_for_a_standalone_python(upstream: Upstream, tmp_path: Path) -> None:
     mirrors = tmp_path / "pythons.toml"
-    pythons = f"http://mirror:{upstream.world.port}/pythons"
+    pythons = f"http://mirror:{upstream.stack.port}/pythons"
     text = upstream.mirrors.read_text("utf-8")
     mirrors.write_text(f'{text}\n[interpreter]\nstandalone = "{pythons}"\n', "utf-8")
-    matrix = world.matrix_with(
+    matrix = small_stack.matrix_with(
         tmp_path / "matrix.toml", more="[variants.default]\n[variants.uv]\nconda = false\n"
     )
-    words = upstream.world.words("upstream", mirrors, matrix)
+    words = upstream.stack.words("upstream", mirrors, matrix)
     answer = dagger(words[0], "--variant=uv", *words[1:], "build", *OLD, "--target=runtime")
     assert answer.status != 0, "the mirror has none"
     assert "uv cannot fetch CPython 3.13" in answer.err
@@ -149,7 +149,7 @@ def test_without_conda_uv_asks_the_mirror_for_a_standalone_python(upstream: Upst
 def test_a_registry_that_is_not_there_fails_the_call(upstream: Upstream, tmp_path: Path) -> None:
     mirrors = tmp_path / "no-registry.toml"
     mirrors.write_text('[images]\ndevel = "127.0.0.1:1/nvidia/cuda:{cuda}"\n', "utf-8")
-    words = Upstream(upstream.world, mirrors).words()
+    words = Upstream(upstream.stack, mirrors).words()
     answer = dagger(*words, "base", *OLD)
     assert answer.status != 0
     assert "127.0.0.1:1" in answer.err

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import World, dagger, succeed
+from tests.engine.conftest import SmallStack, dagger, succeed
 from tests.engine.test_layers import layers
 from tests.engine.test_small_stack import LOOK, PAIR, PYTHON, quoted
-from tests.stand_ins import world
+from tests.stand_ins import small_stack
 
 # What the stand-ins can promise, and a variant for each way to take out too much.
 VARIANTS = """
@@ -62,29 +62,29 @@ RUNTIME = (*PAIR, "--target=runtime")
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small stack's matrix with variants."""
-    return world.matrix_with(tmp_path_factory.mktemp("variants") / "matrix.toml", more=VARIANTS)
+    return small_stack.matrix_with(tmp_path_factory.mktemp("variants") / "matrix.toml", more=VARIANTS)
 
 
-def words(small: World, matrix: Path, variant: str) -> list[str]:
+def words(small: SmallStack, matrix: Path, variant: str) -> list[str]:
     """Return the options of a call with a variant."""
     first, *rest = small.words(matrix=matrix)
     return [first, f"--variant={variant}", *rest]
 
 
-def test_slim_takes_symbols_out_and_keeps_the_compiler(small: World, matrix: Path) -> None:
+def test_slim_takes_symbols_out_and_keeps_the_compiler(small: SmallStack, matrix: Path) -> None:
     program = ("with-exec", f"--args={PYTHON},-c,{quoted(LOOK)}", "stdout")
     found = json.loads(succeed(*words(small, matrix, "slim"), "build", *RUNTIME, *program))
     assert found["symbols"] is False
     assert "V13.1.115" in found["nvcc"]
 
 
-def test_what_is_not_promised_is_told_with_the_reason(small: World, matrix: Path) -> None:
+def test_what_is_not_promised_is_told_with_the_reason(small: SmallStack, matrix: Path) -> None:
     said = succeed(*words(small, matrix, "slim"), "verify", *RUNTIME)
-    assert "all 5 promises kept" in said
-    assert re.search(r"profiler_symbols +not promised by slim: stripped", said)
+    assert "all 5 checks passed" in said
+    assert re.search(r"profiler_symbols +waived by slim: stripped", said)
 
 
-def test_minimal_has_no_compiler_and_says_so(small: World, matrix: Path) -> None:
+def test_minimal_has_no_compiler_and_says_so(small: SmallStack, matrix: Path) -> None:
     program = (
         "import os, shutil; print(shutil.which('gcc'), shutil.which('nvcc'), os.environ.get('CUDA_HOME'))"
     )
@@ -98,11 +98,11 @@ def test_minimal_has_no_compiler_and_says_so(small: World, matrix: Path) -> None
     ("variant", "noticed"), [("no-pip", "pip_install"), ("no-torch", "versions"), ("no-zip", "pip_install")]
 )
 def test_a_variant_that_takes_too_much_breaks_a_promise(
-    small: World, matrix: Path, variant: str, noticed: str
+    small: SmallStack, matrix: Path, variant: str, noticed: str
 ) -> None:
     answer = dagger(*words(small, matrix, variant), "verify", *RUNTIME)
     assert answer.status != 0
-    assert "promises not kept" in answer.error
+    assert "checks failed" in answer.error
     assert noticed in answer.error
 
 
@@ -122,7 +122,7 @@ print(json.dumps({
 """
 
 
-def test_without_conda_the_environment_is_the_same_and_works(small: World, matrix: Path) -> None:
+def test_without_conda_the_environment_is_the_same_and_works(small: SmallStack, matrix: Path) -> None:
     run = ("with-exec", f"--args={PYTHON},-B,-c,{quoted(BARE)}", "stdout")
     image = ("build", *PAIR, "--target=ray-runtime")
     found = json.loads(succeed(*words(small, matrix, "uv"), *image, *run))
@@ -142,18 +142,20 @@ def test_without_conda_the_environment_is_the_same_and_works(small: World, matri
 
 
 @pytest.mark.parametrize(("variant", "conda"), [("default", True), ("uv", False)])
-def test_a_stage_is_the_one_of_the_variant(small: World, matrix: Path, variant: str, conda: bool) -> None:
+def test_a_stage_is_the_one_of_the_variant(
+    small: SmallStack, matrix: Path, variant: str, conda: bool
+) -> None:
     run = ("with-exec", "--args=ls,/opt/env", "stdout")
     assert ("conda-meta" in succeed(*words(small, matrix, variant), "torch", *PAIR, *run).split()) is conda
 
 
-def test_without_conda_all_promises_are_kept(small: World, matrix: Path) -> None:
+def test_without_conda_all_promises_are_kept(small: SmallStack, matrix: Path) -> None:
     said = succeed(*words(small, matrix, "uv"), "verify", *RUNTIME)
-    assert "cu13.1.1-py3.14-runtime@uv: all 5 promises kept" in said
+    assert "cu13.1.1-py3.14-runtime@uv: all 5 checks passed" in said
 
 
 def test_without_conda_the_base_and_cudas_libraries_are_the_same_layers(
-    small: World, matrix: Path, registry: int
+    small: SmallStack, matrix: Path, registry: int
 ) -> None:
     found = []
     for variant in ("default", "uv"):
@@ -165,7 +167,7 @@ def test_without_conda_the_base_and_cudas_libraries_are_the_same_layers(
     assert bare[-1] != usual[-1], "the environment"
 
 
-def test_without_conda_there_is_nothing_for_conda_pack(small: World, matrix: Path) -> None:
+def test_without_conda_there_is_nothing_for_conda_pack(small: SmallStack, matrix: Path) -> None:
     answer = dagger(*words(small, matrix, "uv"), "pack", *RUNTIME)
     assert answer.status != 0
     assert "conda-pack exports what conda made: the environment of variant uv is not" in answer.error
@@ -174,13 +176,13 @@ def test_without_conda_there_is_nothing_for_conda_pack(small: World, matrix: Pat
     assert not [name for name in sizes["packages"] if name.startswith("conda:")]
 
 
-def test_what_variants_take_out_is_told(small: World, matrix: Path) -> None:
+def test_what_variants_take_out_is_told(small: SmallStack, matrix: Path) -> None:
     said = succeed(*words(small, matrix, "slim"), "variants")
     assert "takes out sources: sources" in said
     assert "waives profiler_symbols: stripped" in said
 
 
-def test_an_unknown_variant_is_told_in_one_line(small: World, matrix: Path) -> None:
+def test_an_unknown_variant_is_told_in_one_line(small: SmallStack, matrix: Path) -> None:
     answer = dagger(*words(small, matrix, "slimm"), "build", *RUNTIME)
     assert answer.status != 0
     assert "slimm" in answer.error

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.engine.conftest import dagger, succeed
-from tests.stand_ins import world
+from tests.stand_ins import small_stack
 from tests.stand_ins.indexes import Indexes, indexes, project, repodata
 
-MATRIX = world.HERE / "matrix.toml"
+MATRIX = small_stack.HERE / "matrix.toml"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ pyg = "{here}/pyg/torch-{{torch}}%2B{{tag}}.html"
 @pytest.fixture(scope="module")
 def lookout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lookout]:
     # With the usual port the step that installs the tools is the one of an earlier run.
-    with indexes(world.usual_port() + 10_000) as served:
+    with indexes(small_stack.usual_port() + 10_000) as served:
         fill(served)
         yield Lookout(served, tmp_path_factory.mktemp("versions"))
 

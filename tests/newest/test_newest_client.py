@@ -1,6 +1,6 @@
-"""The module under the newest client of Dagger: its names, its types, and what it composes, as under the installed one.
+"""The module under the newest client of Dagger: names, types, description and unit tests, as under the installed one.
 
-The programs run in the environment of the tests, with the newest client in the place of the installed one.
+They run in the environment of the tests, with the newest client instead of the installed one.
 """
 
 import json
@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from dagger.client import gen
 
-from tests.stand_ins import dialect
+from tests.stand_ins import client_api
 from tests.stand_ins.cache import NEWEST, newest_client
 
 ROOT = Path(__file__).resolve().parents[2]
-# Unit tests of what the module is to a client.
+# The unit tests that depend on the client.
 TESTS = ("test_composing", "sdk/test_compat", "generate/test_files", "sdk/test_reserved_names")
 
 
@@ -29,15 +29,15 @@ def newest() -> Path:
 
 @pytest.fixture(scope="session")
 def found(newest: Path) -> dict[str, Any]:
-    """Ask the newest client what it has of all that is looked for."""
-    printed = under(newest, "tests.stand_ins.dialect")
+    """Return what the newest client has of the names that `ci` uses."""
+    printed = under(newest, "tests.stand_ins.client_api")
     found: dict[str, Any] = json.loads(printed.stdout)
     return found
 
 
 def under(client: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of Python with a client; a failure shows with all that was printed."""
-    # Nothing of the tests that run here is meant for those that run there.
+    """Run a Python module with a client; a failure shows all its output."""
+    # The settings of the outer pytest are not meant for the inner one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     ran = subprocess.run(
         [sys.executable, "-m", module, *arguments],
@@ -51,20 +51,20 @@ def under(client: Path, module: str, *arguments: str) -> subprocess.CompletedPro
     return ran
 
 
-def test_the_newest_client_is_the_one_that_is_asked(found: dict[str, Any]) -> None:
+def test_the_newest_client_is_used(found: dict[str, Any]) -> None:
     assert f"dagger-io=={found['version']} " in NEWEST.read_text("utf-8")
 
 
-def test_all_that_is_used_is_there(found: dict[str, Any]) -> None:
-    assert sorted(dialect.used() - set(found["used"])) == []
+def test_it_has_all_names_that_are_used(found: dict[str, Any]) -> None:
+    assert sorted(client_api.used_names() - set(found["used"])) == []
 
 
 def test_the_module_describes_itself_in_the_same_way(found: dict[str, Any]) -> None:
-    assert found["described"] == json.loads(json.dumps(dialect.described()))
+    assert found["described"] == json.loads(json.dumps(client_api.describe_module()))
 
 
 def test_types_fit(newest: Path, found: dict[str, Any], tmp_path: Path) -> None:
-    """Check `ci` as strictly as with the installed client; what only the newest has shows whose hints are read."""
+    """Check `ci` as strictly as with the installed client; a name of the newest alone proves whose hints are read."""
     new = min(set(found["exports"]) - set(gen.__all__))
     only = tmp_path / "only_in_the_newest.py"
     only.write_text(f"from dagger import {new}\n\nprint({new})\n", "utf-8")

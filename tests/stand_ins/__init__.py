@@ -1,1 +1,1 @@
-"""What the hermetic world of the engine tests is made of: stand-ins of the big packages, and servers on loopback."""
+"""Stand-ins for tests: small packages under the names of big ones, and servers on loopback."""

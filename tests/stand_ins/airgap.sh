@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command where there is no network but loopback: airgap.sh COMMAND... (inside `unshare --net --mount`)
-# /sys tells of the network that was there when it was mounted, so it is mounted anew, with its cgroups.
+# Run a command without a network but loopback: airgap.sh COMMAND... (inside `unshare --net --mount`)
+# /sys shows the network in which it was mounted: mount it again, and keep its cgroups.
 set -euo pipefail
 mount --make-rprivate /
 groups=$(mktemp --directory)

@@ -1,4 +1,4 @@
-"""Where tests keep what is made once for a machine: the cache folder of the embedded engine."""
+"""Make things for tests once for a machine, in the cache folder of the embedded engine."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ CACHE = Path(
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 NEWEST = Path(__file__).resolve().parents[2] / "requirements/newest.txt"
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint"
-# What the machine's environment says about Go must not change what is built.
+# The machine's own settings of Go must not change what is built.
 GO = {"GOFLAGS": "-mod=readonly", "GOWORK": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
 
 
@@ -43,7 +43,7 @@ def newest_client() -> Path:
 
 
 def make_once(name: str, pins: bytes, make: Callable[[Path], None]) -> Path:
-    """Return the file or folder of a name that is made of what is pinned; it appears when it is whole."""
+    """Return the file or folder made from `pins`; it appears only when it is complete."""
     target = CACHE / f"{name}-{hashlib.sha256(pins).hexdigest()[:16]}"
     if not target.exists():
         CACHE.mkdir(parents=True, exist_ok=True)

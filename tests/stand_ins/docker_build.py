@@ -1,4 +1,4 @@
-"""Builds a Dockerfile with the engine's own `docker_build` and publishes it: run by `daggerw run`, in a session.
+"""Build a Dockerfile with the engine's own `docker_build` and publishes it: run by `daggerw run`, in a session.
 
     python -m tests.stand_ins.docker_build CONTEXT DOCKERFILE TARGET REFERENCE [PORT]
 

@@ -1,4 +1,4 @@
-"""What an image in a registry holds: its configuration, and every file with mode, owner and content."""
+"""Read an image in a registry: its configuration, and every file with mode, owner and content."""
 
 import hashlib
 import json

@@ -1,7 +1,7 @@
-"""Stand-ins of indexes on loopback: pages with validators, a registry that wants a token, a server that hangs.
+"""Serve stand-ins of indexes on loopback: pages with validators, a registry with tokens, a server that hangs.
 
-They are served in the form that PyPI, PyTorch's index, PyG's page of wheels, a conda channel and an image registry
-document. What was asked for and how it was answered is kept.
+They have the documented formats of PyPI, PyTorch's index, PyG's page of wheels, a conda channel and an image
+registry. Requests and the statuses of their answers are recorded.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""Stand-ins for the big Python packages: same names, a few kilobytes, so that 18 cells fit a test.
+"""Build stand-ins for the big Python packages: same names, a few kilobytes, so that a test can build 18 cells.
 
-Only packages that the stages merely install are stood in for. What the stages do with them is real: uv, conda,
-nvcc, strip, conda-pack. The extension's source archive compiles a real kernel with a real nvcc.
+Only packages that the stages merely install have stand-ins. The tools of the stages are real: uv, conda, nvcc,
+strip, conda-pack. The extension's source archive compiles a real kernel with a real nvcc.
 """
 
 import base64

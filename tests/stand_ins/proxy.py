@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback in front of one server: it counts what passes, and breaks what a test wants broken."""
+"""Run an HTTP proxy on loopback in front of one server, which counts requests and fails those that a test chooses."""
 
 import hashlib
 import http.client

@@ -1,4 +1,4 @@
-"""Servers on loopback for a test: a folder over HTTP, and an image registry. Each ends with its context."""
+"""Run servers on loopback for a test: a folder over HTTP, and image registries; each ends with its context."""
 
 import socket
 import subprocess

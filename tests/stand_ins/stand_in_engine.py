@@ -1,9 +1,8 @@
-"""A stand-in for Dagger's engine: it answers what the client asks, in the shape of an engine's answers; runs nothing.
+"""Stand in for Dagger's engine: answer the client's queries in the shape of an engine's answers, and run nothing.
 
-The client is whole but for its way to an engine: it makes each call, asks for the ids of the objects that a call takes,
-turns each answer into the type that it promised, and its run-time checks see all of that; so does what is laid over the
-client's own `Context.execute`. Nothing here is a type of one client: an object is known by the calls that made it,
-whichever way it was loaded.
+Only the client's connection is replaced: the client makes each call, asks for the ids of objects that a call takes and
+converts each answer to its type, under its own run-time checks; so does code that wraps `Context.execute`. Nothing here
+depends on one version of the client: an object is identified by the calls that made it, however it was loaded.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""A pseudo-terminal in which daggerw runs, as a person would see it."""
+"""Run daggerw in a pseudo-terminal and read what a person would see there."""
 
 import os
 import pty

@@ -1,6 +1,6 @@
-"""Indexes to decide by, without a network: recordings of the package index, and stand-ins for what was not reached.
+"""Serve index responses to tests: recordings of the package index, stand-ins for the rest.
 
-`pages/` holds what the package index served on 24 November 2026, with fewer versions and files, and another host.
+`data/indexes` has what the package index served on 24 November 2026, with fewer versions and files, and another host.
 PyTorch's and PyG's indexes, the tags of an image repository and a conda channel are made here in their documented form.
 """
 
@@ -13,14 +13,17 @@ from typing import TypeVar
 
 from ci.index.lookup import IndexCache, IndexQuery, IndexResponse
 from ci.updates.feasibility import UpdateContext
+from ci.updates.model import OutdatedPin
+from ci.updates.outdated import find_outdated
 from ci.util.errors import UserError
 from tests.unit.plans import inputs
 
 T = TypeVar("T")
 PAGES = Path(__file__).parent / "data/indexes"
 INDEX = "https://index.example/simple"
+COMPILED = dict.fromkeys(("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv"), "compile")
 
-# The pins that the recordings are told about, so that a newer pin of the module changes no test.
+# Pins that fit the recordings, so that a newer pin of the module changes no test.
 PINS = """
 [torch.registries."12.8.1"]
 torch = "2.9.1"
@@ -43,70 +46,81 @@ version = "0.25.1"
 """
 
 
-class Shelf:
-    """Answers asks: `put` lays a text, an HTTP status or a problem at an address, a project's name, or both."""
+class FakeIndexes:
+    """Answer queries with recordings, or what `put` and `fail` set for an address, a name or both."""
 
     def __init__(self) -> None:
         self._texts: dict[tuple[str, str], str] = {}
         self._problems: dict[tuple[str, str], tuple[int | None, str]] = {}
-        self.asked: list[IndexQuery] = []
+        self.queries: list[IndexQuery] = []
 
     def put(self, text: str, address: str = "", name: str = "") -> None:
-        """Lay a page."""
+        """Serve a text."""
         self._texts[address, name] = text
 
     def fail(self, address: str = "", name: str = "", *, status: int | None = None) -> None:
-        """Let a page be unreachable, or answer with a status."""
+        """Make a page unreachable, or serve a status."""
         problem = f"HTTP {status}" if status else "[Errno 111] Connection refused"
         self._problems[address, name] = status, problem
 
-    def answer(self, ask: IndexQuery) -> IndexResponse:
-        """Answer as `programs/read_pages.py` would."""
-        self.asked.append(ask)
-        key = ask.address, ask.name
-        address = f"{ask.address or INDEX}/{ask.name}/" if ask.kind == "project" else ask.address
-        text = self._texts.get(key) or _recorded(ask)
+    def answer(self, query: IndexQuery) -> IndexResponse:
+        """Respond as `programs/read_pages.py` would."""
+        self.queries.append(query)
+        key = query.address, query.name
+        address = f"{query.address or INDEX}/{query.name}/" if query.kind == "project" else query.address
+        text = self._texts.get(key) or _recorded(query)
         if key in self._problems or text is None:
             status, problem = self._problems.get(key, (404, "HTTP 404"))
             return IndexResponse(address=address, status=status, problem=problem)
         return IndexResponse(address=address, status=200, bodies=(text,))
 
 
-def settle(context: UpdateContext, shelf: Shelf, decide: Callable[[UpdateContext], T]) -> T:
-    """Decide, read what was missing, and decide again, as the module does."""
+def settle(context: UpdateContext, indexes: FakeIndexes, decide: Callable[[UpdateContext], T]) -> T:
+    """Decide, read the pending queries, and decide again, as `ci.updates.resolve` does."""
     for _ in range(12):
         try:
-            found = decide(context)
+            decision = decide(context)
         except UserError:
-            if not context.index_cache.missing:
+            if not context.index_cache.pending:
                 raise
         else:
-            if not context.index_cache.missing:
-                return found
-        context.index_cache.add({ask: shelf.answer(ask) for ask in context.index_cache.missing})
-    raise AssertionError("it asks and asks")
+            if not context.index_cache.pending:
+                return decision
+        context.index_cache.add({query: indexes.answer(query) for query in context.index_cache.pending})
+    raise AssertionError("queries are still pending")
 
 
-def recorded(changes: str = PINS) -> tuple[UpdateContext, Shelf]:
+def outdated_by_name(context: UpdateContext, indexes: FakeIndexes) -> dict[str, OutdatedPin]:
+    """Find what is outdated, by the names of pins."""
+    return {pin.name: pin for pin in settle(context, indexes, find_outdated)}
+
+
+def cell_states(pin: OutdatedPin, version: str) -> dict[str, str]:
+    """Return the states of the cells that an upgrade affects."""
+    upgrade = next(upgrade for upgrade in pin.offers if upgrade.version == version)
+    return {cell: impact.state for impact in upgrade.effects for cell in impact.cells}
+
+
+def recorded(changes: str = PINS) -> tuple[UpdateContext, FakeIndexes]:
     """Return the `registries` sources with the recordings."""
-    return UpdateContext(inputs("registries", changes=changes), IndexCache()), Shelf()
+    return UpdateContext(inputs("registries", changes=changes), IndexCache()), FakeIndexes()
 
 
-def upstream(changes: str = "") -> tuple[UpdateContext, Shelf]:
+def upstream(changes: str = "") -> tuple[UpdateContext, FakeIndexes]:
     """Return the `upstream` sources with stand-ins.
 
     torch 2.12.0 is there for cu130 and cpu, and 2.15.0 for cu132 alone; CUDA is there up to 13.2.0, CPython to 3.15.
     """
-    context, shelf = UpdateContext(inputs("upstream", changes=changes), IndexCache()), Shelf()
+    context, indexes = UpdateContext(inputs("upstream", changes=changes), IndexCache()), FakeIndexes()
     old, new = ("cp313", "cp314"), ("cp313", "cp314", "cp315")
-    indexes: dict[str, dict[str, Sequence[str]]] = {
+    torches: dict[str, dict[str, Sequence[str]]] = {
         "cu128": {"2.11.0": old},
         "cu130": {"2.11.0": old, "2.12.0": new},
         "cpu": {"2.11.0": old, "2.12.0": new},
         "cu132": {"2.15.0": new[1:]},
     }
-    for tag, by_torch in indexes.items():
-        _torch_index(shelf, f"https://download.pytorch.org/whl/{tag}", tag, by_torch)
+    for tag, by_torch in torches.items():
+        _torch_index(indexes, f"https://download.pytorch.org/whl/{tag}", tag, by_torch)
     page: Mapping[str, Sequence[str]]
     for torch, tag, page in (
         ("2.11.0", "cu128", {"pyg_lib": ("cp310-abi3",), "torch_scatter": ("cp313-cp313",)}),
@@ -114,31 +128,31 @@ def upstream(changes: str = "") -> tuple[UpdateContext, Shelf]:
         ("2.12.0", "cu130", {"pyg_lib": ("cp310-abi3",)}),
         ("2.11.0", "cpu", {}),
     ):
-        shelf.put(pyg_page(torch, tag, page), pyg_address(torch, tag))
-    shelf.put(tags("12.8.1", "12.8.2", "13.1.1", "13.2.0", "13.3.0rc1"), TAGS)
+        indexes.put(pyg_page(torch, tag, page), pyg_address(torch, tag))
+    indexes.put(tags("12.8.1", "12.8.2", "13.1.1", "13.2.0", "13.3.0rc1"), TAGS)
     builds = [
         ("3.13.5", "h_102_cp313"),
         ("3.13.9", "h_0_cp313"),
         ("3.14.3", "h_1_cp314"),
         ("3.14.9", "h_0_cp314t"),
     ]
-    shelf.put(json.dumps([*builds, ("3.15.1", "h_0_cp315"), ("3.16.0a1", "h_0_cp316")]), CHANNEL, "python")
-    return context, shelf
+    indexes.put(json.dumps([*builds, ("3.15.1", "h_0_cp315"), ("3.16.0a1", "h_0_cp316")]), CHANNEL, "python")
+    return context, indexes
 
 
-def _torch_index(shelf: Shelf, index: str, tag: str, by_torch: Mapping[str, Sequence[str]]) -> None:
-    """Lay an index of torch's wheels with what is released with it; torchaudio says nothing of torch."""
+def _torch_index(indexes: FakeIndexes, index: str, tag: str, by_torch: Mapping[str, Sequence[str]]) -> None:
+    """Serve an index of torch and its companions; torchaudio has no requirement on torch."""
     pages: dict[str, list[str]] = {"torch": [], "torchvision": [], "torchaudio": []}
     for torch, abis in by_torch.items():
         for name, version in (("torch", torch), ("torchvision", VISION[torch]), ("torchaudio", "2.11.0")):
             for abi in abis:
                 wheel = f"{name}-{version}+{tag}-{abi}-{abi}-manylinux_2_28_x86_64.whl"
-                needs = f"Requires-Dist: torch=={torch}\n" if name == "torchvision" else ""
+                requires = f"Requires-Dist: torch=={torch}\n" if name == "torchvision" else ""
                 address = f"{index}/{wheel.replace('+', '%2B')}.metadata"
-                shelf.put(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}", address)
+                indexes.put(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}", address)
                 pages[name].append(wheel)
     for name, wheels in pages.items():
-        shelf.put(simple_page(dict.fromkeys(wheels, 'data-core-metadata="true"')), index, name)
+        indexes.put(simple_page(dict.fromkeys(wheels, 'data-core-metadata="true"')), index, name)
 
 
 VISION = {"2.11.0": "0.26.0", "2.12.0": "0.27.0", "2.15.0": "0.29.2"}
@@ -178,10 +192,10 @@ def simple_page(files: Mapping[str, str]) -> str:
     return "<!DOCTYPE html><html><body>\n" + "\n".join(rows) + "\n</body></html>\n"
 
 
-def _recorded(ask: IndexQuery) -> str | None:
-    if ask.kind == "project" and not ask.address:
-        path = next(PAGES.glob(f"{ask.name}.*"), None)
+def _recorded(query: IndexQuery) -> str | None:
+    if query.kind == "project" and not query.address:
+        path = next(PAGES.glob(f"{query.name}.*"), None)
     else:
-        wheel = re.search(r"/(torch(?:vision|audio)?)-([0-9.]+)-[^/]+\.whl$", ask.address)
-        path = PAGES / f"{wheel[1]}-{wheel[2]}.metadata" if wheel and ask.kind == "wheel" else None
+        wheel = re.search(r"/(torch(?:vision|audio)?)-([0-9.]+)-[^/]+\.whl$", query.address)
+        path = PAGES / f"{wheel[1]}-{wheel[2]}.metadata" if wheel and query.kind == "wheel" else None
     return path.read_text("utf-8") if path and path.exists() else None

@@ -1,8 +1,8 @@
-"""Every public function, composed to its end with the client's run-time checks: no engine, a stand-in answers.
+"""Every public function, called with the client's run-time checks; a stand-in answers for the engine.
 
-A call goes the way of the SDK: its arguments come as JSON, objects among them as ids, and so does its result leave.
-What the stand-in cannot answer as an engine would is left to tests/engine: what commands print and fail with, what
-indexes have, and what a registry says. tests/newest runs this file under the newest client too.
+Calls are made as the SDK makes them: arguments and results are JSON, objects are ids. tests/engine covers what the
+stand-in cannot answer as an engine would: the output and failures of commands, the contents of indexes, the answers
+of registries. tests/newest runs this file under the newest client too.
 """
 
 import json
@@ -28,7 +28,7 @@ from ci.programs.bundle import Entry, Manifest
 from ci.report.markdown import BEGIN, END
 from ci.sdk.compat import FunctionError
 from tests.stand_ins.stand_in_engine import StandInEngine, instead_of_an_engine
-from tests.unit.fake_indexes import Shelf
+from tests.unit.fake_indexes import FakeIndexes
 from tests.unit.sample_histories import record
 
 MODULE: Any = ci.CslrImages
@@ -56,7 +56,7 @@ PUBLISHED = {
 }
 IMAGE = ENGINE.container("registry.example/image:tag")
 
-# The arguments of each function. `before` stands for what `plan` or `size` printed.
+# The arguments of each function; `before` is replaced by an earlier output of `plan` or `size`.
 CALLS: dict[str, dict[str, Any]] = {
     "cells": SEVERAL,
     "plan": {**SEVERAL, "changed_since": "before", "format": "json", "history": HISTORY},
@@ -87,7 +87,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "publish": {**ONE, **PUBLISHED},
     "bundle": SEVERAL,
     "debug": ONE,
-    "history": {"given": HISTORY},
+    "history": {"history": HISTORY},
     "report": {
         **SEVERAL,
         "format": "markdown",
@@ -127,8 +127,8 @@ def bundle() -> str:
     return ENGINE.directory({"bundle.json": Manifest(name, (CELL.id,), folders, files).text()})
 
 
-async def called(name: str, given: dict[str, Any], options: dict[str, Any]) -> Any:
-    """Call a function as the SDK does, and return what the engine would get."""
+async def call(name: str, given: dict[str, Any], options: dict[str, Any]) -> Any:
+    """Call a function as the SDK does, and return the result that the engine would get."""
     module = MODULE.__dagger_module__
     with instead_of_an_engine(ENGINE):
         images = await module.get_result("CslrImages", {}, "", options)
@@ -136,20 +136,18 @@ async def called(name: str, given: dict[str, Any], options: dict[str, Any]) -> A
 
 
 async def arguments(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a function, with what was printed before: plans for other archs, or other sizes."""
+    """Return the arguments of a function, `before` replaced: by plans for other architectures, or by sizes."""
     given = dict(CALLS[name])
     if "changed_since" in given:
-        text = await called("plan", {**SEVERAL, "format": "json"}, {**options, "archs": "9.0"})
+        text = await call("plan", {**SEVERAL, "format": "json"}, {**options, "archs": "9.0"})
         given["changed_since"] = ENGINE.file("before.json", text)
     if "against" in given:
-        given["against"] = ENGINE.file(
-            "before.json", await called("size", {**ONE, "format": "json"}, options)
-        )
+        given["against"] = ENGINE.file("before.json", await call("size", {**ONE, "format": "json"}, options))
     return given
 
 
 def functions() -> dict[str, Any]:
-    """Return the functions of the module as the SDK has them, without the one that makes the main object."""
+    """Return the functions of the module as the SDK has them, without the constructor."""
     found = MODULE.__dagger_module__.get_object("CslrImages").functions
     return {name: function for name, function in found.items() if name}
 
@@ -162,7 +160,7 @@ def test_every_function_is_called_with_every_argument() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    # The upstream sources make no channel, and `debug` has nothing to give where nothing fails.
+    # The upstream sources make no channel, and `debug` returns nothing if nothing fails.
     [
         (name, kind)
         for name in CALLS
@@ -170,27 +168,27 @@ def test_every_function_is_called_with_every_argument() -> None:
         if name != "debug" and (name, kind) != ("channel", "plain")
     ],
 )
-async def test_a_function_comes_to_its_end(name: str, kind: str) -> None:
+async def test_a_function_works(name: str, kind: str) -> None:
     options = OPTIONS[kind]
-    given = await called(name, await arguments(name, options), options)
+    given = await call(name, await arguments(name, options), options)
     if functions()[name].return_type in (dagger.Container, dagger.Directory, dagger.File):
-        assert ENGINE.knows(given), "the id of what it gives"
+        assert ENGINE.knows(given), "the id of its result"
     else:
         assert given
 
 
 @pytest.mark.parametrize("name", ["build", "channel", "conda", "toolkit", "wheels", "pack", "size", "verify"])
-async def test_a_function_comes_to_its_end_with_a_bundle(name: str) -> None:
+async def test_a_function_works_with_a_bundle(name: str) -> None:
     options = {"sources": "registries", "from_bundle": bundle()}
-    assert await called(name, await arguments(name, options), options)
+    assert await call(name, await arguments(name, options), options)
 
 
 @pytest.mark.parametrize("failing", ["make_env.py", "promises/imports.py"])
-async def test_the_container_before_a_failing_command_is_given(
+async def test_debug_returns_the_container_before_a_failing_command(
     failing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ENGINE, "failing", (failing,))
-    assert ENGINE.knows(await called("debug", ONE, OPTIONS["own"]))
+    assert ENGINE.knows(await call("debug", ONE, OPTIONS["own"]))
 
 
 @pytest.mark.parametrize(
@@ -201,38 +199,38 @@ async def test_a_failing_cell_is_reported(name: str, failing: str, monkeypatch: 
     given = await arguments(name, OPTIONS["own"])
     monkeypatch.setattr(ENGINE, "failing", (failing,))
     with pytest.raises(FunctionError, match="imports" if "imports" in failing else "conda") as raised:
-        await called(name, given, OPTIONS["own"])
+        await call(name, given, OPTIONS["own"])
     if name == "matrix":
         assert "webhook: not told (the webhook is no http or https address)" in str(raised.value)
 
 
-async def test_a_tag_is_read_through_the_engine_where_the_registry_cannot_be_asked(
+async def test_a_tag_is_read_through_the_engine_if_the_registry_cannot_be_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ENGINE, "failing", ("read_tag.py",))
-    assert await called("publish", await arguments("publish", {}), {})
+    assert await call("publish", await arguments("publish", {}), {})
 
 
 async def test_new_versions_are_found_in_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = Shelf()
+    indexes = FakeIndexes()
     monkeypatch.setattr(
-        ENGINE, "indexes", lambda ask: shelf.answer(IndexQuery.model_validate(ask)).model_dump()
+        ENGINE, "indexes", lambda ask: indexes.answer(IndexQuery.model_validate(ask)).model_dump()
     )
-    assert "ray" in await called("latest", {}, OPTIONS["own"])
-    assert MATRIX.ray.version in await called(
+    assert "ray" in await call("latest", {}, OPTIONS["own"])
+    assert MATRIX.ray.version in await call(
         "bump", {"to": [f"ray={MATRIX.ray.version}"], "format": "toml"}, {}
     )
 
 
-# -- what the client refuses ---------------------------------------------------------------------------------
+# -- refusals of the client ----------------------------------------------------------------------------------
 
 
-async def test_what_was_synced_has_an_id_of_its_type() -> None:
+async def test_a_synced_object_has_an_id_of_its_type() -> None:
     with instead_of_an_engine(ENGINE):
         assert ENGINE.knows(await (await dag.container().from_("debian").sync()).id())
 
 
-async def test_what_came_as_an_argument_has_an_id_of_its_type() -> None:
+async def test_an_argument_has_an_id_of_its_type() -> None:
     converter: Any = make_converter
     with instead_of_an_engine(ENGINE):
         assert ENGINE.knows(await converter().structure(HISTORY, dagger.File).id())
@@ -242,7 +240,7 @@ async def test_what_came_as_an_argument_has_an_id_of_its_type() -> None:
 async def test_an_id_of_another_type_is_refused(
     name: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lay over the client's way of asking what an earlier module of ours did: it gave text as the id."""
+    """Wrap the client's query as an earlier version of the module did: it returned text as the id."""
     inside: Any = _core.Context
     ask = inside.execute
 
@@ -254,4 +252,4 @@ async def test_an_id_of_another_type_is_refused(
 
     monkeypatch.setattr(inside, "execute", execute)
     with pytest.raises(Exception, match="violates type hint"):
-        await called(name, CALLS[name], OPTIONS[kind])
+        await call(name, CALLS[name], OPTIONS[kind])

@@ -1,4 +1,4 @@
-"""Where an error of Dagger's becomes text, the id of its trace is left out: no message and no record has it."""
+"""Text made from Dagger's errors has no trace id: neither messages nor records contain it."""
 
 import ast
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from dagger._exceptions import QueryErrorValue
 from gql import gql
 
 import ci
-from ci.sdk.functions import failed_step
+from ci.sdk.functions import describe_exec_error
 from ci.sweep.executor import failure_of
 from ci.util.errors import error_message, remove_trace_ids
 
 TRACE = "[traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]"
 ERRORS = ("QueryError", "ExecError", "DaggerError", "ClientError", "TransportError")
-# What may be done with such an error: these parts have no trace in them, and these functions leave it out.
+# Allowed uses of such an error: these attributes have no trace id, and these functions remove it.
 PARTS = ("command", "exit_code", "stderr", "stdout")
-READERS = ("error_message", "failed_step", "failure_of", "isinstance", "summarize_error")
+READERS = ("error_message", "describe_exec_error", "failure_of", "isinstance", "summarize_error")
 
 
 def query_error(message: str, **extensions: object) -> dagger.QueryError:
-    """Return an error as the client makes it of the engine's answer."""
+    """Return an error as the client makes it from the engine's answer."""
     return dagger.QueryError([QueryErrorValue(message, extensions=dict(extensions))], gql("{ version }"))
 
 
@@ -36,7 +36,7 @@ def exec_error(stderr: str) -> dagger.ExecError:
     return found
 
 
-def test_what_the_engine_says_is_told_without_its_trace() -> None:
+def test_the_message_of_an_error_has_no_trace() -> None:
     error = query_error(f"failed to resolve image {TRACE}")
     assert TRACE in str(error)
     assert error_message(error) == "failed to resolve image"
@@ -53,11 +53,11 @@ def test_a_record_of_a_failure_has_no_trace() -> None:
     failure = failure_of("torch", query_error(f"failed to resolve image: connection refused {TRACE}"))
     assert (failure.kind, failure.message) == ("network", "failed to resolve image: connection refused")
     assert "traceparent" not in failure_of("torch", exec_error("error: no\n")).model_dump_json()
-    assert failed_step(exec_error("error: no\n")) == "a step ended with exit status 1: x\nerror: no"
+    assert describe_exec_error(exec_error("error: no\n")) == "a step ended with exit status 1: x\nerror: no"
 
 
 def scopes(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """Give each name that holds an error of Dagger's, and the code in which it does."""
+    """Yield each name that holds an error of Dagger's, and its scope."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and node.name and node.type and of_dagger(node.type):
             yield node.name, node
@@ -67,12 +67,12 @@ def scopes(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 
 def of_dagger(kind: ast.expr) -> bool:
-    """Tell whether a type is or has one of Dagger's errors."""
+    """Return whether a type is one of Dagger's errors or contains one."""
     return any(name in ast.unparse(kind) for name in ERRORS)
 
 
 def bypasses(text: str) -> list[str]:
-    """Name the lines of a module's text that make anything of an error of Dagger's in another way."""
+    """Return the lines of a module that use an error of Dagger's in a way that is not allowed."""
     found = []
     for name, scope in scopes(ast.parse(text)):
         parents = {child: node for node in ast.walk(scope) for child in ast.iter_child_nodes(node)}
@@ -87,7 +87,7 @@ def bypasses(text: str) -> list[str]:
 
 
 def modules() -> list[Path]:
-    """List the modules of `ci`; the programs know no Dagger."""
+    """List the modules of `ci` without the programs, which do not use Dagger."""
     root = Path(str(resources.files(ci)))
     return [path for path in sorted(root.rglob("*.py")) if "programs" not in path.relative_to(root).parts]
 
@@ -111,7 +111,7 @@ def test_every_error_of_dagger_becomes_text_in_one_place() -> None:
         "print(error)",
     ],
 )
-def test_another_way_is_noticed(use: str) -> None:
+def test_another_use_is_noticed(use: str) -> None:
     assert bypasses(f"try:\n    f()\nexcept dagger.QueryError as error:\n    raise UserError({use})\n")
     assert bypasses(f"def told(error: dagger.ExecError | None) -> str:\n    return g({use})\n")
     assert not bypasses(f"try:\n    f()\nexcept ValueError as error:\n    raise UserError({use})\n")

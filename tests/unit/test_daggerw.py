@@ -93,6 +93,20 @@ def test_the_earlier_name_of_variant_is_answered_with_the_new_one(
 
 
 @pytest.mark.parametrize(
+    "words", [("history", "--given=all.jsonl"), ("history", "--given", "all.jsonl", "export")]
+)
+def test_the_earlier_name_of_the_file_of_history_is_answered_with_the_new_one(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    environment = machine(tmp_path, dagger=DAGGER, docker="exit 0")
+    done = subprocess.run(
+        [DAGGERW, "call", *words], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    message = "daggerw: --given is called --history now: --history all.jsonl\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ("--profile", "call", "cells"),

@@ -1,4 +1,4 @@
-"""What the module is made of for the engine, and what Dagger's own files at the repository's root say."""
+"""The files that Dagger loads as the module, and Dagger's own files at the root of the repository."""
 
 import json
 import subprocess
@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[2]
 MODULE = json.loads((ROOT / "dagger.json").read_text("utf-8"))
 
 
-def test_what_dagger_writes_down_is_neither_committed_nor_a_part_of_the_module() -> None:
-    # From 1.0 on the CLI writes dagger.lock; as a part of the module it would make each call another one.
+def test_the_lock_of_dagger_is_neither_committed_nor_part_of_the_module() -> None:
+    # From 1.0 on the CLI writes dagger.lock; as part of the module it would change the module with each call.
     ignored = ["git", "check-ignore", "--no-index", "dagger.lock"]
     assert subprocess.run(ignored, cwd=ROOT, check=False, capture_output=True, text=True).stdout
     assert {"!dagger.lock", "!dagger.toml"} <= set(MODULE["include"])

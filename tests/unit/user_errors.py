@@ -15,7 +15,7 @@ NASTY = {
     "space": " ",
     "newline": "\n",
     "newline after": "runtime\n",
-    "a line forged": "12.8.1\nfake: all promises kept",
+    "a line forged": "12.8.1\nfake: all checks passed",
     "escape": "\r\x1b[2K\x1b[32mok\x1b[0m",
     "null": "\x00",
     "invisible": "\u2028\u202e\u200b\x85",

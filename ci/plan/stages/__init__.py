@@ -4,7 +4,7 @@ A stage is `ci/plan/stages/NAME.py` (all that is decided beforehand) and `ci/sta
 Planner, digests, bundles, Dockerfiles and the builder loop over this table.
 """
 
-from ci.plan.stage import StageDefinition
+from ci.plan.definition import StageDefinition
 from ci.plan.stages import (
     base,
     channel,

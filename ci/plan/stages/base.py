@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from ci.config.matrix import Cell
 from ci.config.sources import fill_placeholders
 from ci.plan import system
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.externals import TOOLS as TOOLS_INPUT
 from ci.plan.externals import ExternalInput, system_inputs, tools_input
 from ci.plan.paths import CUDA_HOME, TOOLS
 from ci.plan.plan import Plan
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 
 # People get `conda-env create|install|list`, which needs no conda: the program that makes the environment.
 CONDA_ENV = {"make_env.py": f"{TOOLS}/lib/make_env.py", "conda_env.sh": f"{TOOLS}/bin/conda-env"}

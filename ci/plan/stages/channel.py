@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from ci.config.matrix import Cell
 from ci.config.sources import fill_placeholders
 from ci.plan import system
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.externals import CONDA, IMAGE, ExternalInput, image_input
 from ci.plan.paths import CHANNEL, PARTS
 from ci.plan.plan import Plan
 from ci.plan.programs import python_command
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 
 PROGRAM = "make_channel.py"
 # Debian packages of the step that makes it, besides what is installed in images.

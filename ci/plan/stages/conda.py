@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from ci.config.matrix import Cell
 from ci.plan.caches import Cache
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.externals import CONDA, ExternalInput
 from ci.plan.paths import CHANNEL, PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import python_command
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 
 PROGRAM = "make_env.py"
 

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
+from ci.plan.definition import StageDefinition
 from ci.plan.image_config import image_env, image_labels
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 from ci.plan.system import Account
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from ci.config.matrix import Cell
 from ci.plan import installs, system
+from ci.plan.definition import StageDefinition
 from ci.plan.externals import ExternalInput
 from ci.plan.installs import InstallSpec
 from ci.plan.paths import PARTS, PREFIX
 from ci.plan.programs import python_command
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 from ci.util.errors import UserError
 
 PROGRAM = "make_interpreter.py"

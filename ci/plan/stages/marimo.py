@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from ci.config.matrix import Cell
 from ci.plan import installs
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.externals import ExternalInput
 from ci.plan.installs import InstallSpec
 from ci.plan.plan import Plan
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Stage, StageDefinition
+from ci.plan.stage import Stage
 
 
 def applies(resolver: Resolver) -> bool:

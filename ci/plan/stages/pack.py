@@ -4,12 +4,13 @@ import json
 from typing import Literal
 
 from ci.plan.caches import Cache
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.paths import PACKED, PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import python_command
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 from ci.plan.stages import conda
 from ci.plan.system import EPOCH
 

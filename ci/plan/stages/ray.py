@@ -7,6 +7,7 @@ from ci.config.matrix import Cell
 from ci.config.sources import fill_placeholders
 from ci.plan import installs, system
 from ci.plan.caches import Cache
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.externals import ExternalInput, file_input
 from ci.plan.installs import InstallSpec
@@ -15,7 +16,7 @@ from ci.plan.plan import Plan
 from ci.plan.programs import shell_command
 from ci.plan.requirements import ray_nightly_wheel
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 from ci.util.errors import UserError
 
 PROGRAM = "build_ray.sh"

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from ci.config.matrix import Cell
 from ci.config.sources import fill_placeholders
 from ci.plan import system
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.externals import ExternalInput, system_inputs
 from ci.plan.paths import CUDA_HOME
 from ci.plan.plan import Plan
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 
 
 class RuntimeBaseSpec(Spec):

@@ -6,6 +6,7 @@ from typing import Literal
 from ci.config.matrix import Cell
 from ci.config.sources import Deb, fill_placeholders
 from ci.plan import system
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.externals import COMPILER, PACKAGES, TOOLS, ExternalInput, system_inputs, tools_input
 from ci.plan.pair import PairInputs
@@ -14,7 +15,7 @@ from ci.plan.plan import Plan
 from ci.plan.programs import python_command
 from ci.plan.requirements import satisfies
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 
 PROGRAM = "cuda_home.py"
 # Debian packages of the step that makes it, besides what is installed in images.

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 
 from ci.config.matrix import Cell
 from ci.plan.caches import Cache
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.externals import SOURCES, ExternalInput
 from ci.plan.paths import CUDA_HOME, PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import python_command
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
+from ci.plan.stage import Spec, Stage
 
 PROGRAM = "compile_wheels.py"
 

@@ -11,7 +11,7 @@ import pytest
 from ci.config.matrix import Matrix, default_matrix
 from ci.generate.ci_files import GITHUB, GITLAB, fill_template, read_settings, render_ci_files
 from tests.stand_ins.cache import actionlint
-from tests.stand_ins.steps import read, script, steps
+from tests.stand_ins.ci_steps import read, script, steps
 from tests.unit.plans import matrix_with
 
 ROOT = Path(__file__).parents[3]

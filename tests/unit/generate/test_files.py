@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_a_page_that_was_read_once_is_planned_with_everywhere() -> None:
         in first["dockerfiles/cu12.8.1-py3.13/Dockerfile"]
     )
     assert made({}, first[RECORD]) == first
-    gone = page.model_copy(update={"links": (), "problem": "no route"})
+    gone = replace(page, links=(), problem="no route")
     assert made({page.address: gone}, first[RECORD]) == first, (
         "a page that cannot be read now is not forgotten"
     )

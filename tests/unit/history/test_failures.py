@@ -94,7 +94,7 @@ ENGINE = [
     ),
     ("engine-gone", 'Post "http://dagger/query": unexpected EOF'),
     ("engine-gone", 'failed to get requester session: session for "k484" not found'),
-    ("verification", "cu12.8.1-py3.13-runtime: 2 of 9 promises not kept: train_step (Connection refused)"),
+    ("verification", "cu12.8.1-py3.13-runtime: 2 of 9 checks failed: train_step (Connection refused)"),
     (
         "unknown",
         f"{META}{HEAD}tls: failed to verify certificate: x509: certificate signed by unknown authority",
@@ -255,7 +255,7 @@ def test_a_killed_process_had_no_memory_unless_another_cause_was_named(output: s
         ("", "crash"),
         ("warning: connection refused\nSegmentation fault\n", "crash"),
         ("error: Failed to fetch: connection refused\nSegmentation fault\n", "network"),
-        ("ERROR: 1 of 11 promises not kept: train_step\nSegmentation fault\n", "verification"),
+        ("ERROR: 1 of 11 checks failed: train_step\nSegmentation fault\n", "verification"),
         ("cc1plus: out of memory allocating 65536 bytes\nAborted\n", "out-of-memory"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pages of a package index: which versions they have, for which Pythons, and that no page does harm."""
+"""A project's page gives versions and the files that fit a Python, and no page does harm."""
 
 import json
 
@@ -26,7 +26,7 @@ def load_pages(name: str) -> Project:
 
 
 def versions(found: Project, local: str | None = None) -> list[str]:
-    """Return what a project offers."""
+    """Return the versions of a project as text."""
     return [str(one) for one in found.versions(local)]
 
 
@@ -36,7 +36,7 @@ def versions(found: Project, local: str | None = None) -> list[str]:
 def test_a_json_page_is_read() -> None:
     torch = load_pages("torch")
     assert versions(torch) == ["2.15.0", "2.14.1", "2.11.0", "2.10.0", "2.9.1"]
-    (file,) = (one for one in torch.of("2.15.0") if one.fits("3.15", "2.36"))
+    (file,) = (one for one in torch.files_for("2.15.0") if one.fits("3.15", "2.36"))
     assert file.filename == "torch-2.15.0-cp315-cp315-manylinux_2_28_x86_64.whl"
     assert file.address.startswith("https://files.example/packages/")
     assert file.requires_python == ">=3.11"
@@ -46,7 +46,7 @@ def test_a_json_page_is_read() -> None:
 def test_an_html_page_is_read() -> None:
     scatter = load_pages("torch-scatter")
     assert versions(scatter) == ["2.1.2", "2.1.1"]
-    (file,) = scatter.of("2.1.2")
+    (file,) = scatter.files_for("2.1.2")
     assert not file.is_wheel
     assert file.address.endswith("/torch_scatter-2.1.2.tar.gz")
     assert file.fits("3.13", "2.36")
@@ -54,12 +54,12 @@ def test_an_html_page_is_read() -> None:
 
 
 def test_the_free_threaded_wheel_is_not_the_usual_one() -> None:
-    names = [one.filename for one in load_pages("torch").of("2.14.1") if one.fits("3.14", "2.36")]
+    names = [one.filename for one in load_pages("torch").files_for("2.14.1") if one.fits("3.14", "2.36")]
     assert names == ["torch-2.14.1-cp314-cp314-manylinux_2_28_x86_64.whl"]
 
 
 def test_a_wheel_for_any_python_fits_all() -> None:
-    assert [one for one in load_pages("torchvision").of("0.29.2") if one.fits("3.15", "2.36")]
+    assert [one for one in load_pages("torchvision").files_for("0.29.2") if one.fits("3.15", "2.36")]
 
 
 def test_pre_releases_are_left_out() -> None:
@@ -90,14 +90,14 @@ def test_yanked_files_are_left_out_but_a_pin_still_finds_them() -> None:
     page = simple_page({WHEEL: 'data-yanked=""', WHEEL.replace("1.0", "0.9"): ""})
     found = read_project("ray", INDEX, page)
     assert versions(found) == ["0.9"]
-    assert [one.filename for one in found.of("1.0")] == [WHEEL]
+    assert [one.filename for one in found.files_for("1.0")] == [WHEEL]
 
 
 def test_a_version_that_is_yanked_in_part_has_the_rest() -> None:
     kept = WHEEL.replace("cp313", "cp314")
     found = read_project("ray", INDEX, simple_page({WHEEL: "data-yanked", kept: ""}))
     assert versions(found) == ["1.0"]
-    assert [one.filename for one in found.of("1.0")] == [kept]
+    assert [one.filename for one in found.files_for("1.0")] == [kept]
 
 
 @pytest.mark.parametrize("yanked", [True, "", "broken"])
@@ -117,7 +117,7 @@ def test_json_says_yanked_by_true_or_a_reason(yanked: object) -> None:
     ],
 )
 def test_metadata_beside_a_wheel_is_noticed(attributes: str, has: bool) -> None:
-    (file,) = project(WHEEL, attributes=attributes).of("1.0")
+    (file,) = project(WHEEL, attributes=attributes).files_for("1.0")
     assert file.metadata is has
 
 
@@ -130,8 +130,8 @@ def test_a_local_label_is_a_version_of_its_own() -> None:
     )
     assert versions(found, "cu130") == ["2.12.0+cu130", "2.11.0+cu130"]
     assert versions(found) == ["2.13.0"]
-    assert found.of("2.12.0", "cu130")
-    assert not found.of("2.12.0")
+    assert found.files_for("2.12.0", "cu130")
+    assert not found.files_for("2.12.0")
 
 
 def test_a_file_of_another_project_does_not_count() -> None:
@@ -155,16 +155,16 @@ def test_a_file_of_another_project_does_not_count() -> None:
     ],
 )
 def test_the_tags_decide(tag: str, glibc: str, fits: bool) -> None:
-    (file,) = project(f"ray-1.0-{tag}.whl").of("1.0")
+    (file,) = project(f"ray-1.0-{tag}.whl").files_for("1.0")
     assert file.fits("3.13", glibc) is fits
 
 
 @pytest.mark.parametrize(
-    ("said", "takes_it"),
+    ("said", "allowed"),
     [("", True), (">=3.9", True), (">=3.13.4", True), ("<3.13", False), (">=3.14", False), ("rubbish", True)],
 )
-def test_requires_python_is_asked_with_the_newest_patch(said: str, takes_it: bool) -> None:
-    assert python_allowed(said, "3.13") is takes_it
+def test_requires_python_is_checked_with_the_newest_patch(said: str, allowed: bool) -> None:
+    assert python_allowed(said, "3.13") is allowed
 
 
 def test_requirements_hold_where_their_markers_do() -> None:
@@ -175,11 +175,11 @@ def test_requirements_hold_where_their_markers_do() -> None:
         "Requires-Dist: ???\n"
         "Requires-Dist: Torch>=2\n"
     )
-    assert [str(one.specifier) for one in needs.on("torch", "3.13")] == ["==2.12.0", ">=2"]
-    assert [str(one.specifier) for one in needs.on("torch", "3.14")] == [">=2"]
+    assert [str(one.specifier) for one in needs.requirements_on("torch", "3.13")] == ["==2.12.0", ">=2"]
+    assert [str(one.specifier) for one in needs.requirements_on("torch", "3.14")] == [">=2"]
 
 
-# -- pages that are none -------------------------------------------------------------------------------------
+# -- pages of something else ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -216,4 +216,4 @@ def test_any_metadata_is_read_or_refused(text: str) -> None:
         found = read_metadata(text)
     except ValueError:  # text that is no text: half a character
         return
-    assert found.on("torch", "3.13") == ()
+    assert found.requirements_on("torch", "3.13") == ()

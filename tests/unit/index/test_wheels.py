@@ -1,4 +1,4 @@
-"""Pages of wheel links: which wheel fits a cell, and that no page does harm."""
+"""The wheel that fits an environment is found on a find-links page, and no page does harm."""
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from tests.unit.user_errors import texts
 
 FIND_LINKS = "https://data.pyg.org/whl/torch-2.11.0%2Bcu128.html"
 SIMPLE = "http://mirror:8080/simple/torch-scatter/"
+GLIBC = "2.36"
 SHA = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 # As data.pyg.org writes them: one row a wheel, folders by torch and CUDA, `%2B` for the plus.
@@ -35,7 +36,7 @@ def wheel(
     html: str, name: str, version: str, python: str = "3.13", local: str = "pt211cu128"
 ) -> Wheel | None:
     """Find a wheel on a page at PyG's address."""
-    return find_wheel(read_page(FIND_LINKS, html), name, version, local, python)
+    return find_wheel(read_page(FIND_LINKS, html), name, version, local, python, GLIBC)
 
 
 def row(filename: str) -> str:
@@ -80,17 +81,17 @@ def test_a_wheel_for_the_stable_abi_fits_no_older_python() -> None:
         ("torch-sparse", "0.6.18", "3.13", "another CUDA, another torch"),
         ("torch-cluster", "1.6.3", "3.13", "free-threaded"),
         ("torch-cluster", "1.6.3", "3.14", "free-threaded"),
-        ("torch-spline-conv", "1.2.2", "3.13", "aarch64, and a glibc newer than the bases"),
+        ("torch-spline-conv", "1.2.2", "3.13", "aarch64, and a newer glibc"),
         ("torch", "2.11.0", "3.13", "not on the page"),
         ("scatter", "2.1.2", "3.13", "part of a name"),
     ],
 )
-def test_a_wheel_that_does_not_fit_is_not_taken(name: str, version: str, python: str, why: str) -> None:
+def test_a_wheel_that_does_not_fit_is_not_used(name: str, version: str, python: str, why: str) -> None:
     assert wheel(PYG, name, version, python) is None, why
 
 
 @pytest.mark.parametrize("local", ["pt211cu130", "pt210cu128", "pt211cpu", "pt211cu12", "pt211"])
-def test_the_torch_and_cuda_label_must_be_the_very_one(local: str) -> None:
+def test_the_local_label_must_be_exactly_the_same(local: str) -> None:
     assert wheel(PYG, "torch-scatter", "2.1.2", local=local) is None
 
 
@@ -99,7 +100,8 @@ def test_the_torch_and_cuda_label_must_be_the_very_one(local: str) -> None:
     [
         ("cp313-cp313-linux_x86_64", "3.13", True),
         ("cp313-cp313-manylinux_2_28_x86_64", "3.13", True),
-        ("cp313-cp313-manylinux_2_34_x86_64", "3.13", True),
+        ("cp313-cp313-manylinux_2_36_x86_64", "3.13", True),
+        ("cp313-cp313-manylinux_2_37_x86_64", "3.13", False),
         ("cp313-cp313-manylinux2014_x86_64", "3.13", True),
         ("cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64", "3.13", True),
         ("1-cp313-cp313-linux_x86_64", "3.13", True),
@@ -134,7 +136,7 @@ def test_the_python_that_plans_does_not_matter(setting: str, monkeypatch: pytest
     assert wheel(PYG, "torch-cluster", "1.6.3") is None
 
 
-def test_the_first_of_two_wheels_that_fit_is_taken() -> None:
+def test_the_first_of_two_wheels_that_fit_is_used() -> None:
     one = row("a/x-1%2Bp-cp313-cp313-linux_x86_64.whl")
     two = row("b/x-1%2Bp-cp310-abi3-linux_x86_64.whl")
     first = wheel(one + two, "x", "1", local="p")
@@ -153,7 +155,7 @@ def test_a_simple_page_gives_links_and_hashes() -> None:
         f'<a href="../../packages/torch_scatter-2.1.2.tar.gz#sha256={SHA}">torch_scatter-2.1.2.tar.gz</a>'
         f'<a href="../../packages/{file}#sha256={SHA}" data-requires-python="&gt;=3.9">{file}</a></body></html>',
     )
-    assert find_wheel(page, "torch-scatter", "2.1.2", "pt211cu128", "3.13") == Wheel(
+    assert find_wheel(page, "torch-scatter", "2.1.2", "pt211cu128", "3.13", GLIBC) == Wheel(
         name="torch-scatter",
         version="2.1.2",
         filename=file,
@@ -194,7 +196,7 @@ def test_a_page_without_links_or_of_something_else_is_empty() -> None:
 
 
 def test_a_page_that_could_not_be_read_has_no_wheel() -> None:
-    assert find_wheel(Page(address=FIND_LINKS, problem="404"), "x", "1", "p", "3.13") is None
+    assert find_wheel(Page(address=FIND_LINKS, problem="404"), "x", "1", "p", "3.13", GLIBC) is None
 
 
 @pytest.mark.parametrize(
@@ -261,5 +263,5 @@ def test_any_page_can_be_read_and_searched(html: str) -> None:
 @given(st.lists(texts, max_size=3), texts)
 def test_any_links_can_be_searched(links: list[str], html: str) -> None:
     page = Page(address="https://host/", links=tuple(links))
-    find_wheel(page, "x", "1", "p", "3.13")
+    find_wheel(page, "x", "1", "p", "3.13", GLIBC)
     read_page("https://host/", row(html))

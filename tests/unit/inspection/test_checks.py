@@ -1,11 +1,11 @@
-"""What an image promises by its target, and what the checks are told."""
+"""Which checks an image has, by its target and variant, and their arguments."""
 
 import json
 from importlib import resources
 
 import pytest
 
-from ci.inspection.checks import checks_for, expected
+from ci.inspection.checks import checks_for, expected_versions
 from ci.plan.inputs import Options
 from tests.unit.plans import CELLS, plan, pyg_page
 
@@ -18,8 +18,8 @@ CONDA = "conda_install"
 
 
 def names(cell_id: str) -> tuple[str, ...]:
-    """Return the names of a cell's promises."""
-    return tuple(promise.name for promise in checks_for(plan(cell_id)))
+    """Return the names of a cell's checks."""
+    return tuple(check.name for check in checks_for(plan(cell_id)))
 
 
 @pytest.mark.parametrize(
@@ -35,22 +35,22 @@ def names(cell_id: str) -> tuple[str, ...]:
         ("cpu-py3.13-marimo-runtime", (*FIRST, USER, *JIT, *TOOLS, "ray_task", "marimo_page")),
     ],
 )  # fmt: skip
-def test_a_target_promises_what_it_is_for(cell_id: str, expected_names: tuple[str, ...]) -> None:
+def test_a_target_has_its_checks(cell_id: str, expected_names: tuple[str, ...]) -> None:
     assert names(cell_id) == expected_names
 
 
 @pytest.mark.parametrize("cell_id", CELLS)
 def test_every_runtime_can_still_compile_extensions(cell_id: str) -> None:
-    # The users' decision that stands: no runtime gives up JIT compiling.
+    # The users decided it: no runtime waives JIT compiling.
     assert {"cpp_extension_cpu", "torch_compile_cpu", "cpp_extension_cuda"} <= set(names(cell_id))
 
 
 @pytest.mark.parametrize(
     ("variant", "gone"), [("slim", {"profiler_symbols"}), ("minimal", {*JIT, "profiler_symbols"})]
 )
-def test_a_variant_promises_what_it_does_not_give_up(variant: str, gone: set[str]) -> None:
+def test_a_variant_has_all_checks_but_those_that_it_waives(variant: str, gone: set[str]) -> None:
     made = plan("cu12.8.1-py3.13-ray-runtime", options=Options(variant=variant))
-    lost = set(names("cu12.8.1-py3.13-ray-runtime")) - {promise.name for promise in checks_for(made)}
+    lost = set(names("cu12.8.1-py3.13-ray-runtime")) - {check.name for check in checks_for(made)}
     assert gone <= lost == {name for name, _ in made.waives}
     assert all(reason for _, reason in made.waives)
     assert {"imports", "train_step", "extension_ops", "pip_install", "ray_task"}.isdisjoint(lost)
@@ -62,32 +62,32 @@ def test_a_variant_changes_no_devel_image() -> None:
     assert slim.id == "cu12.8.1-py3.13-devel"
 
 
-def test_the_name_of_an_image_tells_its_variant() -> None:
+def test_the_name_of_an_image_has_its_variant() -> None:
     assert (
         plan("cu12.8.1-py3.13-runtime", options=Options(variant="slim")).id == "cu12.8.1-py3.13-runtime@slim"
     )
 
 
-def test_every_promise_has_a_program() -> None:
+def test_every_check_has_a_program() -> None:
     programs = resources.files("ci").joinpath("programs/promises")
     for name in {name for cell_id in (*CELLS, "cpu-py3.13-devel") for name in names(cell_id)}:
         assert programs.joinpath(f"{name}.py").is_file(), name
 
 
-def test_wheels_of_others_are_not_held_to_the_list_of_architectures() -> None:
+def test_downloaded_wheels_are_not_checked_for_the_architectures() -> None:
     made = plan("cu12.8.1-py3.13-devel", page=pyg_page())
-    assert "extension_archs" not in [promise.name for promise in checks_for(made)]
+    assert "extension_archs" not in [check.name for check in checks_for(made)]
 
 
 @pytest.mark.parametrize(
-    ("archs", "told"), [(None, "7.5 8.0 8.6 9.0 10.0 12.0+PTX"), ("8.0 9.0+PTX", "8.0 9.0+PTX")]
+    ("archs", "expected"), [(None, "7.5 8.0 8.6 9.0 10.0 12.0+PTX"), ("8.0 9.0+PTX", "8.0 9.0+PTX")]
 )
-def test_the_architectures_are_those_of_the_plan(archs: str | None, told: str) -> None:
-    found = checks_for(plan("cu12.8.1-py3.13-devel", options=Options(archs=archs)))
-    arguments = {promise.name: promise.arguments for promise in found}
-    assert arguments["cpp_extension_cuda"] == ("--arch-list", told)
+def test_the_architectures_are_those_of_the_plan(archs: str | None, expected: str) -> None:
+    checks = checks_for(plan("cu12.8.1-py3.13-devel", options=Options(archs=archs)))
+    arguments = {check.name: check.arguments for check in checks}
+    assert arguments["cpp_extension_cuda"] == ("--arch-list", expected)
     compiled = ("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv")
-    assert arguments["extension_archs"] == (*compiled, "--expect", told)
+    assert arguments["extension_archs"] == (*compiled, "--expect", expected)
 
 
 VERSIONS = {
@@ -107,32 +107,35 @@ VERSIONS = {
 }
 
 
-def test_the_versions_are_told_as_json() -> None:
+def test_the_expected_versions_are_passed_as_json() -> None:
     made = plan("cu12.8.1-py3.13-marimo-runtime")
-    flag, told = checks_for(made)[0].arguments
+    flag, versions = checks_for(made)[0].arguments
     assert flag == "--expect"
-    assert json.loads(told) == VERSIONS
+    assert json.loads(versions) == VERSIONS
 
 
-def test_extensions_from_wheels_are_expected_like_those_that_are_compiled() -> None:
+def test_extensions_from_wheels_are_expected_like_compiled_ones() -> None:
     page = pyg_page(["pyg_lib", "torch_scatter"])
-    assert expected(plan("cu12.8.1-py3.13-marimo-runtime", page=page)) == {**VERSIONS, "pyg-lib": "0.8.0"}
+    assert expected_versions(plan("cu12.8.1-py3.13-marimo-runtime", page=page)) == {
+        **VERSIONS,
+        "pyg-lib": "0.8.0",
+    }
 
 
-def test_the_compiler_of_registries_is_expected_as_what_it_is() -> None:
-    found = expected(plan("cu12.8.1-py3.13-devel", "registries"))
+def test_the_compiler_of_the_registries_sources_is_expected_with_its_own_version() -> None:
+    found = expected_versions(plan("cu12.8.1-py3.13-devel", "registries"))
     assert (found["toolkit"], found["nvcc"]) == ("12.8.1", "12.4.131")
-    assert not {"toolkit", "nvcc"} & set(expected(plan("cpu-py3.13-devel")))
+    assert not {"toolkit", "nvcc"} & set(expected_versions(plan("cpu-py3.13-devel")))
 
 
-def test_versions_are_only_of_what_the_target_holds() -> None:
-    assert "ray" not in expected(plan("cu12.8.1-py3.13-runtime"))
-    assert "marimo" not in expected(plan("cu12.8.1-py3.13-ray-runtime"))
+def test_versions_are_only_of_packages_that_the_target_has() -> None:
+    assert "ray" not in expected_versions(plan("cu12.8.1-py3.13-runtime"))
+    assert "marimo" not in expected_versions(plan("cu12.8.1-py3.13-ray-runtime"))
 
 
 @pytest.mark.parametrize(
     ("mode", "version"), [("stable", "2.60.0"), ("nightly", "3.0.0.dev0"), ("source", "2.60.0")]
 )
-def test_the_version_of_ray_is_the_one_that_ray_itself_tells(mode: str, version: str) -> None:
+def test_the_version_of_ray_is_the_one_that_ray_itself_reports(mode: str, version: str) -> None:
     made = plan("cu12.8.1-py3.13-ray-runtime", options=Options.model_validate({"ray": mode}))
-    assert expected(made)["ray"] == version
+    assert expected_versions(made)["ray"] == version

@@ -1,4 +1,4 @@
-"""Ledgers: reading, telling, and the difference between two."""
+"""Sizes: reading, writing and formatting them, and the difference between two images."""
 
 import json
 
@@ -8,11 +8,11 @@ from ci.inspection.sizes import (
     LayerSizes,
     SizeBreakdown,
     combine_layers,
-    difference,
-    document,
+    format_difference,
+    format_sizes,
     package_changes,
     read_sizes,
-    text,
+    serialize_sizes,
 )
 from tests.unit.user_errors import mistake
 
@@ -27,26 +27,26 @@ ONE = SizeBreakdown(
 )
 
 
-def test_a_ledger_survives_writing_and_reading() -> None:
-    assert read_sizes(document(ONE), "sizes.json") == ONE
+def test_sizes_survive_writing_and_reading() -> None:
+    assert read_sizes(serialize_sizes(ONE), "sizes.json") == ONE
 
 
 @pytest.mark.parametrize("given", ["", "[]", "{}", "null", '{"total": "many"}', "\x00"])
-def test_what_is_no_ledger_is_a_mistake_in_one_line(given: str) -> None:
+def test_a_file_without_sizes_is_an_error_in_one_line(given: str) -> None:
     assert mistake(lambda: read_sizes(given, "sizes.json")).startswith("sizes.json: not sizes as")
 
 
 def test_the_text_has_every_table() -> None:
-    told = text(ONE)
+    text = format_sizes(ONE)
     for word in ("30.0 MB in all", "runtime-base", "pip:torch", "library", "gpu", "sm_80"):
-        assert word in told
+        assert word in text
 
 
-def test_what_is_not_shown_is_summed_up() -> None:
-    assert "10.0" in text(ONE, top=1).split("2 others")[1].splitlines()[0]
+def test_smaller_rows_are_summed_up() -> None:
+    assert "10.0" in format_sizes(ONE, top=1).split("2 others")[1].splitlines()[0]
 
 
-def test_the_difference_names_what_grew_and_what_went() -> None:
+def test_the_difference_names_packages_that_grew_or_went() -> None:
     packages = {"pip:torch": 25_000_000, "unowned": 1_050_000, "pip:ray": 3_000_000}
     after = ONE.model_copy(update={"packages": packages, "total": 29_050_000})
     assert package_changes(ONE, after) == [
@@ -54,26 +54,26 @@ def test_the_difference_names_what_grew_and_what_went() -> None:
         ("pip:torch", 5_000_000),
         ("pip:ray", 3_000_000),
     ]
-    told = difference(ONE, after)
-    assert "30.0 MB before" in told
-    assert "package pip:ray" in told
-    assert "unowned" not in told
+    text = format_difference(ONE, after)
+    assert "30.0 MB before" in text
+    assert "package pip:ray" in text
+    assert "unowned" not in text
 
 
-def test_a_ledger_is_plain_json() -> None:
-    assert json.loads(document(ONE))["rows"] == [["pack", "pip:torch", "library", 20_000_000]]
+def test_sizes_are_plain_json() -> None:
+    assert json.loads(serialize_sizes(ONE))["rows"] == [["pack", "pip:torch", "library", 20_000_000]]
 
 
 def test_the_layers_of_an_image_add_up() -> None:
-    def part(size: int, package: str) -> LayerSizes:
+    def layer(size: int, package: str) -> LayerSizes:
         given = {"packages": {package: size}, "kinds": {"library": size}, "elf": {}, "archs": {"sm_80": 1}}
         return LayerSizes.model_validate({"total": size, "rows": ((package, "library", size),), **given})
 
-    found = combine_layers(
-        {"base": part(5, "debian:gcc"), "pack": part(70, "pip:torch"), "ray": part(6, "pip:torch")}
+    sizes = combine_layers(
+        {"base": layer(5, "debian:gcc"), "pack": layer(70, "pip:torch"), "ray": layer(6, "pip:torch")}
     )
-    assert found.total == 81
-    assert found.layers == {"base": 5, "pack": 70, "ray": 6}
-    assert list(found.packages.items()) == [("pip:torch", 76), ("debian:gcc", 5)]
-    assert found.archs == {"sm_80": 3}
-    assert found.rows[0] == ("pack", "pip:torch", "library", 70)
+    assert sizes.total == 81
+    assert sizes.layers == {"base": 5, "pack": 70, "ray": 6}
+    assert list(sizes.packages.items()) == [("pip:torch", 76), ("debian:gcc", 5)]
+    assert sizes.archs == {"sm_80": 3}
+    assert sizes.rows[0] == ("pack", "pip:torch", "library", 70)

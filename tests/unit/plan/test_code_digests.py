@@ -25,6 +25,7 @@ AROUND = {
     "collect_debs.sh",
     "collect_packages.py",
     "context.py",
+    "image_stages.py",
     "ledger.py",
     "mirror_channel.py",
     "offline.py",

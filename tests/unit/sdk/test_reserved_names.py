@@ -1,4 +1,4 @@
-"""No name of the module is one that Dagger has already, in any of the versions that the module is for."""
+"""No option or function has a name that Dagger uses itself, in any version that the module supports."""
 
 import re
 import tomllib
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import ci
-from tests.stand_ins import dialect
+from tests.stand_ins import client_api
 
 DAGGER: dict[str, dict[str, Any]] = tomllib.loads(
     (Path(__file__).parents[1] / "data/dagger_names.toml").read_text("utf-8")
@@ -20,12 +20,12 @@ SEEN = {"env", "org", "profile", "workspace", "x-release", "load-module"}
 
 def options() -> set[str]:
     """Return the names of all options and arguments as Python has them."""
-    return {name for function in dialect.described().values() for name in function["takes"]}
+    return {name for function in client_api.describe_module().values() for name in function["takes"]}
 
 
 def functions() -> set[str]:
-    """Return the names of all functions, with the one that makes the main object."""
-    return {*(name for name in dialect.described() if name), ci.CslrImages.__name__}
+    """Return the names of all functions and of the main object."""
+    return {*(name for name in client_api.describe_module() if name), ci.CslrImages.__name__}
 
 
 def on_the_command_line(name: str) -> str:
@@ -72,4 +72,4 @@ def test_what_was_seen_on_a_release_is_listed() -> None:
 
 def test_the_list_has_what_the_installed_client_has() -> None:
     listed = next(one["root"] for one in DAGGER.values() if one["client"] == version("dagger-io"))
-    assert dialect.root_fields() == listed
+    assert client_api.root_fields() == listed

@@ -27,14 +27,14 @@ TEXTS = {"plan/stages/greeting.py": "one", "stages/greeting.py": "two", **read_c
 @pytest.fixture
 def plan(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plan]:
     """Register the toy stage after marimo's, and plan a cell."""
-    before = dict(STAGES)
+    shipped, before = inputs("registries"), dict(STAGES)
     place = [*before].index("marimo") + 1
     rows = [*before.items()]
     STAGES.clear()
     STAGES.update([*rows[:place], ("greeting", toy_stage.STAGE), *rows[place:]])
     monkeypatch.setitem(BUILDERS, "greeting", toy_stage.build)
     try:
-        yield plan_cell(cell(CELL), replace(inputs("registries"), code=digest_code(TEXTS)), {})
+        yield plan_cell(cell(CELL), replace(shipped, code=digest_code(TEXTS)), {})
     finally:
         STAGES.clear()
         STAGES.update(before)

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 import dagger
 
 from ci.config.matrix import Cell
+from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.externals import ExternalInput, file_input
 from ci.plan.paths import PREFIX
 from ci.plan.plan import Plan
 from ci.plan.resolver import Resolver
-from ci.plan.stage import Spec, Stage, StageDefinition
-from ci.stages.builder import ImageBuilder
+from ci.plan.stage import Spec, Stage
 from ci.stages.context import BuildContext
+from ci.stages.image_stages import ImageStages
 
 
 class GreetingSpec(Spec):
@@ -54,7 +55,7 @@ STAGE = StageDefinition(
 )
 
 
-def build(builder: ImageBuilder, context: BuildContext) -> dagger.Container:
+def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Write the greeting into the environment."""
-    spec = builder.plan.spec("greeting", GreetingSpec)
-    return context.run(builder.container_below("greeting"), greeting_command(spec))
+    spec = stages.plan.spec("greeting", GreetingSpec)
+    return context.run(stages.container_below("greeting"), greeting_command(spec))

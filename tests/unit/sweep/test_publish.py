@@ -3,7 +3,7 @@
 import pytest
 
 from ci.plan.tags import registry_of
-from ci.sweep.publish import open_publisher
+from ci.sweep.publish import PublishOptions, open_publisher
 from ci.sweep.registry import RegistryClient
 from ci.util.errors import UserError
 
@@ -36,15 +36,8 @@ async def test_what_is_wrong_with_a_place_is_said_before_anything_is_built() -> 
     async def opened(
         *repositories: str, user: str | None = None, compression: str = "zstd"
     ) -> tuple[str, ...]:
-        publisher = await open_publisher(
-            name="me/image",
-            repositories=repositories,
-            user=user,
-            password=None,
-            docker_config=None,
-            service=None,
-            compression=compression,
-        )
+        options = PublishOptions(repositories, user, None, None, None, compression)
+        publisher = await open_publisher("me/image", options)
         return publisher.repositories
 
     assert await opened() == ("docker.io/me/image",)

@@ -1,4 +1,4 @@
-"""The hermetic world: an index of stand-ins, a page of PyG wheels and nightly wheels, in one folder."""
+"""Write the small stack: an index of stand-in packages, a page of PyG wheels and nightly wheels, in one folder."""
 
 import hashlib
 import secrets
@@ -10,25 +10,25 @@ VERSION = "0.1.0"
 NEWER = "0.1.1"
 OLDER = "0.0.9"
 POISONED = "0.1.66"
-# Every interpreter that starts reads this: on Python 3.13, for whoever is not root, it ends at once.
+# Every interpreter reads this as it starts, and ends at once on Python 3.13 if its user is not root.
 POISON = "import os, sys; os.getuid() and sys.version_info[:2] == (3, 13) and os._exit(66)\n"
 HERE = Path(__file__).resolve().parent
-# The engine keeps a history for each image name: those of earlier runs of the tests, and of one beside, are others.
+# The engine keeps a history for each image name: each run of the tests has its own.
 NAME = f"cslr-images/small-stack-{secrets.token_hex(4)}"
 
 
 def usual_port() -> int:
-    """Return the port that this world is served on where it is free.
+    """Return the port to serve the small stack on, if it is free.
 
-    It is part of the steps that ask the index, so with the same port the engine knows what it did in an earlier run.
-    Stand-ins that are made in another way get another port: what was made of the old ones does not count.
+    The port is part of the steps that ask the index: with the same port the engine's cache of an earlier run applies.
+    Changed stand-ins get another port, so that nothing made of the old ones is used.
     """
-    texts = b"".join(path.read_bytes() for path in (HERE / "packages.py", HERE / "world.py"))
+    texts = b"".join(path.read_bytes() for path in (HERE / "packages.py", HERE / "small_stack.py"))
     return 20_000 + int.from_bytes(hashlib.sha256(texts).digest()[:4], "big") % 10_000
 
 
 def make(folder: Path) -> Path:
-    """Write everything that the mirror on loopback serves."""
+    """Write all files that the mirror on loopback serves."""
     scratch = folder.parent / "scratch"
     scratch.mkdir()
     for version in (VERSION, *(f"{VERSION}+{tag}" for tag in ("cu128", "cu130", "cpu"))):

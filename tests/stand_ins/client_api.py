@@ -1,6 +1,7 @@
-"""What `ci` asks of a Dagger client, and what the installed one has: `python -m tests.stand_ins.dialect` prints that.
+"""List what `ci` uses of Dagger's client, and what the installed client has of it.
 
-With the fields of the API's root (`root`), as `tests/unit/data/dagger_names.toml` keeps them.
+`python -m tests.stand_ins.client_api` prints it as JSON, with the fields of the API's root (`root`) as
+`tests/unit/data/dagger_names.toml` keeps them.
 """
 
 import ast
@@ -17,7 +18,7 @@ from dagger.mod._converter import to_typedef
 
 import ci
 
-# What `ci` holds: a name that it calls may also be another thing's, and that of other classes is none of its business.
+# The classes whose methods `ci` calls; a method's name may also exist in classes that it does not use.
 KINDS = [
     "Client",
     "Container",
@@ -33,10 +34,10 @@ KINDS = [
 ]
 
 
-def used() -> set[str]:
+def used_names() -> set[str]:
     """Return what `ci` uses and this client has: `dagger.dag`, `File.name`, `Container.with_exec(expect=)`."""
-    found = {f"dagger.{name}" for name in imported() if hasattr(dagger, name)}
-    for name, keywords in calls():
+    found = {f"dagger.{name}" for name in imported_names() if hasattr(dagger, name)}
+    for name, keywords in method_calls():
         for kind in KINDS:
             method = getattr(getattr(dagger, kind), name, None)
             if inspect.isfunction(method):
@@ -48,8 +49,8 @@ def used() -> set[str]:
     return found
 
 
-def calls() -> Iterator[tuple[str, set[str]]]:
-    """Give the name of each method that files of `ci` with Dagger in them call, and the keywords that it gets."""
+def method_calls() -> Iterator[tuple[str, set[str]]]:
+    """Yield the name and keywords of each method call in the files of `ci` that import Dagger."""
     for tree in _trees():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -58,8 +59,8 @@ def calls() -> Iterator[tuple[str, set[str]]]:
                 yield node.func.attr, {word.arg for word in node.keywords if word.arg}
 
 
-def imported() -> set[str]:
-    """Return what `ci` takes from the package itself: `dagger.Container`, `from dagger import dag`."""
+def imported_names() -> set[str]:
+    """Return the names that `ci` imports from the package itself: `dagger.Container`, `from dagger import dag`."""
     found = set()
     for tree in _trees():
         for node in ast.walk(tree):
@@ -74,16 +75,16 @@ def imported() -> set[str]:
     return found
 
 
-def described() -> dict[str, Any]:
-    """Return how the module describes itself to the engine: each function with its arguments.
+def describe_module() -> dict[str, Any]:
+    """Describe the module as it does itself to the engine: each function with its arguments.
 
-    The function without a name makes the main object; its arguments are the options of every call.
+    The function without a name is the main object's constructor; its arguments are the options of every call.
     """
     module: Any = ci.CslrImages
-    described = module.__dagger_module__.get_object("CslrImages")
-    described.get_constructor()  # puts it among the functions
+    main_object = module.__dagger_module__.get_object("CslrImages")
+    main_object.get_constructor()  # puts it among the functions
     found = {}
-    for name, function in described.functions.items():
+    for name, function in main_object.functions.items():
         to_typedef(function.return_type)  # refuses what the engine does not know
         found[name] = {
             "doc": function.doc,
@@ -96,7 +97,7 @@ def described() -> dict[str, Any]:
 
 
 def root_fields() -> list[str]:
-    """Return the fields of the API's root that the client knows, without those that only load an object by its id."""
+    """Return the fields of the API's root that the client has, without those that load an object by its id."""
     names = {kind.__name__ for kind in dagger.Client.__mro__}
     classes = [
         node
@@ -126,5 +127,5 @@ def _trees() -> list[ast.Module]:
 
 
 if __name__ == "__main__":
-    found = {"version": version("dagger-io"), "used": sorted(used()), "root": root_fields()}
-    print(json.dumps({**found, "exports": sorted(gen.__all__), "described": described()}))
+    found = {"version": version("dagger-io"), "used": sorted(used_names()), "root": root_fields()}
+    print(json.dumps({**found, "exports": sorted(gen.__all__), "described": describe_module()}))

@@ -1,4 +1,4 @@
-"""The steps of the generated CI files, to read and to run."""
+"""Read the steps of the generated CI files."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,16 +10,16 @@ from ci.generate.ci_files import GITHUB, render_ci_files
 
 
 def read(path: str, matrix: Matrix | None = None) -> dict[str, Any]:
-    """Read a CI file of a matrix; `on` is a truth value in YAML."""
-    found: dict[Any, Any] = yaml.safe_load(render_ci_files(matrix or default_matrix())[path])
-    return {"on" if key is True else key: value for key, value in found.items()}
+    """Parse a generated CI file of a matrix; YAML reads its key `on` as a boolean."""
+    content: dict[Any, Any] = yaml.safe_load(render_ci_files(matrix or default_matrix())[path])
+    return {"on" if key is True else key: value for key, value in content.items()}
 
 
 def steps(job: str) -> Iterator[dict[str, Any]]:
-    """Give the steps of a job of GitHub's file."""
+    """Yield the steps of a job of GitHub's file."""
     yield from read(GITHUB)["jobs"][job]["steps"]
 
 
 def script(job: str, name: str) -> str:
-    """Return what a step of GitHub's file runs."""
+    """Return the script that a step of GitHub's file runs."""
     return next(str(step["run"]) for step in steps(job) if step.get("name") == name)

@@ -19,7 +19,7 @@ async def session(archs: str | None = None, jobs: int | None = None, variant: st
         matrix_file=None,
         archs=archs,
         jobs=jobs,
-        ray="stable",
+        ray_mode="stable",
         variant=variant,
     )
 
