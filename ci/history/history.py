@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from ci.history.records import SCHEMA, BuildRecord, Failure
 from ci.plan.attempt import StageAttempt
-from ci.util.model import format_validation_error, tuples
+from ci.util.model import format_validation_error, freeze_lists
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _validate(data: Any) -> BuildRecord | str:
     if type(schema) is int and schema > SCHEMA:
         return f"{_NEWER_SCHEMA}{str(schema)[:20]} is newer than this version knows, passed over"
     try:
-        return BuildRecord.model_validate(tuples(data))
+        return BuildRecord.model_validate(freeze_lists(data))
     except ValidationError as error:
         return f"{format_validation_error(error, BuildRecord)}, passed over"
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import dagger
 
-from ci.config.locks import read_lock
+from ci.config import selection
+from ci.config.locks import read_locks
 from ci.config.matrix import Cell, Matrix, default_text, read_matrix
 from ci.config.sources import read_sources
 from ci.history.history import History
@@ -23,7 +24,7 @@ from ci.session.options import CallOptions
 from ci.stages.context import BuildContext
 from ci.stages.offline import OfflineBundle
 from ci.stages.online import Network
-from ci.util.errors import UserError, error_message, one_line, quote_value, require_choice
+from ci.util.errors import UserError, require_choice, summarize_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,7 @@ class Session:
             page = offline_bundle.file(external) if offline_bundle else self.context.download(address)
             return read_page(address, await page.contents())
         except dagger.QueryError as error:
-            return Page(address=address, problem=quote_value(one_line(error_message(error)), 200))
+            return Page(address=address, problem=summarize_error(error))
 
 
 def select_cells(
@@ -129,8 +130,13 @@ def select_cells(
     only: Sequence[str] | None,
 ) -> tuple[Cell, ...]:
     """Select cells by the filters that `cells`, `plan`, `matrix`, `bundle` and `report` share."""
-    return session.matrix.select(
-        cuda=cuda or (), python=python or (), target=target or (), phase=phase or (), only=only or ()
+    return selection.select_cells(
+        session.matrix,
+        cuda=cuda or (),
+        python=python or (),
+        target=target or (),
+        phase=phase or (),
+        only=only or (),
     )
 
 
@@ -179,7 +185,7 @@ async def _read_inputs(call: CallOptions, matrix: Matrix) -> PlanInputs:
     sources = read_sources(name, *mirrors)
     require_choice("sources profile with torch pins in the matrix", name, matrix.torch)
     return PlanInputs(
-        matrix=matrix, sources_name=name, sources=sources, locks=read_lock(), code=digest_code(read_code())
+        matrix=matrix, sources_name=name, sources=sources, locks=read_locks(), code=digest_code(read_code())
     )
 
 
@@ -198,5 +204,4 @@ async def open_bundle(tree: dagger.Directory) -> OfflineBundle:
     except BundleError as error:
         raise UserError(f"bundle: {error}") from None
     except dagger.QueryError as error:
-        reason = quote_value(one_line(error_message(error)), 200)
-        raise UserError(f"bundle: {MANIFEST} cannot be read: {reason}") from None
+        raise UserError(f"bundle: {MANIFEST} cannot be read: {summarize_error(error)}") from None

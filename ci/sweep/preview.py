@@ -9,6 +9,7 @@ from ci.history.history import History
 from ci.history.records import BuildRecord, unique_size
 from ci.plan.plan import Plan
 from ci.util.errors import one_line
+from ci.util.units import format_gb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def _preview_stages(
 def excluded_cells(matrix: Matrix, cells: Sequence[Cell]) -> dict[Cell, str]:
     """Return the cells that the matrix excludes from the pairs of some cells, with the reasons."""
     pairs = {cell.pair_id for cell in cells}
-    reasons = ((cell, matrix.excluded(cell)) for cell in matrix.cells if cell.pair_id in pairs)
+    reasons = ((cell, matrix.exclusion_reason(cell)) for cell in matrix.cells if cell.pair_id in pairs)
     return {cell: reason for cell, reason in reasons if reason}
 
 
@@ -150,7 +151,7 @@ def render_text(result: PlanPreview) -> str:
         )
     if result.size is not None and result.unique_size is not None:
         lines.append(
-            f"by the records: {result.size / 1e9:.1f} GB of images, {result.unique_size / 1e9:.1f} GB"
+            f"by the records: {format_gb(result.size)} of images, {format_gb(result.unique_size)}"
             " with shared layers counted once"
         )
     return "\n".join(lines) + "\n"

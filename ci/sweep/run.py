@@ -11,7 +11,7 @@ from ci.config.matrix import Cell
 from ci.history.history import History
 from ci.history.records import BuildRecord
 from ci.report.model import make_report
-from ci.report.terminal import failure_line, terminal
+from ci.report.terminal import failure_line, render_terminal
 from ci.session.clock import utc_now
 from ci.session.history import KnownHistory, known_attempts, load_history, open_store
 from ci.session.history_store import HistoryStore
@@ -116,7 +116,7 @@ async def run_sweep(
     webhook_line = await webhook.post_news(known.history, records)
     # Of this run only: a cell that was not started must not appear with its result of an earlier run.
     history = History(records, known.history.problems)
-    text = terminal(make_report(history, session.image_names(cells), now=utc_now(), live=known.live))
+    text = render_terminal(make_report(history, session.image_names(cells), now=utc_now(), live=known.live))
     text += "".join(f"{line}\n" for line in (*debug_hints(session, cells, records), webhook_line) if line)
     if any(record.status == "failed" for record in records):
         raise SweepError(text)

@@ -17,8 +17,8 @@ from ci.plan.stages.wheels import WheelsSpec
 from ci.sweep.interface import Executor
 from ci.sweep.recorder import CellAttempt, Recorder
 from ci.sweep.retry import plan_retry
-from ci.util.errors import one_line, without_traces
-from ci.util.units import GB
+from ci.util.errors import one_line, remove_trace_ids
+from ci.util.units import GB, format_gb
 
 R = TypeVar("R")
 
@@ -125,7 +125,7 @@ class Scheduler:
             free, floor = await self._executor.free_disk(), self._limits.disk_floor
             if free < floor:
                 self._stop_reason = (
-                    f"not started: {free / GB:.1f} GB of disk free, below the floor of {floor / GB:g} GB"
+                    f"not started: {format_gb(free)} of disk free, below the floor of {floor / GB:g} GB"
                 )
         return not self._stop_reason
 
@@ -230,7 +230,7 @@ def _compiles(stage: Stage) -> bool:
 
 
 def _bug_failure(stage: str, error: Exception) -> Failure:
-    text = without_traces("".join(format_exception(error)))
+    text = remove_trace_ids("".join(format_exception(error)))
     lines = [one_line(line) for line in text.splitlines() if line.strip()]
-    message = one_line(without_traces(repr(error)))[:300]
+    message = one_line(remove_trace_ids(repr(error)))[:300]
     return Failure(kind="bug", stage=stage, message=message, tail=tuple(lines[-TAIL:]))

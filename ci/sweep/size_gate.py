@@ -5,8 +5,9 @@ from fnmatch import fnmatchcase
 
 from ci.config.size_limits import SizeLimits
 from ci.history.records import BuildRecord, Failure, NamedSize
+from ci.util.units import GB, MB, format_gb, format_mb, format_mb_change
 
-MIN_GROWTH = 1_000_000  # bytes by which a package must have grown to be listed
+MIN_GROWTH = MB  # by which a package must have grown to be listed
 MOST_PACKAGES = 10  # packages that are listed if none has grown, or if there is no earlier build
 
 
@@ -24,14 +25,17 @@ def check_size_limits(
     if globs:
         glob = max(globs, key=lambda glob: sum(char not in "*?" for char in glob))
         limit = limits.max_gb[glob]
-        if size > limit * 1e9:
-            message = f"{size / 1e9:.2f} GB on disk, more than the {limit:g} GB of gate {glob}"
+        if size > limit * GB:
+            message = f"{format_gb(size, 2)} on disk, more than the {limit:g} GB of gate {glob}"
             return Failure(kind="gate", stage="size", message=message, tail=details)
     growth = limits.growth_percent
     if growth is None or before is None or not before.size or size * 100 <= before.size * (100 + growth):
         return None
     percent = (size / before.size - 1) * 100
-    message = f"{size / 1e9:.2f} GB on disk, {percent:.1f} % more than in the last good build; the gate is {growth:g} %"
+    message = (
+        f"{format_gb(size, 2)} on disk, {percent:.1f} % more than in the last good build; "
+        f"the gate is {growth:g} %"
+    )
     return Failure(kind="gate", stage="size", message=message, tail=details)
 
 
@@ -41,11 +45,11 @@ def _grown_packages(packages: Sequence[NamedSize], before: BuildRecord | None) -
     earlier = {package.name: package.size for package in before.packages}
     changes = [(package.size - earlier.get(package.name, 0), package.name) for package in packages]
     return [
-        f"{name}: {change / 1e6:+,.1f} MB"
+        f"{name}: {format_mb_change(change)}"
         for change, name in sorted(changes, reverse=True)
         if change >= MIN_GROWTH
     ]
 
 
 def _largest_packages(packages: Sequence[NamedSize]) -> list[str]:
-    return [f"{package.name}: {package.size / 1e6:,.1f} MB" for package in packages[:MOST_PACKAGES]]
+    return [f"{package.name}: {format_mb(package.size)}" for package in packages[:MOST_PACKAGES]]

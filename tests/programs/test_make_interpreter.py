@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.config.locks import read_lock
+from ci.config.locks import read_locks
 from ci.config.matrix import default_matrix
 from tests.programs.conftest import PROGRAMS, Run
 from tests.stand_ins.servers import folder_over_http
@@ -32,7 +32,7 @@ def tree(run: Run, parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def make(run: Run, parts: Path, out: Path, at: str, folder: Path) -> None:
     """Make the interpreter as it lies at a place."""
-    found = read_lock().interpreter(PYTHON)
+    found = read_locks().interpreter(PYTHON)
     assert found
     (recipe := folder / "recipe.json").write_text(found[0], "utf-8")
     given = [f"--{kind}={parts / kind}" for kind in ("jars", "debs")]
@@ -54,7 +54,7 @@ def test_an_interpreter_without_conda_works(
     prefix = short / "env"
     make(run, parts, prefix, str(prefix), short)
     assert not (prefix / "conda-meta").exists()
-    found = read_lock().interpreter(PYTHON)
+    found = read_locks().interpreter(PYTHON)
     assert found
     with_pip(prefix, tools, clean_env, found[1])
     works(prefix)
@@ -139,7 +139,7 @@ def test_a_build_that_the_mirror_has_not_is_said_with_its_address(run: Run, shor
 
 
 def test_errors_are_one_line(run: Run, parts: Path, tree: Path, short: Path) -> None:
-    found = read_lock().interpreter(PYTHON)
+    found = read_locks().interpreter(PYTHON)
     assert found
     recipe = json.loads(found[0])
     (one := short / "one.json").write_text(json.dumps(recipe), "utf-8")

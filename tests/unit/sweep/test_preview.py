@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from ci.config.selection import select_cells
 from ci.history.history import History
 from ci.history.records import BuildRecord, LayerSize, StageRun
 from ci.plan.inputs import Options
@@ -128,7 +129,7 @@ def test_a_stage_that_changed_has_no_time() -> None:
 def test_excluded_cells_are_printed_with_the_reason() -> None:
     changes = '[[excludes]]\nonly = "cu12*-py3.14-*"\nreason = "no cp314 wheel"\n'
     matrix = matrix_with(changes)
-    chosen = matrix.select(cuda=["12.8.1"])
+    chosen = select_cells(matrix, cuda=["12.8.1"])
     assert len(chosen) == 6
     assert excluded_cells(matrix, chosen) == {}
     assert len(excluded_cells(matrix, matrix.cells)) == 6
