@@ -6,12 +6,10 @@ import json
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
-from markupsafe import Markup
-
 from ci.history.failures import POLICIES
 from ci.report import charts, svg
 from ci.report.json_report import report_to_dict
-from ci.report.markup import element, join, raw_element
+from ci.report.markup import Markup, element, join, raw_element
 from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row, describe_failure
 from ci.util.units import format_count, format_duration, format_size, format_time
 

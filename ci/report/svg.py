@@ -6,10 +6,8 @@ around it and keeps its size on a narrow screen. The titles that a pointer shows
 
 from collections.abc import Mapping, Sequence
 
-from markupsafe import Markup
-
 from ci.report.charts import Bar, Piece, Sample, shorten_digest
-from ci.report.markup import element
+from ci.report.markup import Markup, element
 
 _BAR_WIDTH = 1000.0  # of the longest bar
 _BAR_HEIGHT = 16

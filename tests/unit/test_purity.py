@@ -33,7 +33,7 @@ ALLOWED = {
         "io",
     ),
     *("json", "operator", "re", "shlex", "tomllib", "types", "typing"),
-    *("markupsafe", "packaging", "pydantic", "rich", "tomlkit"),
+    *("packaging", "pydantic", "rich", "tomlkit"),
     *("html", "html.parser", "importlib", "importlib.resources.abc", "urllib.parse", "xml.etree"),
 }
 CLIENTS = {"dagger", "httpx", "gql", "anyio", "aiohttp", "requests", "opentelemetry"}

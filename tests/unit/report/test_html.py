@@ -9,12 +9,11 @@ from importlib import resources
 
 import pytest
 from hypothesis import given
-from markupsafe import Markup
 
 from ci.history.history import History
 from ci.report.html import embed_json, render_html
 from ci.report.json_report import report_to_dict
-from ci.report.markup import element, escape_text, raw_element
+from ci.report.markup import Markup, element, escape_text, raw_element
 from ci.report.model import Report, make_report
 from tests.unit.sample_histories import (
     CELLS,
