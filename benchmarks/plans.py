@@ -4,7 +4,7 @@ import time
 
 from benchmarks.page import machine, put
 from ci.config.sources import read_sources
-from ci.history.records import History
+from ci.history.history import History
 from ci.plan.inputs import PlanInputs
 from ci.plan.planner import Planner
 from ci.sweep.preview import preview

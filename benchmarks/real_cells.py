@@ -198,7 +198,7 @@ def section(found: Measured) -> list[str]:
     ]
     lines += ["", "| package | MB |", "|---|---|"]
     lines += [f"| {one['name']} | {one['size'] / 1e6:,.1f} |" for one in found.built["packages"]]
-    passed = ", ".join(name for name, value in found.built["promises"].items() if value)
+    passed = ", ".join(name for name, value in found.built["checks"].items() if value)
     return [*lines, "", f"Checks that it passed: {passed}.", "", *found.must_stay]
 
 

@@ -1,4 +1,4 @@
-"""Values that options accept, for checks, messages and the reference page."""
+"""List the values that options accept, for checks, messages and the reference page."""
 
 PLAN_FORMATS = ("text", "json", "github")
 REPORT_FORMATS = ("terminal", "markdown", "json", "junit", "html")

@@ -5,10 +5,11 @@ from dagger import object_type
 
 from ci import args
 from ci.bundle.collect import collect_bundle
-from ci.config.variants import told
+from ci.config.selection import find_cell, select_pair
+from ci.config.variants import describe_variants
 from ci.generate.dockerfile import dockerfile
 from ci.generate.files import render_files
-from ci.generate.reference import REFERENCE, reference
+from ci.generate.reference import REFERENCE, render_reference
 from ci.inspection.debug import debug_container
 from ci.inspection.size_report import report_size
 from ci.inspection.verify import verify_image
@@ -16,6 +17,7 @@ from ci.plan.lint import lint_locks, lint_matrix
 from ci.sdk.compat import check, own_fields
 from ci.sdk.functions import public
 from ci.session.history import load_history, open_store
+from ci.session.options import CallOptions
 from ci.session.session import Session, open_session, select_cells
 from ci.stages.builder import ImageBuilder
 from ci.stages.image import text_directory, unpack
@@ -83,15 +85,15 @@ class CslrImages:
     async def variants(self) -> str:
         """Describe each `--variant`: what it removes from runtime images, and which checks it runs and waives."""
         matrix = (await self._session()).matrix
-        return told(matrix.variants, matrix.rules, matrix.verify.promises)
+        return describe_variants(matrix.variants, matrix.rules, matrix.verify.checks)
 
     @public(cache="session", example=f"{PAIR} export --path dockerfiles/cu12.8.1-py3.13")
     async def dockerfile(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Write all images of a pair as one Dockerfile."""
         session = await self._session()
-        plans = await session.plans(session.matrix.pair(cuda, python))
+        plans = await session.plans(select_pair(session.matrix, cuda, python))
         folder = f"dockerfiles/{plans[0].cell.pair_id}"
-        return text_directory(dockerfile(plans, folder, session.inputs.locks.places()))
+        return text_directory(dockerfile(plans, folder, session.inputs.locks.paths_by_text()))
 
     @public(cache="session", example="export --path .")
     async def generate(self) -> dagger.Directory:
@@ -101,7 +103,7 @@ class CslrImages:
         """
         session = await self._session(sources=None, from_bundle=None)
         files = render_files(session.inputs, session.options, await session.pages(session.matrix.built))
-        page = reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix)
+        page = render_reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix)
         return text_directory({**files, REFERENCE: page})
 
     # -- images, and their stages ------------------------------------------------------------------------
@@ -274,7 +276,7 @@ class CslrImages:
     ) -> list[str]:
         """Build and verify one image, publish it under its tags, and return the references with digests."""
         session = await self._session()
-        cell = session.matrix.cell(cuda, python, target)
+        cell = find_cell(session.matrix, cuda, python, target)
         options = PublishOptions(
             repositories, registry_user, registry_password, docker_config, registry_service, compression
         )
@@ -306,7 +308,7 @@ class CslrImages:
         `export --path failed.tar` to write it as an image; `./daggerw debug` chooses between the two.
         """
         session = await self._session()
-        return await debug_container(session, session.matrix.cell(cuda, python, target))
+        return await debug_container(session, find_cell(session.matrix, cuda, python, target))
 
     @public(cache="never", example="export --path history.jsonl")
     async def history(self, history: args.HistoryFile = None) -> dagger.File:
@@ -390,8 +392,9 @@ class CslrImages:
     async def _session(self, **changes: None) -> Session:
         """Open a session with the options of this call, some of them unset by `changes`."""
         options = {field.name: getattr(self, field.name) for field in own_fields(CslrImages)}
-        return await open_session(**{**options, **changes})
+        return await open_session(CallOptions(**{**options, **changes}))
 
     async def _builder(self, cuda: str, python: str, target: str) -> ImageBuilder:
         session = await self._session()
-        return ImageBuilder(await session.plan(session.matrix.cell(cuda, python, target)), session.context)
+        plan = await session.plan(find_cell(session.matrix, cuda, python, target))
+        return ImageBuilder(plan, session.context)

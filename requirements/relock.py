@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ci.config.matrix import Matrix, Pair, default_matrix  # noqa: E402
+from ci.config.matrix import Cell, Matrix, Pair, default_matrix  # noqa: E402
 from ci.config.sources import read_sources  # noqa: E402
 from ci.plan import requirements  # noqa: E402
 
@@ -42,7 +42,7 @@ def compile_lock(wanted: str, out: Path, *options: str) -> None:
 
 def lock_pair(matrix: Matrix, pair: Pair) -> None:
     """Lock the stages of one pair, each on top of the ones before."""
-    folder = LOCKS / "registries" / matrix.cell(pair.cuda, pair.python, "devel").pair_id
+    folder = LOCKS / "registries" / Cell(cuda=pair.cuda, python=pair.python, target="devel").pair_id
     target = ["--python-version", pair.python, "--python-platform", PLATFORM]
     below: list[str] = []
     for stage in requirements.STAGES:

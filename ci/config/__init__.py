@@ -1,1 +1,1 @@
-"""Read and check what can be built, and from where: the matrix, the sources, the locks."""
+"""Read and check the documents that configure what is built: matrix, sources, locks."""

@@ -1,4 +1,8 @@
-"""What may stand in the fields of documents: all that ends up in a command line, a path or an address."""
+"""Define the constrained strings of the documents: matrix, sources, mirrors.
+
+Whatever ends up in a command line, a path or an address has one of these types, so that no value can hold anything
+that a shell or a terminal would interpret.
+"""
 
 from typing import Annotated, Literal
 
@@ -6,12 +10,12 @@ from packaging import requirements
 from pydantic import AfterValidator, StringConstraints
 
 
-def _checked_requirement(line: str) -> str:
+def _check_requirement(line: str) -> str:
     requirements.Requirement(line)
     return line
 
 
-# A version has no local label (`+cu128`): the wheel tag of the CUDA version is added where it belongs.
+# A version has no local label (`+cu128`): the wheel tag of the CUDA version is added when a plan is made.
 Version = Annotated[
     str,
     StringConstraints(
@@ -29,16 +33,23 @@ Requirement = Annotated[
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?"
         r"( ?(==|!=|~=|<=|>=|<|>) ?[0-9][0-9A-Za-z.*+_]*(, ?(==|!=|~=|<=|>=|<|>) ?[0-9][0-9A-Za-z.*+_]*)*)?$"
     ),
-    AfterValidator(_checked_requirement),
+    AfterValidator(_check_requirement),
 ]
-ArchList = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]+\.[0-9][a-z]?(\+PTX)?([ ;][0-9]+\.[0-9][a-z]?(\+PTX)?)*$")
-]
-Glob = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.*?\[\]!_-]{1,80}$")]
+_ARCH = r"[0-9]{1,2}\.[0-9][a-z]?(\+PTX)?"
+# GPU architectures as torch writes them: `8.0 9.0+PTX`.
+ARCH_LIST_PATTERN = rf"^{_ARCH}([ ;]{_ARCH})*$"
+ArchList = Annotated[str, StringConstraints(pattern=ARCH_LIST_PATTERN)]
+_GLOB_CHARACTERS = r"A-Za-z0-9.*?\[\]!_-"
+# Globs over cell ids: `cu12*-py3.13-ray-*`.
+GLOB_PATTERN = rf"^[{_GLOB_CHARACTERS}]{{1,80}}$"
+Glob = Annotated[str, StringConstraints(pattern=GLOB_PATTERN)]
+# Globs over image names, which are cell ids with or without a variant: `*-ray-runtime`, `*-runtime@slim`.
+ImageGlob = Annotated[str, StringConstraints(pattern=rf"^[@{_GLOB_CHARACTERS}]{{1,80}}$")]
 CudaVersion = Annotated[str, StringConstraints(pattern=r"^(cpu|[0-9]+\.[0-9]+\.[0-9]+)$")]
 PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
 Kind = Literal["devel", "runtime"]
 Layer = Literal["ray", "marimo"]
+# All checks of images, in no particular order; `ci.inspection.checks` decides which apply to an image.
 CheckName = Literal[
     "versions",
     "imports",

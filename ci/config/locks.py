@@ -1,4 +1,4 @@
-"""Exact versions and hashes of what an environment installs: requirement files with hashes, and no addresses."""
+"""Read the lock files: exact versions and hashes of packages, without addresses."""
 
 import json
 from collections.abc import Mapping
@@ -7,72 +7,73 @@ from importlib.resources.abc import Traversable
 
 
 class Locks:
-    """The lock files of the module: `locks/tools.txt`, `locks/<sources>/<pair>/<stage>.txt` and others."""
+    """Texts of lock files by path below `locks`: `<sources>/<pair>/<stage>.txt` and others."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
         self._files = dict(files)
 
     def tools(self) -> str:
-        """Return the requirements of the tools that build an environment (py-rattler, conda-pack, uv)."""
+        """Return the requirements of the tools that make environments (py-rattler, conda-pack, uv)."""
         return self._files["tools.txt"]
 
     def sdists(self) -> str:
-        """Return the requirements of the PyG extensions' sources, for where no wheel exists."""
+        """Return the requirements of the PyG extensions that are compiled where no wheel exists."""
         return self._files["sdists.txt"]
 
     def channel(self) -> str:
-        """Return the recipe (JSON) of the conda channel that the `registries` sources make."""
+        """Return the recipe (JSON) of the conda channel that is made with the `registries` sources."""
         return self._files["channel.json"]
 
     def interpreter(self, python: str) -> tuple[str, str] | None:
-        """Return of that recipe what makes one CPython (a recipe too), and pip as a requirement with its hash.
+        """Return the recipe (JSON) of one CPython and its libraries, and a requirement line for pip.
 
-        None where the recipe has no such CPython.
+        Both come from the channel's recipe; None if that has no such CPython. The line has a hash.
         """
-        whole = json.loads(self.channel())
-        mine = [one for one in whole["python"] if one["version"].startswith(f"{python}.")]
-        if not mine:
+        channel = json.loads(self.channel())
+        pythons = [package for package in channel["python"] if package["version"].startswith(f"{python}.")]
+        if not pythons:
             return None
-        libraries = {one["name"]: one for one in whole["debs"]}
-        wanted, asked = dict[str, None](), list(mine[0]["depends"])
-        while asked:
-            name = asked.pop()
-            if name in libraries and name not in wanted:
-                wanted[name] = None
-                asked += libraries[name].get("depends", [])
-        recipe = {"python": mine[:1], "debs": [libraries[name] for name in libraries if name in wanted]}
-        pip = next(one for one in whole["wheels"] if one["name"] == "pip")
+        libraries = {package["name"]: package for package in channel["debs"]}
+        needed, pending = set[str](), list(pythons[0]["depends"])
+        while pending:
+            name = pending.pop()
+            if name in libraries and name not in needed:
+                needed.add(name)
+                pending += libraries[name].get("depends", [])
+        debs = [package for name, package in libraries.items() if name in needed]
+        recipe = {"python": pythons[:1], "debs": debs, "wheels": []}
+        pip = next(package for package in channel["wheels"] if package["name"] == "pip")
         line = f"pip=={pip['version']} --hash=sha256:{pip['sha256']}\n"
-        return json.dumps({**recipe, "wheels": []}, indent=1) + "\n", line
+        return json.dumps(recipe, indent=1) + "\n", line
 
     def pages(self) -> str:
-        """Return what index pages had (JSON) when the generated files were made: `indexes.recorded` reads it."""
+        """Return the index pages (JSON) that the generated files were made with, for `load_pages`."""
         return self._files["pages.json"]
 
     def toolkit(self, sources_name: str, cuda: str) -> str | None:
-        """Return the locked requirements of a CUDA toolkit's wheels, None where there is no lock."""
+        """Return the locked requirements of a CUDA toolkit's wheels, None without a lock."""
         return self._files.get(f"{sources_name}/toolkit-{cuda}.txt")
 
     def requirements(self, sources_name: str, pair_id: str, stage: str) -> str | None:
-        """Return the locked requirements of a stage, None where the pair has no lock (only pins)."""
+        """Return the locked requirements of a stage, None if the pair has pins but no lock."""
         return self._files.get(f"{sources_name}/{pair_id}/{stage}.txt")
 
-    def places(self) -> dict[str, str]:
-        """Return the path in the repository of each lock file, by its text."""
+    def paths_by_text(self) -> dict[str, str]:
+        """Map the text of each lock file to its path in the repository."""
         return {text: f"ci/locks/{name}" for name, text in self._files.items()}
 
 
-def read_lock() -> Locks:
+def read_locks() -> Locks:
     """Read the lock files that come with the module."""
     root = resources.files("ci").joinpath("locks")
     return Locks(dict(_walk(root, "")))
 
 
 def _walk(folder: Traversable, prefix: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    files: list[tuple[str, str]] = []
     for entry in sorted(folder.iterdir(), key=lambda item: item.name):
         if entry.is_dir():
-            found += _walk(entry, f"{prefix}{entry.name}/")
+            files += _walk(entry, f"{prefix}{entry.name}/")
         else:
-            found.append((prefix + entry.name, entry.read_text("utf-8")))
-    return found
+            files.append((prefix + entry.name, entry.read_text("utf-8")))
+    return files

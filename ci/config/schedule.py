@@ -1,4 +1,4 @@
-"""When CI builds what: in the matrix by the users' own clock, in CI files as cron has it, in UTC."""
+"""Define when CI builds which phases, in local time, and convert it to cron's UTC."""
 
 from typing import Annotated, Literal, Self, get_args
 
@@ -12,7 +12,10 @@ DAY = 24 * 60  # minutes
 
 
 class ScheduledRun(FrozenModel):
-    """A run on a weekday or on a day of each month, at a local time; without phases it builds everything."""
+    """A CI run on a weekday or on a day of each month, at a local time.
+
+    Without phases it builds everything.
+    """
 
     weekday: Weekday | None = None
     day: Annotated[int, Field(ge=1, le=28)] | None = None
@@ -20,33 +23,36 @@ class ScheduledRun(FrozenModel):
     phases: tuple[Annotated[int, Field(ge=1, le=99)], ...] = ()
 
     @model_validator(mode="after")
-    def has_one_kind_of_day(self) -> Self:
-        """Refuse a run on both kinds of day, or on none."""
+    def check_day(self) -> Self:
+        """Require either a weekday or a day of the month."""
         if (self.weekday is None) == (self.day is None):
             raise ValueError("give either a weekday or a day of the month")
         return self
 
 
 class Schedule(FrozenModel):
-    """The runs, with the name of the local clock and its hours ahead of UTC."""
+    """The scheduled runs; `zone` names the local time, which is `utc_offset` hours ahead of UTC."""
 
     zone: Word = "UTC"
     utc_offset: Annotated[int, Field(ge=-12, le=14)] = 0
     runs: tuple[ScheduledRun, ...] = ()
 
     @model_validator(mode="after")
-    def cron_has_it(self) -> Self:
-        """Refuse what cron cannot say: a day of the month that is another day in UTC, or two runs at one time."""
-        crons = [self.cron(run) for run in self.runs]
+    def check_crons(self) -> Self:
+        """Require that cron can express each run, and that no two runs start at the same time."""
+        crons = [self.format_cron(run) for run in self.runs]
         if twice := {cron for cron in crons if crons.count(cron) > 1}:
             raise ValueError(f"runs: two at the same time: {', '.join(sorted(twice))} in UTC")
         return self
 
-    def cron(self, run: ScheduledRun) -> str:
-        """Return when a run starts as cron writes it, in UTC.
+    def format_cron(self, run: ScheduledRun) -> str:
+        """Return the start of a run in cron's notation, in UTC.
 
-        >>> Schedule(zone="JST", utc_offset=9).cron(Appointment(weekday="Monday", at="02:00"))
+        >>> Schedule(zone="JST", utc_offset=9).format_cron(ScheduledRun(weekday="Monday", at="02:00"))
         '0 17 * * 0'
+
+        Raises:
+            ValueError: the day of the month is another day in UTC, which cron cannot express.
         """
         hour, minute = (int(part) for part in run.at.split(":"))
         days, rest = divmod(hour * 60 + minute - self.utc_offset * 60, DAY)
@@ -57,8 +63,8 @@ class Schedule(FrozenModel):
             raise ValueError(f"runs: day {run.day} at {run.at} {self.zone} is another day in UTC")
         return f"{time} {run.day} * *"
 
-    def told(self, run: ScheduledRun) -> str:
-        """Return when a run starts by the local clock, and what it builds: `Monday 02:00 JST: phase 1`."""
+    def describe_run(self, run: ScheduledRun) -> str:
+        """Return the local start of a run and its phases: `Monday 02:00 JST: phase 1`."""
         day = run.weekday or f"day {run.day} of the month"
         phases = f"phase {', '.join(map(str, run.phases))}" if run.phases else "everything"
         return f"{day} {run.at} {self.zone}: {phases}"

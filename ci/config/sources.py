@@ -1,4 +1,4 @@
-"""Where bytes come from: named profiles, and a user's own file of mirrors laid over one."""
+"""Define where packages and images come from: profiles, and a user's file of mirrors."""
 
 import re
 from importlib import resources
@@ -8,16 +8,16 @@ from pydantic import AfterValidator, StringConstraints
 
 from ci.config.fields import CudaVersion, DebianName, Requirement, Version, Word
 from ci.util.errors import UserError, require_choice
-from ci.util.model import FrozenModel, load, merged, parse_toml
+from ci.util.model import FrozenModel, load_model, merge_tables, parse_toml
 
 
-def _plain(text: str) -> str:
-    if found := re.search(r"\{[^{}]*\}?", text):
-        raise ValueError(f"has the place {found[0]}; here none is filled")
+def _refuse_placeholders(text: str) -> str:
+    if placeholder := re.search(r"\{[^{}]*\}?", text):
+        raise ValueError(f"has the placeholder {placeholder[0]}; none is filled here")
     return text
 
 
-# An image reference or an address; both may hold the places {cuda}, {tag}, {torch} and {wheel} where a plan fills them.
+# Image references and addresses; both may have the placeholders {cuda}, {tag}, {torch} and {wheel}, which plans fill.
 ImageName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/{}-]{0,200}(@sha256:[0-9a-f]{64})?$")
 ]
@@ -28,15 +28,15 @@ Address = Annotated[
         max_length=400,
     ),
 ]
-PlainImageName = Annotated[ImageName, AfterValidator(_plain)]
-PlainAddress = Annotated[Address, AfterValidator(_plain)]
+PlainImageName = Annotated[ImageName, AfterValidator(_refuse_placeholders)]
+PlainAddress = Annotated[Address, AfterValidator(_refuse_placeholders)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Images(FrozenModel):
-    """Base images by use; `glibc` is what conda may count on in the runtime's base.
+    """Base images by use; `glibc` is the version that conda assumes in the runtime base.
 
-    `tags` lists the tags of the repository that has them (OCI distribution API), where new CUDA versions appear.
+    `tags` is the address of the tag list of their repository (OCI distribution API), where new CUDA versions appear.
     """
 
     devel: ImageName
@@ -47,7 +47,7 @@ class Images(FrozenModel):
 
 
 class Deb(FrozenModel):
-    """One Debian package taken by itself, from a suite that the base does not use."""
+    """One Debian package from a suite that the base image does not use."""
 
     package: DebianName
     version: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+:~-]{1,60}$")]
@@ -57,7 +57,7 @@ class Deb(FrozenModel):
 
 
 class Toolkit(FrozenModel):
-    """Where the CUDA compiler comes from: the devel image, PyPI's wheels, or wheels with Debian's compiler."""
+    """The source of CUDA's compiler: the devel image, wheels, or wheels with Debian's compiler."""
 
     provider: Literal["image", "wheels", "hybrid"]
     compiler: Version
@@ -67,19 +67,25 @@ class Toolkit(FrozenModel):
 
 
 class Conda(FrozenModel):
-    """Conda channels in order of priority; none means the channel that the module makes itself."""
+    """Conda channels in order of priority; without any, the module makes a channel itself."""
 
     channels: tuple[PlainAddress, ...] = ()
 
 
 class Interpreter(FrozenModel):
-    """CPython for environments without conda: where uv finds standalone builds; none means that one is made."""
+    """CPython for environments without conda: the address of uv's standalone builds.
+
+    Without an address the module makes an interpreter itself.
+    """
 
     standalone: PlainAddress | None = None
 
 
 class Wheels(FrozenModel):
-    """Addresses of Python packages; one that is not given means the client's own default, or that there is none."""
+    """Addresses of Python packages.
+
+    Without `index` clients use their default; without another address, its packages are not available.
+    """
 
     index: PlainAddress | None = None
     torch: Address | None = None
@@ -89,7 +95,7 @@ class Wheels(FrozenModel):
 
 
 class Sources(FrozenModel):
-    """One profile."""
+    """A sources profile."""
 
     description: str
     images: Images
@@ -99,43 +105,46 @@ class Sources(FrozenModel):
     wheels: Wheels
 
 
-def profiles() -> dict[str, Any]:
-    """Read the profiles that come with the module, not yet validated."""
+def read_profiles() -> dict[str, Any]:
+    """Read the profiles that come with the module, without validating them."""
     data = parse_toml(resources.files("ci").joinpath("sources.toml").read_text("utf-8"), "sources.toml")
     del data["schema"]
     return data
 
 
 def read_sources(profile: str, mirrors: str | None = None, name: str = "mirrors file") -> Sources:
-    """Read a profile, with a user's file of mirrors laid over it.
+    """Read a profile and merge a user's file of mirrors into it.
 
-    The file has the keys of one profile; lists and values replace, tables are joined:
+    The file has the keys of a profile; its lists and values replace those of the profile, tables are merged:
 
         [wheels]
         index = "http://mirror:8080/simple"
 
     Raises:
-        UserError: an unknown profile, or a mistake in the file, told by line or key.
+        UserError: the profile is unknown, or the file has a mistake; the message names the line or the key.
     """
-    known = profiles()
+    known = read_profiles()
     data = known[require_choice("sources profile", profile, known)]
     if mirrors is None:
-        return load(data, Sources, f"sources.toml [{profile}]")
-    return load(merged(data, parse_toml(mirrors, name)), Sources, name)
+        return load_model(data, Sources, f"sources.toml [{profile}]")
+    return load_model(merge_tables(data, parse_toml(mirrors, name)), Sources, name)
 
 
-def filled(template: str, **places: str) -> str:
-    """Fill the places of an address or image name.
+def fill_placeholders(template: str, **values: str) -> str:
+    """Fill the placeholders of an address or image name.
 
-    >>> filled("nvidia/cuda:{cuda}-base", cuda="12.8.1")
+    >>> fill_placeholders("nvidia/cuda:{cuda}-base", cuda="12.8.1")
     'nvidia/cuda:12.8.1-base'
+
+    Raises:
+        UserError: the template has a placeholder without a value.
     """
 
     def value(match: re.Match[str]) -> str:
-        if match[1] not in places:
+        if match[1] not in values:
             raise UserError(
-                f"sources: {template} has the place {match[0]}; accepted here: {', '.join(places)}"
+                f"sources: {template} has the placeholder {match[0]}; accepted here: {', '.join(values)}"
             )
-        return places[match[1]]
+        return values[match[1]]
 
     return re.sub(r"\{([^{}]*)\}", value, template)

@@ -1,49 +1,56 @@
-"""What runtime images are made for: what is taken out of them, and what they then still promise."""
+"""Define variants of runtime images: the files they leave out, the checks they waive."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
 from ci.config.fields import CheckName, DebianName, Word
 from ci.util.model import FrozenModel
 
-# A path below the environment: `*` and `?` are anything but `/`, `**` is any number of folders.
+# Paths in the environment: `*` and `?` match anything but `/`, `**` matches any number of folders.
 _PART = r"[A-Za-z0-9_.*?+-]*[A-Za-z0-9_*?+-][A-Za-z0-9_.*?+-]*"  # not `.` nor `..`
-Pattern = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=120)]
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\x85\u2028\u2029]{1,200}$")]
+PathPattern = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=120)]
+OneLine = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\x85\u2028\u2029]{1,200}$")]
 
 
 class Rule(FrozenModel):
-    """Files that a variant may take out of the environment, and the promises that would notice if it took too much."""
+    """Files that a variant may remove from the environment.
 
-    takes: Line
-    remove: Annotated[tuple[Pattern, ...], Field(min_length=1)]
-    unless: tuple[Pattern, ...] = ()
+    `takes` describes them, `noticed_by` are the checks that would fail if the rule removed too much.
+    """
+
+    takes: OneLine
+    remove: Annotated[tuple[PathPattern, ...], Field(min_length=1)]
+    unless: tuple[PathPattern, ...] = ()
     noticed_by: Annotated[tuple[CheckName, ...], Field(min_length=1)]
 
 
 class Variant(FrozenModel):
-    """A way to make runtime images; without anything said, nothing is taken out and everything is promised.
+    """A way to make runtime images; by default nothing is removed and no check is waived.
 
-    `apt` are the Debian packages of the runtime base, None for those of `[apt]`; `toolkit` tells whether it has the
-    compiler of CUDA, `conda` whether conda makes the environment, or uv alone. `gives_up` are the promises that its
-    images do not make, each with the reason.
+    `apt` are the Debian packages of the runtime base, None for those of `[apt]`. `toolkit` adds CUDA's compiler.
+    `conda` makes the environment with conda instead of uv alone. `waives` are the checks that its images need not
+    pass, each with the reason.
     """
 
-    note: Line | None = None
+    renamed: ClassVar[Mapping[str, str]] = {"gives_up": "waives"}
+
+    note: OneLine | None = None
     rules: tuple[Word, ...] = ()
     strip: Literal["no", "debug", "unneeded"] = "no"
     apt: tuple[DebianName, ...] | None = None
     toolkit: bool = True
     conda: bool = True
-    waives: dict[CheckName, Line] = Field(default_factory=dict)
+    waives: dict[CheckName, OneLine] = Field(default_factory=dict)
 
 
-def told(variants: Mapping[str, Variant], rules: Mapping[str, Rule], promises: Sequence[CheckName]) -> str:
-    """Return for people what each variant takes out of runtime images, what it keeps of the promises, what it gives up.
+def describe_variants(
+    variants: Mapping[str, Variant], rules: Mapping[str, Rule], checks: Sequence[CheckName]
+) -> str:
+    """Describe what each variant removes from runtime images, and which checks it keeps.
 
-    The promises are those of the matrix; an image makes those of them that are for its target.
+    `checks` are those of the matrix; an image is checked by those that apply to its target.
     """
     lines: list[str] = []
     for name, variant in variants.items():
@@ -58,7 +65,7 @@ def told(variants: Mapping[str, Variant], rules: Mapping[str, Rule], promises: S
             lines.append("  has no CUDA toolkit")
         if not variant.conda:
             lines.append("  has no conda: uv installs the interpreter and all packages")
-        kept = [promise for promise in promises if promise not in variant.waives]
-        lines.append(f"  promises, where they are for its target, {', '.join(kept)}")
-        lines += [f"  does not promise {promise}: {reason}" for promise, reason in variant.waives.items()]
+        kept = [check for check in checks if check not in variant.waives]
+        lines.append(f"  checks, where they apply to its target: {', '.join(kept)}")
+        lines += [f"  waives {check}: {reason}" for check, reason in variant.waives.items()]
     return "\n".join(lines) + "\n"

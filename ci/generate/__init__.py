@@ -1,1 +1,1 @@
-"""Write the files that are made from the matrix: Dockerfiles, a bake file, CI files, the reference page."""
+"""Render the files that are generated from the matrix and committed."""

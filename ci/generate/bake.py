@@ -1,9 +1,10 @@
-"""The whole matrix for `docker buildx bake`: a target for each cell, groups by pair, target and phase."""
+"""Render the matrix for `docker buildx bake`: cells as targets, in groups."""
 
 import json
 from collections.abc import Sequence
 
 from ci.config.matrix import Matrix
+from ci.config.selection import select_cells
 from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.plan import Plan
 from ci.plan.tags import moving
@@ -16,9 +17,12 @@ HEAD = (
 COMMON = "_common"
 
 
-def bake(plans: Sequence[Plan], matrix: Matrix) -> str:
-    """Return the bake file of all cells; the repository and the package index are variables of the environment."""
-    names = {plan.cell: _name(plan.cell.id) for plan in plans}
+def render_bake_file(plans: Sequence[Plan], matrix: Matrix) -> str:
+    """Return the bake file (JSON) of all cells, with groups by pair, target and phase.
+
+    The repository and the package index are variables of the environment.
+    """
+    names = {plan.cell: _bake_name(plan.cell.id) for plan in plans}
     targets: dict[str, object] = {
         COMMON: {
             "context": ".",
@@ -26,7 +30,7 @@ def bake(plans: Sequence[Plan], matrix: Matrix) -> str:
             "platforms": ["linux/amd64"],
         }
     }
-    groups: dict[str, list[str]] = {"default": [names[cell] for cell in matrix.select()]}
+    groups: dict[str, list[str]] = {"default": [names[cell] for cell in select_cells(matrix)]}
     for plan in plans:
         cell = plan.cell
         targets[names[cell]] = {
@@ -35,13 +39,13 @@ def bake(plans: Sequence[Plan], matrix: Matrix) -> str:
             "target": cell.target,
             "tags": [f"${{REPOSITORY}}:{moving(plan, matrix.cuda[cell.cuda].wheel_tag)}"],
         }
-        groups.setdefault(_name(cell.pair_id), []).append(names[cell])
-    chosen = {target: matrix.select(target=[target]) for target in matrix.targets}
-    chosen |= {f"phase-{phase}": matrix.select(phase=[phase]) for phase in matrix.phases}
-    groups |= {name: [names[cell] for cell in cells] for name, cells in chosen.items()}
+        groups.setdefault(_bake_name(cell.pair_id), []).append(names[cell])
+    selections = {target: select_cells(matrix, target=[target]) for target in matrix.targets}
+    selections |= {f"phase-{phase}": select_cells(matrix, phase=[phase]) for phase in matrix.phases}
+    groups |= {name: [names[cell] for cell in cells] for name, cells in selections.items()}
     document = {
         "//": HEAD,
-        # What is null is not given, so that pip and uv take their own.
+        # A null default leaves the argument out, so that pip and uv use their own.
         "variable": {
             "REPOSITORY": {"default": matrix.image.name},
             **{name: {"default": None} for name in INDEX_ARGUMENTS},
@@ -52,6 +56,6 @@ def bake(plans: Sequence[Plan], matrix: Matrix) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _name(identifier: str) -> str:
-    """Return the name of a cell or pair in a bake file, which takes no dots: `cu12_8_1-py3_13-devel`."""
+def _bake_name(identifier: str) -> str:
+    """Replace the dots of an id, which bake does not accept: `cu12_8_1-py3_13-devel`."""
     return identifier.replace(".", "_")

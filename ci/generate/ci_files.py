@@ -1,4 +1,4 @@
-"""CI files for GitHub and GitLab: the templates beside, filled from the matrix and `ci_files.toml`."""
+"""Render the CI files for GitHub and GitLab from templates, the matrix and `ci_files.toml`."""
 
 import json
 import re
@@ -10,32 +10,33 @@ from pydantic import Field
 
 from ci.config.matrix import Matrix
 from ci.config.schedule import Schedule
+from ci.config.selection import select_cells
 from ci.config.sources import PlainAddress, PlainImageName
-from ci.util.model import FrozenModel, load, parse_toml
+from ci.util.model import FrozenModel, load_model, parse_toml
 
 GITHUB, GITLAB = ".github/workflows/images.yml", ".gitlab-ci.yml"
-MADE = "Not edited by hand: change ci/matrix.toml, ci/generate/ci_files.toml or ci/generate/templates, then run\n"
-MADE += "`./daggerw call generate export --path .`"
+NOTICE = "Not edited by hand: change ci/matrix.toml, ci/generate/ci_files.toml or ci/generate/templates, then run\n"
+NOTICE += "`./daggerw call generate export --path .`"
 
 Action = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[A-Za-z0-9._-]+$")]
 Path = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$")]
 
 
 class Dagger(FrozenModel):
-    """The CLI that CI installs, and the script that does it."""
+    """The version of the Dagger CLI that CI installs, and the address of the install script."""
 
     version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
     install: PlainAddress
 
 
 class Tests(FrozenModel):
-    """Where the tests run."""
+    """The image that the tests run in."""
 
     image: PlainImageName
 
 
 class Github(FrozenModel):
-    """Runner, actions and limits; `unused` are folders of the runner that make room."""
+    """Runner, actions and limits; `unused` are the runner's folders to remove for free space."""
 
     runner: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     checkout: Action
@@ -47,14 +48,14 @@ class Github(FrozenModel):
 
 
 class Gitlab(FrozenModel):
-    """The image of the jobs, and the service that is their Docker."""
+    """The image of the jobs, and the image of the service that runs Docker for them."""
 
     image: PlainImageName
     service: PlainImageName
 
 
 class Settings(FrozenModel):
-    """The whole of `ci_files.toml`."""
+    """The document `ci_files.toml`."""
 
     schema_: Literal[1] = Field(alias="schema")
     dagger: Dagger
@@ -63,12 +64,12 @@ class Settings(FrozenModel):
     gitlab: Gitlab
 
 
-def workflows(matrix: Matrix) -> dict[str, str]:
-    """Return the CI files by their paths in the repository."""
+def render_ci_files(matrix: Matrix) -> dict[str, str]:
+    """Return the CI files by their path in the repository."""
     settings = read_settings()
     dagger = {"address": settings.dagger.install, "version": settings.dagger.version}
     shared = {
-        "made": MADE,
+        "made": NOTICE,
         "runs": "\n".join(_runs(matrix)),
         "tests-image": settings.tests.image,
         "select": _shell("select"),
@@ -83,7 +84,7 @@ def workflows(matrix: Matrix) -> dict[str, str]:
             f"{name}:\n  description: {json.dumps(text)}\n  type: string"
             for name, text in _inputs(matrix).items()
         ),
-        "install": filled(_shell("install"), {**dagger, "folder": '"$HOME/.local/bin"'}),
+        "install": fill_template(_shell("install"), {**dagger, "folder": '"$HOME/.local/bin"'}),
         "earlier": _shell("earlier"),
         "report": _shell("report"),
         "commit": _shell("commit"),
@@ -101,36 +102,54 @@ def workflows(matrix: Matrix) -> dict[str, str]:
             f'{name.upper()}:\n  value: ""\n  description: {json.dumps(text)}'
             for name, text in _inputs(matrix).items()
         ),
-        "install": filled(_shell("install"), {**dagger, "folder": "/usr/local/bin"}),
+        "install": fill_template(_shell("install"), {**dagger, "folder": "/usr/local/bin"}),
         "image": settings.gitlab.image,
         "service": settings.gitlab.service,
     }
-    return {GITHUB: filled(_template("github.yml"), github), GITLAB: filled(_template("gitlab.yml"), gitlab)}
+    return {
+        GITHUB: fill_template(_template("github.yml"), github),
+        GITLAB: fill_template(_template("gitlab.yml"), gitlab),
+    }
 
 
 def read_settings() -> Settings:
     """Read the settings that come with the module."""
-    return load(parse_toml(_resource("ci_files.toml"), "ci_files.toml"), Settings, "ci_files.toml")
+    return load_model(parse_toml(_resource("ci_files.toml"), "ci_files.toml"), Settings, "ci_files.toml")
 
 
-def filled(template: str, values: Mapping[str, str]) -> str:
-    """Fill the places of a template; a value of several lines stands as deep as its place, behind the same `#`."""
+def fill_template(template: str, values: Mapping[str, str]) -> str:
+    """Fill the placeholders of a template; all lines of a value are indented like the first.
+
+    >>> print(fill_template("steps:\\n  # <<note>>", {"note": "first\\nsecond"}))
+    steps:
+      # first
+      # second
+
+    Raises:
+        KeyError: a placeholder has no value.
+        ValueError: a value has no placeholder.
+    """
+    used: set[str] = set()
 
     def value(match: re.Match[str]) -> str:
-        before: str = match[1] or ""
-        return before + values[match[2]].replace("\n", f"\n{before}")
+        indent: str = match[1] or ""
+        used.add(match[2])
+        return indent + values[match[2]].replace("\n", f"\n{indent}")
 
-    return re.sub(r"(^ *(?:# )?)?<<([a-z-]+)>>", value, template, flags=re.MULTILINE)
+    text = re.sub(r"(^ *(?:# )?)?<<([a-z-]+)>>", value, template, flags=re.MULTILINE)
+    if unused := values.keys() - used:
+        raise ValueError(f"the template has no placeholder for {', '.join(sorted(unused))}")
+    return text
 
 
 def _runs(matrix: Matrix) -> Iterator[str]:
-    """Tell each run with its time in UTC, and the cells that it builds, by pair."""
+    """List each run with its time in UTC, and the cells that it builds, by pair."""
     if not matrix.schedule.runs:
         yield "none"
     for run in matrix.schedule.runs:
-        yield f"{matrix.schedule.told(run)}; cron {matrix.schedule.cron(run)}"
+        yield f"{matrix.schedule.describe_run(run)}; cron {matrix.schedule.format_cron(run)}"
         pairs: dict[str, list[str]] = {}
-        for cell in matrix.select(phase=run.phases):
+        for cell in select_cells(matrix, phase=run.phases):
             pairs.setdefault(cell.pair_id, []).append(cell.target)
         yield from (f"  {pair}: {', '.join(targets)}" for pair, targets in pairs.items())
 
@@ -138,23 +157,23 @@ def _runs(matrix: Matrix) -> Iterator[str]:
 def _crons(schedule: Schedule) -> Iterator[str]:
     yield "schedule:" if schedule.runs else "# Nothing is scheduled."
     for run in schedule.runs:
-        yield f'  - cron: "{schedule.cron(run)}"  # {schedule.told(run)}'
+        yield f'  - cron: "{schedule.format_cron(run)}"  # {schedule.describe_run(run)}'
 
 
 def _filters(schedule: Schedule) -> Iterator[str]:
-    """Give the filters of a run as variables: those of its form, or the phases of its time."""
+    """List the filters of a run as variables: from the form, or from the schedule for phases."""
     yield from (f"{name.upper()}: ${{{{ inputs.{name} }}}}" for name in ("cuda", "python", "target", "only"))
     yield "PHASE: >-"
     yield "  ${{ inputs.phase"
     for run in schedule.runs:
         if run.phases:
             phases = ",".join(map(str, run.phases))
-            yield f"  || (github.event.schedule == '{schedule.cron(run)}' && '{phases}')"
+            yield f"  || (github.event.schedule == '{schedule.format_cron(run)}' && '{phases}')"
     yield "  || '' }}"
 
 
 def _inputs(matrix: Matrix) -> dict[str, str]:
-    """Return what the form of a run by hand asks for: each filter, with its values."""
+    """Return the inputs of a run by hand: each filter, with its accepted values."""
     values: dict[str, Iterable[object]] = {
         "cuda": (pair.cuda for pair in matrix.pairs),
         "python": (pair.python for pair in matrix.pairs),
@@ -173,7 +192,7 @@ def _template(name: str) -> str:
 
 
 def _shell(name: str) -> str:
-    """Return a part of a step: a shell program without its comment."""
+    """Return the commands of a shell template, without comments."""
     return "".join(
         line for line in _template(f"{name}.sh").splitlines(keepends=True) if not line.startswith("#")
     ).strip()

@@ -1,11 +1,11 @@
-"""Every file that is made from the matrix and committed: Dockerfiles, the bake file, CI files."""
+"""Render all files that are generated from plans: Dockerfiles, the bake file, CI files."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ci.config.matrix import Cell
-from ci.generate.bake import FILE, bake
-from ci.generate.ci_files import workflows
+from ci.generate import bake
+from ci.generate.ci_files import render_ci_files
 from ci.generate.dockerfile import dockerfile
 from ci.index.wheels import Page, Pages, dump_pages, load_pages
 from ci.plan.inputs import Options, PlanInputs
@@ -19,10 +19,10 @@ RECORD = "ci/locks/pages.json"
 
 
 def render_files(inputs: PlanInputs, options: Options, read: Pages) -> dict[str, str]:
-    """Return the files by their paths in the repository.
+    """Return the files by their path in the repository.
 
-    Which PyG extensions have wheels is planned from the record of index pages, never from the network alone: `read`
-    are the pages that could be read now, and renew the record that comes out with the files.
+    The plans use the committed record of index pages, so that the files do not depend on the network; `read` are the
+    pages that could be read now, which update the record.
     """
     cells = inputs.matrix.built
     pages = {page.address: page for page in _pages(cells, inputs, read)}
@@ -30,42 +30,45 @@ def render_files(inputs: PlanInputs, options: Options, read: Pages) -> dict[str,
     plans = [planner.plan(cell) for cell in cells]
     return {
         RECORD: dump_pages((page for page in pages.values() if not page.problem), _wheel_addresses(plans)),
-        **dockerfiles(plans, inputs.locks.places()),
-        FILE: bake(plans, inputs.matrix),
-        **workflows(inputs.matrix),
+        **render_dockerfiles(plans, inputs.locks.paths_by_text()),
+        bake.FILE: bake.render_bake_file(plans, inputs.matrix),
+        **render_ci_files(inputs.matrix),
     }
 
 
-def dockerfiles(plans: Sequence[Plan], known: Mapping[str, str]) -> dict[str, str]:
-    """Return the Dockerfiles of all pairs, and once what several of them read."""
+def render_dockerfiles(plans: Sequence[Plan], known: Mapping[str, str]) -> dict[str, str]:
+    """Return the Dockerfiles of all pairs by path; files that several of them read are shared.
+
+    `known` maps texts of files in the repository to their paths.
+    """
     pairs: dict[str, list[Plan]] = {}
     for plan in plans:
         pairs.setdefault(plan.cell.pair_id, []).append(plan)
-    first = [dockerfile(group, "", known) for group in pairs.values()]
-    often = Counter((name, text) for files in first for name, text in files.items() if name != "Dockerfile")
+    drafts = [dockerfile(group, "", known) for group in pairs.values()]
+    uses = Counter((name, text) for files in drafts for name, text in files.items() if name != "Dockerfile")
     shared: dict[str, str] = {}
-    for (name, text), times in often.items():
+    for (name, text), count in uses.items():
         path = f"dockerfiles/{name}"
-        if times > 1 and path not in shared:
+        if count > 1 and path not in shared:
             shared[path] = text
     known = {**known, **{text: path for path, text in shared.items()}}
-    found = dict(shared)
+    files = dict(shared)
     for pair, group in pairs.items():
         folder = f"dockerfiles/{pair}"
-        found |= {f"{folder}/{name}": text for name, text in dockerfile(group, folder, known).items()}
-    return found
+        files |= {f"{folder}/{name}": text for name, text in dockerfile(group, folder, known).items()}
+    return files
 
 
 def _pages(cells: Sequence[Cell], inputs: PlanInputs, read: Pages) -> list[Page]:
-    """Return each page that the cells need: as read, else as recorded, else with why there is nothing."""
+    """Return each page that the cells need: as read, else as recorded, else with the problem."""
     known = load_pages(inputs.locks.pages())
-    found = []
+    pages = []
     for address in dict.fromkeys(address for cell in cells for address in extension_pages(cell, inputs)):
         page = read.get(address)
         if page is None or page.problem:
             page = known.get(address, Page(address=address, problem=f"{RECORD} has no record of it"))
-        found.append(page)
-    return found
+        pages.append(page)
+    return pages
 
 
 def _wheel_addresses(plans: Sequence[Plan]) -> set[str]:

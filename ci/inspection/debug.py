@@ -19,7 +19,7 @@ from ci.session.history import known_attempts, load_history, open_store
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder
 from ci.stages.step import Step
-from ci.util.errors import UserError, error_message, one_line, quote_value
+from ci.util.errors import UserError, summarize_error
 
 SCRIPT_FILE = f"{PROGRAMS_FOLDER}/failed.sh"
 MESSAGE_FILE = f"{PROGRAMS_FOLDER}/failed.txt"
@@ -60,7 +60,7 @@ async def _find_failed_step(builder: ImageBuilder) -> FailedStep | None:
             except dagger.ExecError as error:
                 return FailedStep(step, describe_exec_error(error))
             except dagger.QueryError as error:
-                message = quote_value(one_line(error_message(error)), 300)
+                message = summarize_error(error, 300)
                 raise UserError(
                     f"{builder.plan.id}: {step.stage} fails before there is a container to enter: {message}"
                 ) from None

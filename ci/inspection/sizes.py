@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ci.util.errors import UserError, one_line
 from ci.util.model import FrozenModel
+from ci.util.units import MB, format_mb, format_mb_change
 
 
 class LayerSizes(FrozenModel):
@@ -80,7 +81,7 @@ def serialize_sizes(sizes: SizeBreakdown) -> str:
 
 def format_sizes(sizes: SizeBreakdown, *, top: int = 20) -> str:
     """Format sizes as tables for people, each with its `top` largest rows; 1 MB is 10^6 bytes."""
-    lines = [f"{sizes.total / 1e6:,.1f} MB in all"]
+    lines = [f"{format_mb(sizes.total)} in all"]
     tables = (
         ("layer", sizes.layers),
         ("package", sizes.packages),
@@ -94,9 +95,9 @@ def format_sizes(sizes: SizeBreakdown, *, top: int = 20) -> str:
         largest = list(table.items())[:top]
         width = max(len(title), *(len(name) for name, _ in largest))
         lines += ["", f"{title:{width}}  {'MB':>9}"]
-        lines += [f"{name:{width}}  {size / 1e6:9,.1f}" for name, size in largest]
+        lines += [f"{name:{width}}  {size / MB:9,.1f}" for name, size in largest]
         if rest := sum(table.values()) - sum(size for _, size in largest):
-            lines.append(f"{f'{len(table) - len(largest)} others':{width}}  {rest / 1e6:9,.1f}")
+            lines.append(f"{f'{len(table) - len(largest)} others':{width}}  {rest / MB:9,.1f}")
     return "\n".join(lines) + "\n"
 
 
@@ -115,13 +116,11 @@ def package_changes(
 def format_difference(before: SizeBreakdown, after: SizeBreakdown) -> str:
     """Format the difference between two images for people; changes below 0.1 MB are left out."""
     change = after.total - before.total
-    lines = [
-        f"{before.total / 1e6:,.1f} MB before, {after.total / 1e6:,.1f} MB after: {change / 1e6:+,.1f} MB"
-    ]
+    lines = [f"{format_mb(before.total)} before, {format_mb(after.total)} after: {format_mb_change(change)}"]
     rows = [(f"package {name}", size) for name, size in package_changes(before, after)]
     for title, old, new in (("kind", before.kinds, after.kinds), ("ELF", before.elf, after.elf)):
         names = dict.fromkeys([*new, *old])
         rows += [(f"{title}: {name}", new.get(name, 0) - old.get(name, 0)) for name in names]
     width = max((len(name) for name, _ in rows), default=0)
-    lines += [f"{name:{width}}  {size / 1e6:+9,.1f}" for name, size in rows if abs(size) >= 100_000]
+    lines += [f"{name:{width}}  {size / MB:+9,.1f}" for name, size in rows if abs(size) >= 100_000]
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ Planning and `updates` both decide here, so that a build does what `latest` anno
 from dataclasses import dataclass
 
 from ci.config.matrix import ExtensionPin
-from ci.config.sources import Sources, filled
+from ci.config.sources import Sources, fill_placeholders
 from ci.index.wheels import Page, Wheel, find_wheel
 
 
@@ -37,7 +37,7 @@ def pyg_local_version(torch: str, tag: str) -> str:
 def pyg_page_address(sources: Sources, torch: str, tag: str) -> str | None:
     """Return the address of PyG's page of wheels for a torch, None if the sources have none."""
     template = sources.wheels.pyg
-    return filled(template, torch=torch, tag=tag) if template else None
+    return fill_placeholders(template, torch=torch, tag=tag) if template else None
 
 
 def resolve_extension(

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 
 from ci.config.matrix import Cell, TorchPins
-from ci.config.sources import filled
+from ci.config.sources import fill_placeholders
 from ci.plan import requirements
 from ci.plan.caches import Cache
 from ci.plan.dockerfile_writer import DockerfileWriter
@@ -56,7 +56,7 @@ def resolve_install(
         requirements=text or asked,
         hashed=text is not None,
         index=wheels.index,
-        extra_index=filled(wheels.torch, tag=tag) if wheels.torch else None,
+        extra_index=fill_placeholders(wheels.torch, tag=tag) if wheels.torch else None,
         frozen=stage != "torch" and text is None,
         cache_gb=inputs.matrix.limits.uv_cache_gb,
     )

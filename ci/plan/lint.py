@@ -28,7 +28,7 @@ def lint_locks(inputs: PlanInputs) -> str:
     Raises:
         UserError: a stage of a pair, or a toolkit, has no lock, or one that is not what is asked for.
     """
-    folders = {path.split("/")[-3] for path in inputs.locks.places().values()}
+    folders = {path.split("/")[-3] for path in inputs.locks.paths_by_text().values()}
     right, wrong = 0, []
     for name in sorted(folders & set(inputs.matrix.torch)):
         for file, found, asked in _locks(inputs, name):

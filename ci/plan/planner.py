@@ -2,6 +2,7 @@
 
 import re
 
+from ci.config.fields import ARCH_LIST_PATTERN
 from ci.config.matrix import Cell, Matrix
 from ci.index.wheels import Pages
 from ci.plan.definition import StageDefinition
@@ -53,7 +54,7 @@ class Planner:
             cell=cell,
             stages=stages,
             notes=tuple(note for note in notes if note),
-            checks=tuple(check for check in matrix.verify.promises if check not in variant.waives),
+            checks=tuple(check for check in matrix.verify.checks if check not in variant.waives),
             variant=name,
             waives=tuple(variant.waives.items()),
         )
@@ -92,8 +93,7 @@ def parse_ray_mode(value: str) -> RayMode:
 
 def checked_archs(value: str) -> str:
     """Accept a list of GPU architectures as torch writes them: `8.0 9.0+PTX`."""
-
-    if not re.fullmatch(r"[0-9]{1,2}\.[0-9][a-z]?(\+PTX)?([ ;][0-9]{1,2}\.[0-9][a-z]?(\+PTX)?)*", value):
+    if not re.fullmatch(ARCH_LIST_PATTERN, value):
         raise UserError(
             f"bad list of GPU architectures {quote_value(value)}; accepted: numbers such as '8.0 9.0+PTX'"
         )

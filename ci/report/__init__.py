@@ -1,5 +1,4 @@
-"""Reports: build records turned into text for people and machines.
+"""Render build records as reports for people and machines.
 
-Pure, like the planning: no Dagger, no network, no clock. `ci.report.model.make_report` reads a history once; each
-other module here writes what it made in one format.
+`ci.report.model.make_report` makes a report from a history; each format has a module that renders it.
 """

@@ -1,4 +1,4 @@
-"""What the plots show: layers, stages, packages and tries of the rows, as numbers with names."""
+"""Compute the data of the charts: layers, stages, packages and tries of the rows."""
 
 import re
 from collections.abc import Iterable
@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 from ci.history.records import BuildRecord
 from ci.report.model import Row
-from ci.util.units import date, human_size, human_time
+from ci.util.units import format_date, format_duration, format_size
 
-COLOURS = 8  # as many as people tell apart; whatever comes after shares a grey
+COLOURS = 8  # as many as people can distinguish; further parts share a grey
 PACKAGES = 15
 TRIES = 30
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One part of a bar: `text` is its value for people, `elsewhere` the cell that it was built for, if another."""
+    """One part of a bar.
+
+    `text` is its value for people, `elsewhere` the other cell that it was built for, if any.
+    """
 
     name: str
     value: float
@@ -25,7 +28,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a cell: its parts in order, their sum for people, and what must be said about it."""
+    """A bar of a chart with its parts; `text` is their sum for people, `note` a remark."""
 
     label: str
     parts: tuple[Piece, ...]
@@ -40,7 +43,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Sample:
-    """One try in a course over tries: its value, None where it has none, and how it is told."""
+    """One try in a series of tries: its value if it has one, and its description."""
 
     value: float | None
     text: str
@@ -50,50 +53,52 @@ class Sample:
 def layer_bars(rows: Iterable[Row]) -> tuple[Bar, ...]:
     """Return a bar of layers, in bytes on disk, for each cell whose layers are known.
 
-    They are those of the newest image: a try that failed since made none.
+    The layers are those of the newest image, which may be older than the newest try.
     """
     return tuple(_layer_bar(row, image) for row in rows if (image := newest_image(row)) and image.layers)
 
 
 def stage_bars(rows: Iterable[Row]) -> tuple[Bar, ...]:
-    """Return a bar of stages, in seconds, for each cell whose newest try ran any."""
+    """Return a bar of stages, in seconds, for each cell whose newest try ran stages."""
     return tuple(_stage_bar(row, row.record) for row in rows if row.record and row.record.stages)
 
 
 def package_bars(row: Row) -> tuple[Bar, ...]:
-    """Return a bar for each of the largest packages of a cell's newest image, the largest first."""
+    """Return a bar for each of the largest packages in a cell's newest image, largest first."""
     image = newest_image(row)
     ordered = sorted(image.packages, key=lambda package: (-package.size, package.name)) if image else []
     return tuple(
         Bar(
             package.name,
-            (Piece(package.name, package.size, human_size(package.size)),),
-            human_size(package.size),
+            (Piece(package.name, package.size, format_size(package.size)),),
+            format_size(package.size),
         )
         for package in ordered[:PACKAGES]
     )
 
 
-def size_course(row: Row) -> tuple[Sample, ...]:
-    """Return a cell's image size, in bytes, over its last tries."""
-    return tuple(_point(one, one.size, human_size(one.size)) for one in row.tries[-TRIES:])
+def size_series(row: Row) -> tuple[Sample, ...]:
+    """Return the image sizes, in bytes, of a cell's last tries."""
+    return tuple(_sample(record, record.size, format_size(record.size)) for record in row.tries[-TRIES:])
 
 
-def time_course(row: Row) -> tuple[Sample, ...]:
-    """Return how long a cell's last tries took, in seconds."""
-    return tuple(_point(one, one.seconds, human_time(one.seconds)) for one in row.tries[-TRIES:])
+def time_series(row: Row) -> tuple[Sample, ...]:
+    """Return the durations, in seconds, of a cell's last tries."""
+    return tuple(
+        _sample(record, record.seconds, format_duration(record.seconds)) for record in row.tries[-TRIES:]
+    )
 
 
 def newest_image(row: Row) -> BuildRecord | None:
-    """Return the newest record of a cell that tells about an image: a failed try may have made one."""
-    told = row.record is not None and (
+    """Return a cell's newest record that describes an image; a failed try may have made one."""
+    has_image = row.record is not None and (
         row.record.size is not None or row.record.layers or row.record.packages
     )
-    return row.record if told else row.good
+    return row.record if has_image else row.good
 
 
-def colours(bars: Iterable[Bar]) -> dict[str, int]:
-    """Give the parts with the largest sums a colour each, from 1; a name without one shares the grey, 0."""
+def assign_colours(bars: Iterable[Bar]) -> dict[str, int]:
+    """Assign colours, from 1, to the parts with the largest sums; all others get the grey, 0."""
     sums: dict[str, float] = {}
     for bar in bars:
         for part in bar.parts:
@@ -102,10 +107,10 @@ def colours(bars: Iterable[Bar]) -> dict[str, int]:
     return {name: number for number, name in enumerate(ordered[:COLOURS], 1)}
 
 
-def short(name: str) -> str:
-    """Return a name as it may stand in a legend: a digest is cut.
+def shorten_digest(name: str) -> str:
+    """Return a name for a legend: digests are cut to 12 digits, other names stay as they are.
 
-    >>> short("sha256:" + "ab" * 32), short("torch")
+    >>> shorten_digest("sha256:" + "ab" * 32), shorten_digest("torch")
     ('abababababab', 'torch')
     """
     digest = re.fullmatch(r"(?:sha256:)?([0-9a-f]{12})[0-9a-f]{52}", name)
@@ -113,21 +118,23 @@ def short(name: str) -> str:
 
 
 def _layer_bar(row: Row, image: BuildRecord) -> Bar:
-    parts = tuple(Piece(layer.name, layer.size, human_size(layer.size)) for layer in image.layers)
-    note = "" if image is row.record else f"image of {date(image.started)}"
-    return Bar(row.cell, parts, human_size(sum(layer.size for layer in image.layers)), note)
+    parts = tuple(Piece(layer.name, layer.size, format_size(layer.size)) for layer in image.layers)
+    note = "" if image is row.record else f"image of {format_date(image.started)}"
+    return Bar(row.cell, parts, format_size(sum(layer.size for layer in image.layers)), note)
 
 
 def _stage_bar(row: Row, record: BuildRecord) -> Bar:
     parts = tuple(
-        Piece(stage.name, stage.seconds, human_time(stage.seconds), stage.shared_with)
+        Piece(stage.name, stage.seconds, format_duration(stage.seconds), stage.shared_with)
         for stage in record.stages
     )
     note = "" if record.status != "failed" else "failed"
-    return Bar(row.cell, parts, human_time(sum(stage.seconds for stage in record.stages)), note)
+    return Bar(row.cell, parts, format_duration(sum(stage.seconds for stage in record.stages)), note)
 
 
-def _point(record: BuildRecord, value: float | None, text: str) -> Sample:
+def _sample(record: BuildRecord, value: float | None, text: str) -> Sample:
     failed = record.status == "failed"
-    why = f"failed ({record.failure.kind})" if failed and record.failure else "failed"
-    return Sample(value, f"{date(record.started)}: {f'{why}, {text}' if failed else text}", failed)
+    if failed:
+        kind = f" ({record.failure.kind})" if record.failure else ""
+        text = f"failed{kind}, {text}"
+    return Sample(value, f"{format_date(record.started)}: {text}", failed)

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: style, script, plots and data are inside."""
+"""Render a report as one HTML file that contains its style, script, charts and data."""
 
 import base64
 import hashlib
@@ -7,64 +7,63 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 
 from ci.history.failures import POLICIES
-from ci.report import charts as series
-from ci.report import svg as plots
-from ci.report.json_report import contents
-from ci.report.markup import Markup, element, joined, raw
-from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row, told
-from ci.util.units import counted, human_size, human_time, moment
+from ci.report import charts, svg
+from ci.report.json_report import report_to_dict
+from ci.report.markup import Markup, element, join, raw_element
+from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row, describe_failure
+from ci.util.units import format_count, format_duration, format_size, format_time
 
 _HEAD = ("cell", "status", "last build", "size", "compressed", "time", "tries", "notes")
 _SORTED = {"size", "compressed", "time", "tries"}
 
 
-def html(report: Report, title: str = "cslr-images") -> str:
-    """Return the report as an HTML document: text for a file in UTF-8, with no request to anywhere else."""
-    style, script = _asset("page.css"), _asset("page.js")
+def render_html(report: Report, title: str = "cslr-images") -> str:
+    """Return the report as an HTML document for a file in UTF-8; it loads nothing from anywhere."""
+    style, script = _read_asset("page.css"), _read_asset("page.js")
     head = [
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        # A second wall behind the escaping: only this style and this script count, and nothing is fetched.
-        element("meta", http_equiv="Content-Security-Policy", content=_policy(style, script)),
+        # A second defence behind the escaping: only this style and this script are active, and nothing is loaded.
+        element("meta", http_equiv="Content-Security-Policy", content=_security_policy(style, script)),
         element("title", f"{title}: {report.summary()}"),
-        raw("style", style),
+        raw_element("style", style),
     ]
     main = [
-        _headline(report, title),
+        _header(report, title),
         _problems(report),
         _grid(report),
         _cells(report),
         _sizes(report),
         _times(report),
-        _courses(report),
+        _history(report),
     ]
     body = [
         element("main", *main),
-        raw("script", embedded(report), type="application/json", id="data"),
-        raw("script", script),
+        raw_element("script", embed_json(report), type="application/json", id="data"),
+        raw_element("script", script),
     ]
     return f"<!doctype html>\n{element('html', element('head', *head), element('body', *body), lang='en')}\n"
 
 
-def embedded(report: Report) -> str:
-    """Return the report's JSON as it may stand in a `script` element: no character of it means anything to HTML."""
-    text = json.dumps(contents(report), sort_keys=True, ensure_ascii=True)
+def embed_json(report: Report) -> str:
+    """Return the report's JSON for a `script` element, with HTML's characters escaped."""
+    text = json.dumps(report_to_dict(report), sort_keys=True, ensure_ascii=True)
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
 
 
-def _asset(name: str) -> str:
+def _read_asset(name: str) -> str:
     return resources.files("ci.report").joinpath(name).read_text("utf-8")
 
 
-def _policy(style: str, script: str) -> str:
-    hashed = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
-    return f"default-src 'none'; style-src 'sha256-{hashed[0]}'; script-src 'sha256-{hashed[1]}'; base-uri 'none'"
+def _security_policy(style: str, script: str) -> str:
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; base-uri 'none'"
 
 
-def _headline(report: Report, title: str) -> Markup:
+def _header(report: Report, title: str) -> Markup:
     tiles = [
         element(
             "li",
@@ -76,16 +75,18 @@ def _headline(report: Report, title: str) -> Markup:
         for status, count in report.counts().items()
     ]
     tiles.append(
-        element("li", element("b", human_time(report.seconds())), " of building, added up", class_="tile")
+        element(
+            "li", element("b", format_duration(report.seconds())), " of building, added up", class_="tile"
+        )
     )
     tiles.append(
-        element("li", element("b", human_size(report.size())), " of images, added up", class_="tile")
+        element("li", element("b", format_size(report.size())), " of images, added up", class_="tile")
     )
-    many = counted(len(report.rows), "cell", "cells")
+    many = format_count(len(report.rows), "cell", "cells")
     return element(
         "header",
         element("h1", title),
-        element("p", f"{many}, as of {moment(report.now)}. Days are in UTC.", class_="muted"),
+        element("p", f"{many}, as of {format_time(report.now)}. Days are in UTC.", class_="muted"),
         element("ul", *tiles, class_="tiles"),
     )
 
@@ -102,9 +103,10 @@ def _grid(report: Report) -> Markup:
     head = [element("td"), *(element("th", target, scope="col") for target in targets)]
     lines: list[Markup] = []
     for pair, rows in report.by_pair().items():
-        found = {row.target: row for row in rows}
+        by_target = {row.target: row for row in rows}
         cells = [
-            _square(found[target]) if target in found else element("td", class_="none") for target in targets
+            _status_square(by_target[target]) if target in by_target else element("td", class_="none")
+            for target in targets
         ]
         lines.append(element("tr", element("th", pair, scope="row"), *cells))
     legend = [
@@ -117,7 +119,7 @@ def _grid(report: Report) -> Markup:
     return _section("status", "Status", table, element("ul", *legend, class_="legend"))
 
 
-def _square(row: Row) -> Markup:
+def _status_square(row: Row) -> Markup:
     mark = element("span", GLYPHS[row.status], class_="mark", aria_hidden="true")
     target = element("span", row.target, class_="target")
     words = [element("span", row.status, class_="word"), element("span", row.date, class_="day")]
@@ -129,7 +131,7 @@ def _cells(report: Report) -> Markup:
     head = element("thead", element("tr", *(element("th", name, scope="col") for name in _HEAD)))
     bodies = [_cell(row) for row in report.rows]
     search = element("input", type="search", id="search", placeholder="part of a cell, status or note")
-    # Without the script there is nothing that could filter.
+    # Hidden until the script, which does the filtering, runs.
     controls = element("p", element("label", "Filter: ", search), id="controls", hidden="")
     return _section("cells", "Cells", controls, element("table", head, *bodies, class_="cells", id="table"))
 
@@ -139,9 +141,9 @@ def _cell(row: Row) -> Markup:
         "cell": (element("b", row.cell), None),
         "status": (element("span", f"{GLYPHS[row.status]} {row.status}", class_=f"glyph {row.status}"), None),
         "last build": (row.date, None),
-        "size": (human_size(row.size), row.size or 0),
-        "compressed": (human_size(row.compressed), row.compressed or 0),
-        "time": (human_time(row.seconds), row.seconds or 0),
+        "size": (format_size(row.size), row.size or 0),
+        "compressed": (format_size(row.compressed), row.compressed or 0),
+        "time": (format_duration(row.seconds), row.seconds or 0),
         "tries": (str(row.attempts or ""), row.attempts),
         "notes": (row.notes, None),
     }
@@ -153,10 +155,10 @@ def _cell(row: Row) -> Markup:
     more = _details(row)
     if more:
         facts = element("div", *more, class_="facts")
-        opened = element(
+        details = element(
             "details", element("summary", f"Details of {row.cell}"), facts, open="" if row.failure else None
         )
-        line = joined([line, element("tr", element("td", opened, colspan=len(_HEAD)), class_="more")])
+        line = join([line, element("tr", element("td", details, colspan=len(_HEAD)), class_="more")])
     return element("tbody", line, id=_anchor(row), data_status=row.status)
 
 
@@ -166,39 +168,39 @@ def _details(row: Row) -> list[Markup]:
         return []
     parts = [_failure(row)]
     facts = {
-        "began": moment(record.started),
+        "began": format_time(record.started),
         "run": f"{record.run}, try {record.attempt}",
         "plan": record.plan,
         "sources": record.sources,
         "digest": record.digest,
-        "last good": moment(row.good.started) if row.good and row.good is not record else "",
+        "last good": format_time(row.good.started) if row.good and row.good is not record else "",
     }
-    parts.append(_pairs("Build", {name: value for name, value in facts.items() if value}))
-    parts.append(_listed("Published", record.published))
-    parts.append(_listed("Notes", record.notes))
-    parts.append(_pairs("Versions found in the image", dict(sorted(record.versions.items()))))
-    kept = {name: "✓ kept" if held else "✗ broken" for name, held in sorted(record.promises.items())}
-    parts.append(_pairs("Promises", kept))
-    image = series.newest_image(row)
+    parts.append(_definition_list("Build", {name: value for name, value in facts.items() if value}))
+    parts.append(_bullet_list("Published", record.published))
+    parts.append(_bullet_list("Notes", record.notes))
+    parts.append(_definition_list("Versions found in the image", dict(sorted(record.versions.items()))))
+    checks = {name: "✓ passed" if passed else "✗ failed" for name, passed in sorted(record.checks.items())}
+    parts.append(_definition_list("Checks", checks))
+    image = charts.newest_image(row)
     if image:
         layers = {
-            f"{number}. {series.short(layer.name)}": (
-                f"{human_size(layer.size)}, compressed {human_size(layer.compressed)}"
+            f"{number}. {charts.shorten_digest(layer.name)}": (
+                f"{format_size(layer.size)}, compressed {format_size(layer.compressed)}"
             )
             for number, layer in enumerate(image.layers, 1)
         }
-        parts.append(_pairs("Layers", layers))
+        parts.append(_definition_list("Layers", layers))
         tables = {"Kinds of files": image.kinds, "Parts of ELF files": image.elf, "GPU code": image.archs}
         parts += [
-            _pairs(title, {one.name: human_size(one.size) for one in sizes})
+            _definition_list(title, {item.name: format_size(item.size) for item in sizes})
             for title, sizes in tables.items()
         ]
     stages = {
-        f"{number}. {stage.name}": human_time(stage.seconds)
+        f"{number}. {stage.name}": format_duration(stage.seconds)
         + (f", shared with {stage.shared_with}" if stage.shared_with else "")
         for number, stage in enumerate(record.stages, 1)
     }
-    parts.append(_pairs("Stages", stages))
+    parts.append(_definition_list("Stages", stages))
     parts.append(_packages(row))
     return [part for part in parts if part]
 
@@ -207,66 +209,66 @@ def _failure(row: Row) -> Markup:
     failure = row.failure
     if failure is None:
         return Markup("")
-    said = [element("p", element("b", told(failure)))]
+    lines = [element("p", element("b", describe_failure(failure)))]
     if POLICIES[failure.kind].advice:
-        said.append(element("p", POLICIES[failure.kind].advice))
+        lines.append(element("p", POLICIES[failure.kind].advice))
     if failure.command:
         code = f" (exit status {failure.exit_code})" if failure.exit_code is not None else ""
-        said.append(element("p", element("code", failure.command), code))
+        lines.append(element("p", element("code", failure.command), code))
     if failure.tail:
-        said.append(element("pre", "\n".join(failure.tail), tabindex=0, aria_label="the end of its output"))
-    return element("div", element("h3", "Failure"), *said, class_="failure")
+        lines.append(element("pre", "\n".join(failure.tail), tabindex=0, aria_label="the end of its output"))
+    return element("div", element("h3", "Failure"), *lines, class_="failure")
 
 
 def _packages(row: Row) -> Markup:
-    bars = series.package_bars(row)
+    bars = charts.package_bars(row)
     if not bars:
         return Markup("")
-    # One measure, one colour: the length says it all.
-    plot = plots.stacked(bars, dict.fromkeys((bar.label for bar in bars), 1), "size")
-    return element("div", element("h3", f"Largest packages (up to {series.PACKAGES})"), plot, class_="wide")
+    # One colour for all: only the length matters.
+    plot = svg.stacked_bars(bars, dict.fromkeys((bar.label for bar in bars), 1), "size")
+    return element("div", element("h3", f"Largest packages (up to {charts.PACKAGES})"), plot, class_="wide")
 
 
 def _sizes(report: Report) -> Markup:
     return _bars(
-        "sizes", "Size by layer", series.layer_bars(report.rows), "size", "No layers are recorded yet."
+        "sizes", "Size by layer", charts.layer_bars(report.rows), "size", "No layers are recorded yet."
     )
 
 
 def _times(report: Report) -> Markup:
     return _bars(
-        "times", "Time by stage", series.stage_bars(report.rows), "time", "No stages are recorded yet."
+        "times", "Time by stage", charts.stage_bars(report.rows), "time", "No stages are recorded yet."
     )
 
 
-def _bars(anchor: str, title: str, bars: Sequence[series.Bar], measure: str, empty: str) -> Markup:
+def _bars(anchor: str, title: str, bars: Sequence[charts.Bar], measure: str, empty: str) -> Markup:
     if not bars:
         return _section(anchor, title, element("p", empty, class_="muted"))
-    colours = series.colours(bars)
-    return _section(anchor, title, plots.legend(bars, colours), plots.stacked(bars, colours, measure))
+    colours = charts.assign_colours(bars)
+    return _section(anchor, title, svg.legend(bars, colours), svg.stacked_bars(bars, colours, measure))
 
 
-def _courses(report: Report) -> Markup:
-    cards = [_course(row) for row in report.rows if row.tries]
+def _history(report: Report) -> Markup:
+    cards = [_history_card(row) for row in report.rows if row.tries]
     if not cards:
         return _section("history", "History", element("p", "No try has ended yet.", class_="muted"))
-    said = f"Up to {series.TRIES} tries of each cell, oldest left. Each line has a scale of its own; ✗ is a failed try."
+    text = f"Up to {charts.TRIES} tries of each cell, oldest left. Each line has a scale of its own; ✗ is a failed try."
     return _section(
-        "history", "History", element("p", said, class_="muted"), element("div", *cards, class_="cards")
+        "history", "History", element("p", text, class_="muted"), element("div", *cards, class_="cards")
     )
 
 
-def _course(row: Row) -> Markup:
+def _history_card(row: Row) -> Markup:
     lines: list[Markup] = []
-    for name, points, known in (
-        ("size", series.size_course(row), human_size(row.good.size if row.good else None)),
-        ("time", series.time_course(row), human_time(row.good.seconds if row.good else None)),
+    for name, samples, last_good in (
+        ("size", charts.size_series(row), format_size(row.good.size if row.good else None)),
+        ("time", charts.time_series(row), format_duration(row.good.seconds if row.good else None)),
     ):
-        last = element("span", f"{name}, last good: {known}")
-        lines.append(element("figcaption", last))
-        lines.append(plots.spark(points, f"{name} of {row.cell}"))
-    failed = sum(one.status == "failed" for one in row.tries)
-    count = element("small", f" {counted(len(row.tries), 'try', 'tries')}, {failed} failed")
+        label = element("span", f"{name}, last good: {last_good}")
+        lines.append(element("figcaption", label))
+        lines.append(svg.sparkline(samples, f"{name} of {row.cell}"))
+    failed = sum(record.status == "failed" for record in row.tries)
+    count = element("small", f" {format_count(len(row.tries), 'try', 'tries')}, {failed} failed")
     return element("figure", element("h3", row.cell, count), *lines, class_="card")
 
 
@@ -280,14 +282,14 @@ def _section(anchor: str, title: str, *children: str) -> Markup:
     )
 
 
-def _pairs(title: str, values: dict[str, str]) -> Markup:
+def _definition_list(title: str, values: dict[str, str]) -> Markup:
     if not values:
         return Markup("")
-    lines = [joined([element("dt", name), element("dd", value)]) for name, value in values.items()]
+    lines = [join([element("dt", name), element("dd", value)]) for name, value in values.items()]
     return element("div", element("h3", title), element("dl", *lines))
 
 
-def _listed(title: str, values: Iterable[str]) -> Markup:
+def _bullet_list(title: str, values: Iterable[str]) -> Markup:
     items = [element("li", value) for value in values]
     return element("div", element("h3", title), element("ul", *items)) if items else Markup("")
 

@@ -1,4 +1,4 @@
-"""The report for machines: one JSON document, versioned, equal for equal records."""
+"""Render a report as one versioned JSON document, equal for equal records."""
 
 import json
 from typing import Any
@@ -9,18 +9,18 @@ from ci.report.model import Report, Row
 SCHEMA = 1
 
 
-def document(report: Report) -> str:
-    """Return the report as JSON; sizes are bytes, times are seconds, moments are UTC in ISO 8601.
+def render_json(report: Report) -> str:
+    """Return the report as JSON: sizes in bytes, durations in seconds, times in UTC (ISO 8601).
 
-    `cells` holds a row for each cell asked for, in that order; `records` holds the newest try of each cell that has
-    one, with the keys of the history. A key is null where nothing is known.
+    `cells` has a row for each requested cell, in that order; `records` has the newest try of each cell that was ever
+    tried, with the keys of the history. Unknown values are null.
     """
-    # ASCII alone: half a surrogate, which no encoding of the file could hold, is escaped too.
-    return json.dumps(contents(report), indent=2, sort_keys=True, ensure_ascii=True) + "\n"
+    # ASCII only: a lone surrogate, which a file in UTF-8 cannot hold, is escaped too.
+    return json.dumps(report_to_dict(report), indent=2, sort_keys=True, ensure_ascii=True) + "\n"
 
 
-def contents(report: Report) -> dict[str, Any]:
-    """Return what the document holds, as plain data."""
+def report_to_dict(report: Report) -> dict[str, Any]:
+    """Return the report as plain data, as the JSON document has it."""
     return {
         "schema": SCHEMA,
         "generated": report.now,

@@ -1,52 +1,52 @@
-"""The status page as Markdown, and its place in a page that people write around it."""
+"""Render a report as Markdown, and replace the table in a page that people edit."""
 
 import re
 
 from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row
 from ci.util.errors import UserError, one_line
-from ci.util.units import human_size, human_time, moment
+from ci.util.units import format_duration, format_size, format_time
 
 BEGIN = "<!-- cslr-images:begin -->"
 END = "<!-- cslr-images:end -->"
 
 _HEAD = ("cell", "status", "last build", "size", "compressed", "time", "notes")
-_RULE = ("---", "---", "---", "---:", "---:", "---:", "---")
-# Whatever could begin emphasis, a link, code, HTML, mathematics, a mention or a new cell of the table. All become
-# entities: readers of Markdown disagree about backslashes inside tables, and none takes an entity for structure.
+_ALIGNMENT = ("---", "---", "---", "---:", "---:", "---:", "---")
+# Characters that could begin emphasis, a link, code, HTML, mathematics, a mention or a new cell of the table. They are
+# written as entities: Markdown parsers disagree about backslashes in tables, but all treat entities as text.
 _SPECIAL = re.compile(r"[&<>|`\\*_\[\]~$@#!]|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 
 
-def markdown(report: Report) -> str:
-    """Return the status as Markdown: a legend, a line that sums it up, and a table for each CUDA x Python pair."""
+def render_markdown(report: Report) -> str:
+    """Return the report as Markdown: a legend, a summary, and a table for each pair."""
     legend = "; ".join(f"{GLYPHS[status]} {status}: {MEANINGS[status]}" for status in STATUSES)
-    blocks = [legend, f"{escaped(moment(report.now))}: {report.summary()}"]
+    blocks = [legend, f"{escape_markdown(format_time(report.now))}: {report.summary()}"]
     for pair, rows in report.by_pair().items():
-        lines = [_line(_HEAD), _line(_RULE), *(_line(_cells(row)) for row in rows)]
-        blocks += [f"### {escaped(pair)}", "\n".join(lines)]
+        lines = [_line(_HEAD), _line(_ALIGNMENT), *(_line(_cells(row)) for row in rows)]
+        blocks += [f"### {escape_markdown(pair)}", "\n".join(lines)]
     if report.problems:
         blocks += [
             "Problems of the history:",
-            "\n".join(f"- {escaped(problem)}" for problem in report.problems),
+            "\n".join(f"- {escape_markdown(problem)}" for problem in report.problems),
         ]
     return "\n\n".join(blocks) + "\n"
 
 
-def escaped(text: str) -> str:
-    """Return text as one line of Markdown that shows as itself and does nothing.
+def escape_markdown(text: str) -> str:
+    """Escape text as one line of Markdown that is displayed literally.
 
-    >>> escaped("a|b")
+    >>> escape_markdown("a|b")
     'a&#124;b'
     """
-    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", one_line(text))
+    return _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", one_line(text))
 
 
-def replaced(document: str, table: str) -> str:
-    """Put a table between the marks of a document and keep all else as it is, line endings included.
+def replace_table(document: str, table: str) -> str:
+    """Replace the text between the two marks of a document; line endings stay the same.
 
-    Whoever reads the document from a file opens it with `newline=""`, or Python changes its line endings.
+    A document from a file must be read with `newline=""`, or Python changes its line endings.
 
     Raises:
-        UserError: the marks are missing, stand more than once or in the wrong order, or the table holds a mark.
+        UserError: the marks are missing, repeated or in the wrong order, or the table contains a mark.
     """
     if BEGIN in table or END in table:
         raise UserError(f"the table itself holds {BEGIN} or {END}")
@@ -54,16 +54,16 @@ def replaced(document: str, table: str) -> str:
         count = document.count(mark)
         if count != 1:
             where = ", ".join(
-                str(_line_of(document, found.start())) for found in re.finditer(re.escape(mark), document)
+                str(_line_number(document, match.start())) for match in re.finditer(re.escape(mark), document)
             )
-            have = f"stands {count} times (lines {where})" if count else "is missing"
+            have = f"occurs {count} times (lines {where})" if count else "is missing"
             raise UserError(
                 f"{mark} {have}; the document needs {BEGIN} and {END}, once each and in this order"
             )
     head, rest = document.split(BEGIN)
     if END in head:
-        line, after = _line_of(document, document.index(END)), _line_of(document, len(head))
-        raise UserError(f"{END} (line {line}) stands before {BEGIN} (line {after})")
+        line, after = _line_number(document, document.index(END)), _line_number(document, len(head))
+        raise UserError(f"{END} (line {line}) comes before {BEGIN} (line {after})")
     old, tail = rest.split(END)
     newline = "\r\n" if re.match(r"[ \t]*\r\n", old) else "\n"
     body = "".join(line + newline for line in ("", *table.strip("\n").split("\n")))
@@ -73,13 +73,13 @@ def replaced(document: str, table: str) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     tries = f"after {row.attempts} tries; " if row.attempts > 1 else ""
     return (
-        escaped(row.cell),
+        escape_markdown(row.cell),
         f"{GLYPHS[row.status]} {row.status}",
         row.date,
-        human_size(row.size),
-        human_size(row.compressed),
-        human_time(row.seconds),
-        escaped(f"{tries}{row.notes}").removesuffix("; "),
+        format_size(row.size),
+        format_size(row.compressed),
+        format_duration(row.seconds),
+        escape_markdown(f"{tries}{row.notes}").removesuffix("; "),
     )
 
 
@@ -87,5 +87,5 @@ def _line(cells: tuple[str, ...]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _line_of(document: str, place: int) -> int:
-    return document.count("\n", 0, place) + 1
+def _line_number(document: str, position: int) -> int:
+    return document.count("\n", 0, position) + 1

@@ -1,55 +1,56 @@
-"""HTML and SVG from text: whatever is no markup already is escaped when it becomes part of an element."""
+"""Build HTML and SVG elements; text that is not `Markup` is escaped in an element."""
 
 from collections.abc import Iterable
 from html import escape
 
-# Elements that have no end tag in HTML.
+# Elements without an end tag in HTML.
 _VOID = frozenset({"br", "input", "link", "meta"})
 
 
 class Markup(str):
-    """Text that is markup already."""
+    """Text that is already markup, and is not escaped again."""
 
     __slots__ = ()
 
 
 def element(name: str, /, *children: str, **attributes: str | float | None) -> Markup:
-    """Return an element; a child that is no Markup is escaped, an attribute that is None is left out.
+    """Return an element; children that are not Markup are escaped.
 
-    A trailing underscore of an attribute's name is dropped, others become hyphens.
+    Attributes that are None are left out. In names of attributes a trailing underscore is dropped, other underscores
+    become hyphens.
 
     >>> element("p", "a < b", class_="note", data_n=1)
     '<p class="note" data-n="1">a &lt; b</p>'
     """
-    told = "".join(
-        f' {key.removesuffix("_").replace("_", "-")}="{safe(str(value))}"'
+    text = "".join(
+        f' {key.removesuffix("_").replace("_", "-")}="{escape_text(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
     if name in _VOID:
-        return Markup(f"<{name}{told}>")
-    return Markup(f"<{name}{told}>{joined(children)}</{name}>")
+        return Markup(f"<{name}{text}>")
+    return Markup(f"<{name}{text}>{join(children)}</{name}>")
 
 
-def joined(children: Iterable[str]) -> Markup:
-    """Put pieces together, those escaped that are no Markup."""
-    return Markup("".join(child if isinstance(child, Markup) else safe(child) for child in children))
+def join(children: Iterable[str]) -> Markup:
+    """Concatenate children, escaping those that are not Markup."""
+    return Markup("".join(child if isinstance(child, Markup) else escape_text(child) for child in children))
 
 
-def safe(text: str) -> str:
-    """Return text as it may stand in an element or an attribute.
+def escape_text(text: str) -> str:
+    """Escape text for an element or an attribute.
 
-    Controls, halves of surrogates and marks that turn the direction of writing become the replacement character:
-    they could make the page say something else than the record.
+    Control characters, lone surrogates and marks that change the writing direction become the replacement character:
+    they could make the page show something other than the record.
     """
     return escape("".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text))
 
 
-def raw(name: str, text: str, **attributes: str | None) -> Markup:
-    """Return a `style` or `script` element, whose text HTML reads as it stands.
+def raw_element(name: str, text: str, **attributes: str | None) -> Markup:
+    """Return a `style` or `script` element, whose text is not escaped.
 
     Raises:
-        ValueError: the text could end the element or hide its end.
+        ValueError: the text could end the element, or hide its end.
     """
     if "</" in text or "<!--" in text:
         raise ValueError(f"this text cannot stand in <{name}>")

@@ -1,34 +1,35 @@
-"""One row for each cell that was asked for: what its newest try came to. All reports are written from these."""
+"""Make a report from a history: a row for each cell, with the result of its newest try."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from ci.history.records import BuildRecord, Failure, History, Status, unique_size
+from ci.history.history import History
+from ci.history.records import BuildRecord, Failure, Status, unique_size
 from ci.util.errors import one_line
-from ci.util.units import date, human_size, human_time, moment
+from ci.util.units import format_date, format_duration, format_size, format_time
 
-# The order in which people want to read them.
+# In the order in which reports show them.
 STATUSES: tuple[Status, ...] = ("ok", "warning", "failed", "building", "not-run")
-# A status is never told by its colour alone.
+# A status is never shown by its colour alone.
 GLYPHS: Mapping[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "building": "…", "not-run": "·"}
 MEANINGS: Mapping[Status, str] = {
-    "ok": "built, and keeps all its promises",
+    "ok": "built, and passes all its checks",
     "warning": "built, with something to know: see the notes",
     "failed": "the last try failed",
     "building": "being built now",
     "not-run": "never built",
 }
-# The versions that people look for first; an image holds many more.
-_TELLING = ("python", "torch", "torch-geometric", "ray", "marimo")
-_NOTES = 400  # characters of notes in a table
+# The versions that notes show; an image has many more.
+_SHOWN_VERSIONS = ("python", "torch", "torch-geometric", "ray", "marimo")
+_MAX_NOTES = 400  # characters
 
 
 @dataclass(frozen=True)
 class Row:
     """A cell and its newest try.
 
-    `record` is that try, None if there was none. `good` is the newest try whose image came out, `tries` are the
-    finished ones of all runs, oldest first. `skipped` says why the cell was left out after its newest try, if it was.
+    `record` is that try, None if there was none. `good` is the newest try that made an image, `tries` are the finished
+    ones of all runs, oldest first. `skipped` is the reason why the cell was left out after its newest try, if it was.
     """
 
     cell: str
@@ -39,7 +40,7 @@ class Row:
 
     @property
     def status(self) -> Status:
-        """Return how the newest try stands; `not-run` where there was none."""
+        """Return the status of the newest try, `not-run` if there was none."""
         return self.record.status if self.record else "not-run"
 
     @property
@@ -54,98 +55,101 @@ class Row:
 
     @property
     def date(self) -> str:
-        """Return the day, in UTC, on which the newest try began; empty where there was none."""
-        return date(self.record.started) if self.record else ""
+        """Return the day, in UTC, on which the newest try began; empty if there was none."""
+        return format_date(self.record.started) if self.record else ""
 
     @property
     def size(self) -> int | None:
-        """Return the bytes on disk of what the newest try made."""
+        """Return the size on disk, in bytes, of the newest try's image."""
         return self.record.size if self.record else None
 
     @property
     def compressed(self) -> int | None:
-        """Return the bytes in a registry of what the newest try made."""
+        """Return the size in a registry, in bytes, of the newest try's image."""
         return self.record.compressed if self.record else None
 
     @property
     def seconds(self) -> float | None:
-        """Return how long the newest try took, in seconds."""
+        """Return the duration of the newest try, in seconds."""
         return self.record.seconds if self.record else None
 
     @property
     def failure(self) -> Failure | None:
-        """Return why the newest try failed; one that failed without saying why is a failure of unknown kind."""
+        """Return why the newest try failed; without a recorded reason, a failure of unknown kind."""
         if self.record is None or self.record.status != "failed":
             return None
         return self.record.failure or Failure(kind="unknown", stage="", message="nothing was recorded")
 
     @property
     def attempts(self) -> int:
-        """Return how many tries the newest run made at the cell."""
+        """Return the number of tries of the cell in the newest run."""
         return self.record.attempt if self.record else 0
 
     @property
     def notes(self) -> str:
-        """Return, in one line, what is most worth knowing about the newest try."""
-        text = one_line("; ".join(part for part in (self._said(), self.skipped) if part))
-        return text if len(text) <= _NOTES else text[: _NOTES - 1] + "…"
+        """Return one line with the most important facts about the newest try."""
+        text = one_line("; ".join(part for part in (self._describe_try(), self.skipped) if part))
+        return text if len(text) <= _MAX_NOTES else text[: _MAX_NOTES - 1] + "…"
 
-    def _said(self) -> str:
+    def _describe_try(self) -> str:
         record = self.record
         if record is None:
             return ""
         if self.failure:
-            return told(self.failure) + self._last_good()
+            return describe_failure(self.failure) + self._last_good()
         if record.status == "building":
-            return f"since {moment(record.started)}"
+            return f"since {format_time(record.started)}"
         versions = ", ".join(
-            f"{name} {record.versions[name]}" for name in _TELLING if name in record.versions
+            f"{name} {record.versions[name]}" for name in _SHOWN_VERSIONS if name in record.versions
         )
-        broken = ", ".join(name for name, kept in sorted(record.promises.items()) if not kept)
-        notes = "; ".join(([f"broken: {broken}"] if broken else []) + list(record.notes))
+        failed = ", ".join(name for name, passed in sorted(record.checks.items()) if not passed)
+        notes = "; ".join(([f"failed checks: {failed}"] if failed else []) + list(record.notes))
         return notes or versions if record.status == "warning" else versions or notes
 
     def _last_good(self) -> str:
-        return f"; last good {date(self.good.started)}" if self.good else ""
+        return f"; last good {format_date(self.good.started)}" if self.good else ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What all formats are written from: rows in the order asked for, what is wrong with the history, and when."""
+    """The data that all formats render: rows in order, problems of the history, and the time."""
 
     rows: tuple[Row, ...]
     problems: tuple[str, ...] = ()
     now: str = ""
 
     def counts(self) -> dict[Status, int]:
-        """Count the rows of each status; a status without rows counts 0."""
+        """Count the rows of each status, including the statuses that no row has."""
         return {status: sum(row.status == status for row in self.rows) for status in STATUSES}
 
     def size(self) -> int:
-        """Add up the images, in bytes; a layer that two images share counts twice."""
+        """Add up the sizes of the images, in bytes; a layer that two images share counts twice."""
         return sum(row.size or 0 for row in self.rows)
 
     def unique_size(self) -> int:
-        """Add up the layers of the images, in bytes, each once; an image whose layers are not known counts whole."""
+        """Add up the sizes of the distinct layers, in bytes.
+
+        An image whose layers are unknown counts with its whole size.
+        """
         return unique_size(row.record for row in self.rows if row.record)
 
     def seconds(self) -> float:
-        """Add up the times of the newest tries, in seconds; tries that ran side by side count one after the other."""
+        """Add up the durations of the newest tries, in seconds, also if they ran at the same time."""
         return sum(row.seconds or 0.0 for row in self.rows)
 
     def summary(self) -> str:
         """Return one line: `17 ok, 1 failed, 0 not run; 2.1 h; 96.0 GB`."""
-        words = {"warning": "with warnings", "not-run": "not run"}
-        shy = ("warning", "building")
+        labels = {"warning": "with warnings", "not-run": "not run"}
+        hidden_at_zero = ("warning", "building")
         counts = [
-            f"{count} {words.get(status, status)}"
+            f"{count} {labels.get(status, status)}"
             for status, count in self.counts().items()
-            if count or status not in shy
+            if count or status not in hidden_at_zero
         ]
-        size = human_size(self.size())
+        size = format_size(self.size())
         if self.unique_size() < self.size():
-            size += f", {human_size(self.unique_size())} with shared layers counted once"
-        return f"{', '.join(counts)}; {human_time(self.seconds())}; {size}"
+            size += f", {format_size(self.unique_size())} with shared layers counted once"
+        return f"{', '.join(counts)}; {format_duration(self.seconds())}; {size}"
 
     def by_pair(self) -> dict[str, list[Row]]:
         """Group the rows by CUDA x Python pair; pairs and rows keep their order."""
@@ -156,33 +160,36 @@ class Report:
 
 
 def make_report(history: History, cells: Iterable[str], *, now: str, live: Collection[str] = ()) -> Report:
-    """Read a history for the cells asked for, by id and in that order; a cell without records gets a row too.
+    """Make the report of cells, by id and in that order, also of those without records.
 
-    A try that never came to an end is told as failed (interrupted), unless its run is `live`. `now` is a
-    moment in ISO 8601 that the report carries as its own.
+    A try that has no end is reported as failed (interrupted), unless its run is `live`. `now`, the time of the report,
+    is in ISO 8601.
 
     >>> make_report(History(), ["cpu-py3.13-devel"], now="2026-11-22T02:00:00Z").summary()
     '0 ok, 0 failed, 1 not run; 0.0 s; 0 B'
     """
-    truthful = history.truthful(live)
-    rows = tuple(_row(truthful, cell) for cell in dict.fromkeys(cells))
+    decided = history.with_interrupted(live)
+    rows = tuple(_row(decided, cell) for cell in dict.fromkeys(cells))
     return Report(rows, history.problems, now)
 
 
-def told(failure: Failure) -> str:
-    """Return a failure in one line: `network at torch: connection refused`."""
-    where = f" at {failure.stage}" if failure.stage else ""
-    said = f": {failure.message}" if failure.message else ""
-    return one_line(f"{failure.kind}{where}{said}")
+def describe_failure(failure: Failure) -> str:
+    """Describe a failure in one line: `network at torch: connection refused`."""
+    stage = f" at {failure.stage}" if failure.stage else ""
+    message = f": {failure.message}" if failure.message else ""
+    return one_line(f"{failure.kind}{stage}{message}")
 
 
 def _row(history: History, cell: str) -> Row:
-    # A record of a cell that was left out is no try: it must not hide the one before it.
+    # A record of a cell that was left out is not a try, and must not hide the try before it.
     tried = History(tuple(record for record in history.records if record.status != "not-run"))
     newest = history.latest(cell)
     skipped = ""
     if newest and newest.status == "not-run":
         skipped = ": ".join(
-            [f"left out on {date(newest.started)}", *(["; ".join(newest.notes)] if newest.notes else [])]
+            [
+                f"left out on {format_date(newest.started)}",
+                *(["; ".join(newest.notes)] if newest.notes else []),
+            ]
         )
-    return Row(cell, tried.latest(cell), tried.last_good(cell), tried.of(cell), skipped)
+    return Row(cell, tried.latest(cell), tried.last_good(cell), tried.finished(cell), skipped)

@@ -1,4 +1,4 @@
-"""The report for a terminal: a table, a line that sums it up, and a line for each failure with what to do."""
+"""Render a report for a terminal: a table, a summary, and advice for each failure."""
 
 from io import StringIO
 
@@ -9,13 +9,13 @@ from rich.text import Text
 
 from ci.history.failures import POLICIES
 from ci.history.records import Status
-from ci.report.model import GLYPHS, Report, Row, told
+from ci.report.model import GLYPHS, Report, Row, describe_failure
 from ci.util.errors import one_line
-from ci.util.units import human_size, human_time
+from ci.util.units import format_duration, format_size
 
 WIDTH = 120
-_TRIES = 7  # columns that the number of tries needs
-_NOTES = 36  # columns below which notes are no use, the tries included
+_TRIES = 7  # columns for the number of tries
+_NOTES = 36  # columns for tries and notes, at least
 _STYLES: dict[Status, str] = {
     "ok": "green",
     "warning": "yellow",
@@ -25,13 +25,13 @@ _STYLES: dict[Status, str] = {
 }
 
 
-def terminal(report: Report, *, width: int = WIDTH, colours: bool = False) -> str:
+def render_terminal(report: Report, *, width: int = WIDTH, colours: bool = False) -> str:
     """Return the report as text for a terminal of `width` columns.
 
-    Colours are off unless asked for: Dagger prints a returned string into files and logs too.
+    Colours are off by default: Dagger prints a returned string into files and logs too.
     """
     out = StringIO()
-    # Told everything, and given an empty environment: the text must not depend on who runs this where.
+    # All settings are given, and an empty environment: the text must not depend on where this runs.
     console = Console(
         file=out,
         width=width,
@@ -47,26 +47,29 @@ def terminal(report: Report, *, width: int = WIDTH, colours: bool = False) -> st
     )
     console.print(_table(report, width))
     table = "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
-    # These lines are not folded: they are searched and copied.
+    # These lines are not folded, so that they can be searched and copied.
     lines = [report.summary(), *(failure_line(row) for row in report.rows if row.failure)]
     lines += [f"history: {one_line(problem)}" for problem in report.problems]
     return "\n".join([table, "", *lines]) + "\n"
 
 
 def failure_line(row: Row) -> str:
-    """Return why a cell failed and what to do: `cell: kind at stage: message — advice`; empty if it did not."""
+    """Return one line with the failure of a cell and advice, empty if it did not fail.
+
+    It has the form `cell: kind at stage: message — advice`.
+    """
     if row.failure is None:
         return ""
     advice = POLICIES[row.failure.kind].advice
-    return one_line(f"{row.cell}: {told(row.failure)}" + (f" — {advice}" if advice else ""))
+    return one_line(f"{row.cell}: {describe_failure(row.failure)}" + (f" — {advice}" if advice else ""))
 
 
 def _table(report: Report, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    # Cell, status, day, size, time: at most 42 columns beside the cell. What finds no room beside them is left out
-    # rather than squeezed: why a cell failed stands below the table as well.
+    # Status, day, size and time need at most 42 columns beside the cell. Tries and notes are left out where there is
+    # no room for them: the lines below the table say too why a cell failed.
     room = width - 42 - max((len(row.cell) for row in report.rows), default=0)
-    # Folded where even those find none: a value that is cut would be a wrong one.
+    # On a very narrow terminal values are folded, because a cut value would be a wrong one.
     whole = room >= 0
     table.add_column("cell", no_wrap=whole, overflow="fold")
     table.add_column("status", no_wrap=whole, overflow="fold")
@@ -82,8 +85,8 @@ def _table(report: Report, width: int) -> Table:
             Text(one_line(row.cell)),
             Text(f"{GLYPHS[row.status]} {row.status}", style=_STYLES[row.status]),
             Text(row.date),
-            Text(human_size(row.size)),
-            Text(human_time(row.seconds)),
+            Text(format_size(row.size)),
+            Text(format_duration(row.seconds)),
             Text(str(row.attempts or "")),
             Text(row.notes),
         )

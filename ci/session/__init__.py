@@ -1,1 +1,1 @@
-"""Open what one call works with: its options, the machine, the history, the index pages."""
+"""Read the inputs of one call: its options, the machine, the history and index pages."""

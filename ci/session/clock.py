@@ -1,4 +1,4 @@
-"""Read the clock, for ids of runs, records and reports."""
+"""Read the clock for run ids, records and reports."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Read the history that a call works with: the engine's own records, and those of a file of the caller's."""
+"""Read the history of builds: the engine's records, merged with those of the caller's file."""
 
 import secrets
 import time
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import dagger
 
-from ci.history.records import History, merged, read_history
+from ci.history.history import History, merge_histories, missing_lines, read_history
 from ci.plan.attempt import StageAttempt
 from ci.session.clock import utc_now
 from ci.session.history_store import HistoryStore
@@ -17,9 +17,9 @@ from ci.session.session import Session
 
 @dataclass(frozen=True)
 class KnownHistory:
-    """The records of earlier runs, the ids of runs that go on, and the engine's machine.
+    """The records of earlier runs, the ids of live runs, and the engine's machine.
 
-    `seen` is when the machine was looked at, in seconds of `time.monotonic`.
+    `seen` is the time at which the machine was read, in seconds of `time.monotonic`.
     """
 
     history: History
@@ -29,30 +29,27 @@ class KnownHistory:
 
 
 def open_store(session: Session) -> HistoryStore:
-    """Open the engine's history under a new run id, which begins with the time: `2026-11-22T02:00:00Z-9f2c41`."""
+    """Open the engine's history under a new run id: `2026-11-22T02:00:00Z-9f2c41`."""
     run = f"{utc_now()}-{secrets.token_hex(3)}"
     return HistoryStore(session.matrix.image.name, session.probe_container, run)
 
 
 async def load_history(store: HistoryStore, file: dagger.File | None) -> KnownHistory:
-    """Read the engine's history and the caller's file; lines that only the file has are appended to the engine's."""
+    """Read the engine's history, and add what only the caller's file has."""
     snapshot = await store.read()
     seen = time.monotonic()
     own = read_history(snapshot.text, "the engine's history")
     if file is None:
         return KnownHistory(own, snapshot.live, snapshot.machine, seen)
-    brought = read_history(await file.contents(), await file.name())
-    known = {record.line() for record in own.records}
-    missing = [line for record in brought.records if (line := record.line()) not in known]
-    missing += [f"{line}\n" for line in brought.newer if line not in own.newer]
-    if missing:
-        await store.append("".join(missing))
-    return KnownHistory(merged(own, brought), snapshot.live, snapshot.machine, seen)
+    other = read_history(await file.contents(), await file.name())
+    if lines := missing_lines(own, other):
+        await store.append(lines)
+    return KnownHistory(merge_histories(own, other), snapshot.live, snapshot.machine, seen)
 
 
 def known_attempts(session: Session, history: History) -> Mapping[str, StageAttempt]:
-    """Return the attempt that built each stage before, by the stage's digest."""
+    """Return the attempt that built each stage in an earlier run, by stage digest."""
     known = history.attempts()
-    if session.context.jobs:  # the caller's own number goes before one that an earlier run came to
+    if session.context.jobs:  # the caller's number of jobs overrides that of an earlier run
         return {digest: replace(attempt, jobs=None) for digest, attempt in known.items()}
     return known

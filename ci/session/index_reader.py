@@ -1,4 +1,4 @@
-"""Pages of indexes, read in one step of a container, where those of earlier calls are kept with their validators."""
+"""Read pages of package indexes in a container, which caches them with their validators."""
 
 import json
 from collections.abc import Sequence
@@ -15,27 +15,28 @@ from ci.stages.system import base_with_packages
 from ci.stages.tools import install_tools
 
 _DEBS = ("ca-certificates", "python3", "python3-venv")
-_ASKS, _ANSWERS = "/run/asks.json", "/run/answers.json"
+_QUERIES, _RESPONSES = "/run/asks.json", "/run/answers.json"
 
 
-class Reader:
-    """Reads what is asked for, anew for each call: `mark` tells one call from another, for answers are cached."""
+class IndexReader:
+    """Read index pages; a new `cache_buster` for each call makes Dagger run the step again."""
 
     def __init__(self, context: BuildContext, image: str, tools: str, cache_buster: str) -> None:
         self._container = install_tools(context, base_with_packages(context, image, _DEBS), tools)
-        self._site = context
-        self._mark = cache_buster
+        self._context = context
+        self._cache_buster = cache_buster
 
-    async def read(self, asks: Sequence[IndexQuery]) -> dict[IndexQuery, IndexResponse]:
-        """Read; what cannot be read is an answer with a problem."""
-        listed = json.dumps([ask.model_dump() for ask in asks])
-        given = dag.directory().with_new_file("asks.json", listed).file("asks.json")
-        container = with_cache(self._site.with_mirror(self._container), Cache.PAGES)
-        container = with_program(container, "read_indexes.py").with_mounted_file(_ASKS, given)
-        container = container.with_env_variable("MARK", self._mark)
-        program = python_command("read_indexes.py", _ASKS, _ANSWERS)
-        done = container.with_exec([*program, "--cache", Cache.PAGES.path])
-        found = json.loads(await done.file(_ANSWERS).contents())
+    async def read(self, queries: Sequence[IndexQuery]) -> dict[IndexQuery, IndexResponse]:
+        """Read the responses to some queries; one that cannot be read is a response with a problem."""
+        text = json.dumps([query.model_dump() for query in queries])
+        file = dag.directory().with_new_file("asks.json", text).file("asks.json")
+        container = with_cache(self._context.with_mirror(self._container), Cache.PAGES)
+        container = with_program(container, "read_indexes.py").with_mounted_file(_QUERIES, file)
+        container = container.with_env_variable("MARK", self._cache_buster)
+        program = python_command("read_indexes.py", _QUERIES, _RESPONSES)
+        step = container.with_exec([*program, "--cache", Cache.PAGES.path])
+        responses = json.loads(await step.file(_RESPONSES).contents())
         return {
-            ask: IndexResponse.model_validate(one, strict=False) for ask, one in zip(asks, found, strict=True)
+            query: IndexResponse.model_validate(response, strict=False)
+            for query, response in zip(queries, responses, strict=True)
         }

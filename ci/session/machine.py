@@ -1,4 +1,4 @@
-"""What the engine's machine has: asked from inside a container, for the module itself sees no machine."""
+"""Read the cores, memory and free disk of the engine's machine, from inside a container."""
 
 import dagger
 
@@ -6,8 +6,8 @@ from ci.plan.caches import Cache
 from ci.stages.cache_volumes import with_cache
 from ci.util.model import FrozenModel
 
-# The cache volume lies on the disk that the engine keeps everything on.
-LOOK = f"""
+# The cache volume is on the same disk as everything else of the engine.
+SCRIPT = f"""
 set -eu
 nproc
 sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo
@@ -23,15 +23,13 @@ class Machine(FrozenModel):
     free_disk: int
 
 
-async def read_machine(ground: dagger.Container, cache_buster: str) -> Machine:
-    """Look at the machine now, from inside a container; a `mark` that was used before gets the answer of that time."""
-    container = with_cache(ground, Cache.RECORDS)
-    return parse_machine(
-        await container.with_env_variable("MARK", cache_buster).with_exec(["sh", "-c", LOOK]).stdout()
-    )
+async def read_machine(container: dagger.Container, cache_buster: str) -> Machine:
+    """Read the machine now; a `cache_buster` used before returns the cached result of that time."""
+    step = with_cache(container, Cache.RECORDS).with_env_variable("MARK", cache_buster)
+    return parse_machine(await step.with_exec(["sh", "-c", SCRIPT]).stdout())
 
 
 def parse_machine(printed: str) -> Machine:
-    """Return what a look printed."""
+    """Parse the output of the script: cores, kB of memory, bytes of free disk."""
     cores, memory, free = printed.split()
     return Machine(cores=int(cores), memory=int(memory) * 1024, free_disk=int(free))

@@ -1,1 +1,1 @@
-"""Build many cells at once, record how each came out, and publish them."""
+"""Build many cells at once, record the result of each, and publish the images."""

@@ -1,4 +1,4 @@
-"""Does for a sweep what it asks: builds stages, verifies, measures and publishes images, keeps records."""
+"""Build, verify, measure and publish the images of a sweep with Dagger."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,11 @@ import dagger
 from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
 
-from ci.history.failures import classify_failure
+from ci.history.failures import StageError, classify_failure
 from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize
-from ci.inspection import verify
 from ci.inspection.measure import MeasuredLayers, measure_image
+from ci.inspection.sizes import SizeBreakdown
+from ci.inspection.verify import CheckResult, describe_failed, run_checks
 from ci.plan.attempt import Attempts
 from ci.plan.layers import layer_key
 from ci.plan.plan import Plan
@@ -21,19 +22,19 @@ from ci.session.history_store import HistoryStore
 from ci.session.machine import read_machine
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
+from ci.sweep.interface import ImageResult
 from ci.sweep.publish import Publisher
-from ci.sweep.scheduler import Outcome, StageError
 from ci.sweep.size_gate import check_size_limits
 from ci.util.errors import error_message
 
-# Seconds for which a look at the disk counts: cells that are there already start faster than a look takes.
-LOOK_AGAIN = 10.0
-# The largest packages that a record names; all of them are in what `size` prints.
-PACKAGES = 25
+# Seconds before free disk is read again: a cell that is cached is finished faster than the disk is read.
+DISK_INTERVAL = 10.0
+# The largest packages that a record lists; the `size` function prints all.
+MOST_PACKAGES = 25
 
 
 class DaggerExecutor:
-    """The hands of one sweep, over the real engine."""
+    """Carry out the work of one sweep with Dagger; see `Executor` for its methods."""
 
     def __init__(
         self,
@@ -46,52 +47,53 @@ class DaggerExecutor:
     ) -> None:
         self._session = session
         self._store = store
-        self._before = known.history
+        self._history = known.history
         self._verified = verified
         self._publisher = publisher
-        self._looks = 0
-        self._looking = anyio.Lock()
-        self._free, self._stale = known.machine.free_disk, known.seen + LOOK_AGAIN
-        self._made = StageCache()
-        self._sizes = MeasuredLayers()
+        self._free_disk, self._disk_read = known.machine.free_disk, known.seen
+        self._disk_reads = 0
+        self._disk_lock = anyio.Lock()
+        self._stages = StageCache()
+        self._measured = MeasuredLayers()
 
-    async def stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
-        """Build one stage; equal stages of two plans are one in the engine."""
+    async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
+        """Build one stage; the engine builds equal stages of two plans once."""
         with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
             try:
-                await ImageBuilder(plan, self._session.context, attempts, self._made).build_stage(name)
+                await self._builder(plan, attempts).build_stage(name)
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, name))
-                raise StageError(failure_of(name, error)) from None
+                raise StageError(classify_error(name, error)) from None
 
-    async def finish(self, plan: Plan, attempts: Attempts) -> Outcome:
-        """Verify, measure and publish; nothing is published that was not verified."""
-        build = ImageBuilder(plan, self._session.context, attempts, self._made)
+    async def finish_image(self, plan: Plan, attempts: Attempts) -> ImageResult:
+        """Verify, measure and publish an image.
+
+        Raises:
+            StageError: a check, a size limit or a push failed; after a failed check nothing is pushed.
+        """
         with get_tracer().start_as_current_span(f"{plan.id}: verify and measure") as span:
             try:
-                return await self._finished(build, build.image())
+                return await self._finish(self._builder(plan, attempts))
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, "image"))
-                raise StageError(failure_of("image", error)) from None
+                raise StageError(classify_error("image", error)) from None
 
     async def free_disk(self) -> int:
-        """Return the bytes that are free on the engine's disk, seen at most ten seconds ago."""
-        async with self._looking:
-            if self.seconds() >= self._stale:
-                self._looks += 1
-                machine = await read_machine(
-                    self._session.probe_container, f"{self._store.run}-{self._looks}"
-                )
-                self._free = machine.free_disk
-                self._stale = self.seconds() + LOOK_AGAIN
-            return self._free
+        """Return the free bytes on the engine's disk, as they were at most ten seconds ago."""
+        async with self._disk_lock:
+            if self.seconds() >= self._disk_read + DISK_INTERVAL:
+                self._disk_reads += 1
+                cache_buster = f"{self._store.run}-{self._disk_reads}"
+                machine = await read_machine(self._session.probe_container, cache_buster)
+                self._free_disk, self._disk_read = machine.free_disk, self.seconds()
+            return self._free_disk
 
-    async def keep(self, records: Sequence[BuildRecord]) -> None:
+    async def append_records(self, records: Sequence[BuildRecord]) -> None:
         """Append records to the history in its cache volume."""
         await self._store.append("".join(record.line() for record in records))
 
-    async def pause(self, seconds: float) -> None:
-        """Wait before a step is tried again."""
+    async def sleep(self, seconds: float) -> None:
+        """Wait before a retry."""
         await anyio.sleep(seconds)
 
     def now(self) -> str:
@@ -99,59 +101,70 @@ class DaggerExecutor:
         return utc_now()
 
     def seconds(self) -> float:
-        """Return a clock for durations."""
+        """Return a monotonic clock in seconds."""
         return time.monotonic()
 
-    async def _finished(self, build: ImageBuilder, image: dagger.Container) -> Outcome:
-        plan = build.plan
-        outcomes = await verify.run_checks(plan, image) if self._verified else []
-        if broken := verify.describe_failed(outcomes):
-            lines = tuple(f"{item.name}: {item.last_line}" for item in outcomes if not item.passed)
-            raise StageError(Failure(kind="verification", stage="verify", message=broken[:300], tail=lines))
-        found = await measure_image(build, self._sizes)
-        packages = largest_sizes(found.packages, most=PACKAGES)
-        before = self._before.last_good(plan.id)
-        if failure := check_size_limits(self._session.matrix.gates, plan.id, found.total, packages, before):
-            raise StageError(failure)
+    def _builder(self, plan: Plan, attempts: Attempts) -> ImageBuilder:
+        return ImageBuilder(plan, self._session.context, attempts, self._stages)
+
+    async def _finish(self, builder: ImageBuilder) -> ImageResult:
+        plan = builder.plan
+        results = await self._run_checks(builder) if self._verified else []
+        sizes = await measure_image(builder, self._measured)
+        packages = largest_sizes(sizes.packages, MOST_PACKAGES)
+        self._require_size(plan, sizes, packages)
         versions = next(
-            (dict(item.facts.get("versions", {})) for item in outcomes if item.name == "versions"), {}
+            (dict(result.facts.get("versions", {})) for result in results if result.name == "versions"), {}
         )
         published: tuple[str, ...] = ()
         digest = ""
         if self._publisher:
             tag = self._session.matrix.cuda[plan.cell.cuda].wheel_tag
-            published, digest = await self._publisher.publish(build, tag, versions)
-        return Outcome(
-            size=found.total,
+            published, digest = await self._publisher.publish(builder, tag, versions)
+        return ImageResult(
+            status="ok" if self._verified else "warning",
+            size=sizes.total,
             layers=tuple(
                 LayerSize(name=name, size=size, key=layer_key(plan, name))
-                for name, size in found.layers.items()
+                for name, size in sizes.layers.items()
             ),
             packages=packages,
-            kinds=largest_sizes(found.kinds),
-            elf=largest_sizes(found.elf),
-            archs=largest_sizes(found.archs),
+            kinds=largest_sizes(sizes.kinds),
+            elf=largest_sizes(sizes.elf),
+            archs=largest_sizes(sizes.archs),
             digest=digest,
             published=published,
             versions=versions,
-            promises={item.name: item.passed for item in outcomes},
+            checks={result.name: result.passed for result in results},
             notes=(
                 *(() if self._verified else ("not verified",)),
                 *(f"waived: {name}: {reason}" for name, reason in plan.waives),
             ),
-            warning=not self._verified,
         )
+
+    async def _run_checks(self, builder: ImageBuilder) -> list[CheckResult]:
+        results = await run_checks(builder.plan, builder.image())
+        if message := describe_failed(results):
+            lines = tuple(f"{result.name}: {result.last_line}" for result in results if not result.passed)
+            raise StageError(Failure(kind="verification", stage="verify", message=message[:300], tail=lines))
+        return results
+
+    def _require_size(self, plan: Plan, sizes: SizeBreakdown, packages: Sequence[NamedSize]) -> None:
+        before = self._history.last_good(plan.id)
+        limits = self._session.matrix.gates
+        if failure := check_size_limits(limits, plan.id, sizes.total, packages, before):
+            raise StageError(failure)
 
 
 def largest_sizes(sizes: Mapping[str, int], most: int | None = None) -> tuple[NamedSize, ...]:
-    """Return the largest sizes as records have them; a package of pip's goes by its own name."""
+    """Return the first `most` of descending sizes; packages of pip lose their prefix `pip:`."""
     return tuple(
         NamedSize(name=name.removeprefix("pip:"), size=size) for name, size in list(sizes.items())[:most]
     )
 
 
-def failure_of(stage: str, error: dagger.QueryError) -> Failure:
-    """Return what a record says of a step that failed, or of the engine's own work for a stage."""
+def classify_error(stage: str, error: dagger.QueryError) -> Failure:
+    """Classify an error of Dagger: a failed command of a stage, or a failure of the engine."""
     if isinstance(error, dagger.ExecError):
         output = f"{error.stdout}\n{error.stderr}"
         return classify_failure(stage, output, exit_code=error.exit_code, command=" ".join(error.command))

@@ -1,4 +1,4 @@
-"""Tells a webhook that cells fail or work again; a webhook that does not answer changes nothing."""
+"""Post failures and recoveries of cells to a webhook, whose errors fail no sweep."""
 
 import json
 import urllib.request
@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 import dagger
 
-from ci.history.records import BuildRecord, History
+from ci.history.history import History
+from ci.history.records import BuildRecord
 from ci.stages.online import MIRROR
 from ci.util.errors import one_line
 
@@ -18,16 +19,18 @@ TIMEOUT = 10.0  # seconds
 GOOD = ("ok", "warning")
 
 
-def news(before: History, records: Sequence[BuildRecord]) -> str:
-    """Return what is worth telling about a sweep: cells that failed and cells that work again; empty for neither.
+def summarize_news(before: History, records: Sequence[BuildRecord]) -> str:
+    """Return one line for each cell that failed or recovered; empty if there is none.
 
-    The lines are those of Slack's `text`: no other markup, one cell a line.
+    `before` is the history without `records`. The text has no markup, as Slack's key `text` expects.
     """
     failed = [record for record in records if record.status == "failed"]
-    again = [
+    recovered = [
         record
         for record in records
-        if record.status in GOOD and (tries := before.of(record.cell)) and tries[-1].status == "failed"
+        if record.status in GOOD
+        and (attempts := before.finished(record.cell))
+        and attempts[-1].status == "failed"
     ]
     lines = [f"{len(failed)} of {len(records)} cells failed"] if failed else []
     lines += [
@@ -35,12 +38,12 @@ def news(before: History, records: Sequence[BuildRecord]) -> str:
         for record in failed
         if record.failure
     ]
-    lines += [f"works again: {record.cell}" for record in again]
+    lines += [f"works again: {record.cell}" for record in recovered]
     return "\n".join(one_line(line) for line in lines)
 
 
 async def post(address: str, text: str) -> str:
-    """Send a text as Slack-compatible JSON, `{"text": …}`; return what went wrong, empty when nothing did."""
+    """Post a text as Slack-compatible JSON, `{"text": …}`; return the error, empty if none."""
     if urlsplit(address).scheme not in ("http", "https"):
         return "the webhook is no http or https address"
     request = urllib.request.Request(  # noqa: S310 - checked above
@@ -52,7 +55,7 @@ async def post(address: str, text: str) -> str:
     try:
         await anyio.to_thread.run_sync(_send, request, abandon_on_cancel=True)
     except (OSError, ValueError, HTTPException) as error:
-        # The address itself is a secret: only the kind of trouble is told.
+        # The address is a secret, and error messages may contain it: only the kind of error is returned.
         return one_line(
             f"{type(error).__name__}: {getattr(error, 'reason', '') or getattr(error, 'code', '')}"
         )
@@ -66,19 +69,19 @@ def _send(request: urllib.request.Request) -> None:
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where news of a run go: an address, which is a secret, and the service that listens if it is the caller's."""
+    """A webhook with a secret address; `service` listens there if it is the caller's."""
 
     address: dagger.Secret | None
     service: dagger.Service | None
 
     async def post_news(self, before: History, records: Sequence[BuildRecord]) -> str:
-        """Post what changed; return a line on how that went, empty where nothing changed."""
-        said = news(before, records)
-        if self.address is None or not said:
+        """Post failures and recoveries; return a line for the report, empty if there are none."""
+        news = summarize_news(before, records)
+        if self.address is None or not news:
             return ""
         address = (await self.address.plaintext()).strip()
         if self.service:
             await self.service.start()
             address = address.replace(f"//{MIRROR}", f"//{await self.service.hostname()}", 1)
-        trouble = await post(address, said)
-        return f"webhook: not told ({trouble})" if trouble else "webhook: told"
+        error = await post(address, news)
+        return f"webhook: not told ({error})" if error else "webhook: told"

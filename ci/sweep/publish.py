@@ -1,4 +1,4 @@
-"""Push an image under its tags, and ask the registry whether it has the image and whether the tags point there."""
+"""Push an image under its tags, and check that the registry's tags refer to it."""
 
 import base64
 import binascii
@@ -10,89 +10,93 @@ import dagger
 from dagger import ImageLayerCompression, dag
 
 from ci.choices import COMPRESSIONS
-from ci.history.failures import classify_failure
+from ci.history.failures import StageError, classify_failure
 from ci.history.records import Failure
 from ci.plan.tags import checked_repository, registry_of, tags
 from ci.stages.builder import ImageBuilder
 from ci.sweep.registry import Login, RegistryClient
-from ci.sweep.scheduler import StageError
 from ci.util.errors import UserError, error_message, require_choice
 
 _COMPRESSIONS = {"zstd": ImageLayerCompression.Zstd, "gzip": ImageLayerCompression.Gzip}
-# From 1.0 on Dagger writes down where a tag points when it first sees it, and believes that for ever.
-LOCKED = "; on Dagger 1.0 a line in dagger.lock may be the reason: with --registry-service the registry itself is asked"
+# Since version 1.0 Dagger locks the digest of a tag when it resolves the tag for the first time.
+LOCK_HINT = (
+    "; on Dagger 1.0 a line in dagger.lock may be the reason: "
+    "with --registry-service the registry itself is asked"
+)
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Where images go: repositories without tags, who asks their registries, and the compression of layers."""
+    """Publish images to repositories (given without a tag), with one compression of layers."""
 
     repositories: tuple[str, ...]
-    asker: RegistryClient
+    registry: RegistryClient
     compression: str
 
     async def publish(
-        self, build: ImageBuilder, wheel_tag: str, versions: dict[str, str]
+        self, builder: ImageBuilder, wheel_tag: str, versions: dict[str, str]
     ) -> tuple[tuple[str, ...], str]:
-        """Push a build's image, and return the references (`repository:tag@sha256:…`) and the image's digest.
+        """Push an image, and return its references (`repository:tag@sha256:…`) and its digest.
 
-        The tag that stays comes first: where that fails, the moving tag still names the last good image. What a
-        registry has already is not sent again.
+        The immutable tag is pushed first: if that fails, the moving tag still refers to the last good image. Layers
+        that a registry has already are not sent again.
 
         Raises:
-            StepError: a push failed, or the registry gives back another digest.
+            StageError: a push failed, or the registry returns another digest.
         """
         references: list[str] = []
         digest = ""
         for repository in self.repositories:
-            for tag in tags(build.plan, wheel_tag, versions):
+            for tag in tags(builder.plan, wheel_tag, versions):
                 address = f"{repository}:{tag}"
-                digest = await self._push(build, address)
+                digest = await self._push(builder, address)
                 references.append(f"{address}@{digest}")
         return tuple(references), digest
 
-    async def _push(self, build: ImageBuilder, address: str) -> str:
+    async def _push(self, builder: ImageBuilder, address: str) -> str:
         try:
-            pushed = await self._logged_in(build.image()).publish(
+            pushed = await self._with_logins(builder.image()).publish(
                 address, forced_compression=_COMPRESSIONS[self.compression]
             )
             digest = pushed.rpartition("@")[2]
             await self._resolve(f"{address}@{digest}")
-            found, doubt = await self._read_tag(build.container("base"), address)
+            found, hint = await self._read_tag(builder.container("base"), address)
         except dagger.QueryError as error:
             raise StageError(
                 classify_failure("publish", "", message=f"{address}: {error_message(error)}")
             ) from None
         if found != digest:
-            said = f"{address}: pushed {digest}, the registry has {found}{doubt}"
-            raise StageError(Failure(kind="registry", stage="publish", message=said))
+            message = f"{address}: pushed {digest}, the registry has {found}{hint}"
+            raise StageError(Failure(kind="registry", stage="publish", message=message))
         return digest
 
     async def _read_tag(self, tools: dagger.Container, address: str) -> tuple[str, str]:
-        """Return the digest to which a tag points, and what else it may come from."""
-        doubt = LOCKED
-        if self.asker.reaches(address):
+        """Return the digest of a tag, and a hint why it may be old unless the registry was asked."""
+        hint = LOCK_HINT
+        if self.registry.reaches(address):
             try:
-                return await self.asker.read_tag(tools, address), ""
-            except dagger.ExecError as error:  # such as one in plain HTTP, which the engine is configured for
-                said = error.stderr.strip().rpartition("\n")[2]
-                doubt = f"; the registry itself could not be asked: {said}"
-        return await self._resolve(address), doubt
+                return await self.registry.read_tag(tools, address), ""
+            except (
+                dagger.ExecError
+            ) as error:  # for example a plain HTTP registry that only the engine may use
+                last_line = error.stderr.strip().rpartition("\n")[2]
+                hint = f"; the registry itself could not be asked: {last_line}"
+        return await self._resolve(address), hint
 
     async def _resolve(self, reference: str) -> str:
-        """Return the digest of what the engine finds under a reference."""
-        found = await self._logged_in(dag.container()).from_(reference).image_ref()
-        return found.rpartition("@")[2]
+        """Return the digest that the engine resolves a reference to."""
+        resolved = await self._with_logins(dag.container()).from_(reference).image_ref()
+        return resolved.rpartition("@")[2]
 
-    def _logged_in(self, container: dagger.Container) -> dagger.Container:
-        for login in self.asker.logins:
+    def _with_logins(self, container: dagger.Container) -> dagger.Container:
+        for login in self.registry.logins:
             container = container.with_registry_auth(login.host, login.user, login.password)
         return container
 
 
 @dataclass(frozen=True)
 class PublishOptions:
-    """The caller's options of publishing; without repositories images go to the matrix's name on Docker Hub."""
+    """The caller's options of publishing; by default images go to Docker Hub."""
 
     repositories: Sequence[str] | None
     user: str | None
@@ -103,29 +107,34 @@ class PublishOptions:
 
 
 async def open_publisher(name: str, options: PublishOptions) -> Publisher:
-    """Check where images go and who may push them there, before anything is built.
+    """Check repositories and logins, and return a publisher.
+
+    Without repositories, images go to `name` on Docker Hub.
 
     Raises:
         UserError: a repository, a login or the compression is wrong.
     """
     require_choice("compression", options.compression, COMPRESSIONS)
     user, password = options.user, options.password
-    chosen = tuple(checked_repository(value) for value in options.repositories or [f"docker.io/{name}"])
+    targets = tuple(checked_repository(value) for value in options.repositories or [f"docker.io/{name}"])
     if (user is None) != (password is None):
         raise UserError("a registry login needs both --registry-user and --registry-password")
-    logins = await _logins(options.docker_config) if options.docker_config else []
+    logins = await _read_logins(options.docker_config) if options.docker_config else []
     if user is not None and password is not None:
-        hosts = dict.fromkeys(map(registry_of, chosen))
+        hosts = dict.fromkeys(map(registry_of, targets))
         logins += [Login(host, user, password) for host in hosts]
-    return Publisher(chosen, RegistryClient(tuple(logins), options.service), options.compression)
+    return Publisher(targets, RegistryClient(tuple(logins), options.service), options.compression)
 
 
-async def _logins(docker_config: dagger.Secret) -> list[Login]:
-    """Read the logins of a docker configuration: `{"auths": {host: {"auth": base64 of user:password}}}`."""
+async def _read_logins(docker_config: dagger.Secret) -> list[Login]:
+    """Read the logins of a docker configuration.
+
+    Its form is `{"auths": {HOST: {"auth": BASE64}}}`, where BASE64 encodes `user:password`.
+    """
     try:
-        known = json.loads(await docker_config.plaintext())["auths"]
-        pairs = {
-            host: base64.b64decode(entry["auth"]).decode().partition(":") for host, entry in known.items()
+        entries = json.loads(await docker_config.plaintext())["auths"]
+        credentials = {
+            host: base64.b64decode(entry["auth"]).decode().partition(":") for host, entry in entries.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
         raise UserError(
@@ -133,5 +142,5 @@ async def _logins(docker_config: dagger.Secret) -> list[Login]:
         ) from None
     return [
         Login(registry_of(address), user, dag.set_secret(f"registry-{address}", password))
-        for address, (user, _, password) in pairs.items()
+        for address, (user, _, password) in credentials.items()
     ]

@@ -1,4 +1,4 @@
-"""Ask a registry itself, from inside a container, where a tag points: the engine may answer from its own memory."""
+"""Read the digest of a tag from the registry itself, as the engine may have cached it."""
 
 import secrets
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from ci.plan.tags import registry_of
 from ci.programs.read_tag import is_loopback
 from ci.stages.programs import with_program
 
-_HOST = "registry"  # what the container calls a registry on the caller's machine
+_HOST = "registry"  # host name, in the container, of a registry on the caller's machine
 _DIGEST = "/run/digest.txt"
 
 
 @dataclass(frozen=True)
 class Login:
-    """Who pushes to a registry; the password stays a secret."""
+    """The user and password of one registry."""
 
     host: str
     user: str
@@ -25,17 +25,17 @@ class Login:
 
 @dataclass(frozen=True)
 class RegistryClient:
-    """What asks registries: the logins, and the registry on the caller's machine if it is given as a service."""
+    """A client of registries; `service` is a registry on the caller's machine, if there is one."""
 
     logins: tuple[Login, ...]
     service: dagger.Service | None
 
     def reaches(self, address: str) -> bool:
-        """Tell whether a container reaches the registry of an image: this machine is not the container's."""
+        """Return whether a container can reach an image's registry; on loopback it needs `service`."""
         return self.service is not None or not is_loopback(registry_of(address))
 
     async def read_tag(self, tools: dagger.Container, address: str) -> str:
-        """Return the digest to which a tag points now; `tools` has Python."""
+        """Return the current digest of a tag; `tools` is a container with Python."""
         registry = registry_of(address)
         container = with_program(tools, "read_tag.py").with_env_variable("MARK", secrets.token_hex(8))
         command = python_command("read_tag.py", address, "--out", _DIGEST)
@@ -46,5 +46,5 @@ class RegistryClient:
             if login.host == registry:
                 container = container.with_env_variable("REGISTRY_USER", login.user)
                 container = container.with_secret_variable("REGISTRY_PASSWORD", login.password)
-        # In a file, for what is printed is searched for the password: a short one may be a part of the digest.
+        # In a file, because Dagger scrubs secrets from output, and a short password may be part of the digest.
         return await container.with_exec(command).file(_DIGEST).contents()

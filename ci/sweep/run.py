@@ -1,4 +1,4 @@
-"""Run a sweep over a selection of cells: plans, builds, records, webhook and report."""
+"""Run a sweep: plan and build cells, post news to the webhook, and return the report."""
 
 import json
 from collections.abc import Sequence
@@ -8,26 +8,32 @@ import dagger
 
 from ci.choices import MAX_CELLS, MAX_DISK_FLOOR, PLAN_FORMATS
 from ci.config.matrix import Cell
-from ci.history.records import BuildRecord, History
+from ci.history.history import History
+from ci.history.records import BuildRecord
 from ci.report.model import make_report
-from ci.report.terminal import failure_line, terminal
+from ci.report.terminal import failure_line, render_terminal
 from ci.session.clock import utc_now
 from ci.session.history import KnownHistory, known_attempts, load_history, open_store
 from ci.session.history_store import HistoryStore
 from ci.session.machine import Machine
 from ci.session.session import Session
-from ci.sweep import preview
 from ci.sweep.capacity import cells_at_once
 from ci.sweep.executor import DaggerExecutor
 from ci.sweep.notify import Webhook
+from ci.sweep.preview import excluded_cells, github_matrix, preview, render_json, render_text
 from ci.sweep.publish import Publisher
-from ci.sweep.scheduler import GB, Limits, sweep
+from ci.sweep.scheduler import SweepLimits, sweep
 from ci.util.errors import SweepError, UserError, require_choice
+from ci.util.units import GB
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """What a caller chooses about a run; `limit` is cells at once (None: what fits), the floor is in GB."""
+    """Options of a sweep; `limit` is cells at once (by default as many as fit), the floor in GB.
+
+    Raises:
+        UserError: a number is out of range.
+    """
 
     limit: int | None
     disk_floor: float
@@ -49,40 +55,41 @@ async def build_cells(
     store: HistoryStore,
     known: KnownHistory,
 ) -> tuple[BuildRecord, ...]:
-    """Build cells; return the last record of each, in their order."""
+    """Build cells and return the last record of each, in the order of the cells."""
     plans = await session.plans(cells)
     executor = DaggerExecutor(session, store, known, verified=options.verified, publisher=publisher)
     async with store.live():
         return await sweep(
             plans,
             executor,
-            _limits(session, options, known.machine),
+            _sweep_limits(session, options, known.machine),
             run=store.run,
             sources=session.inputs.sources_name,
             known=known_attempts(session, known.history),
         )
 
 
-def _limits(session: Session, options: SweepOptions, machine: Machine) -> Limits:
+def _sweep_limits(session: Session, options: SweepOptions, machine: Machine) -> SweepLimits:
     floor = int(options.disk_floor * GB)
-    fitting = cells_at_once(machine, session.matrix.limits.job_gb, floor)
-    return Limits(
-        cells=options.limit or fitting,
+    return SweepLimits(
+        cells=options.limit or cells_at_once(machine, session.matrix.limits.job_gb, floor),
         disk_floor=floor,
         jobs=session.context.jobs or machine.cores,
         fail_fast=options.fail_fast,
     )
 
 
-async def preview_plans(session: Session, cells: Sequence[Cell], form: str, given: dagger.File | None) -> str:
-    """Tell what a selection of cells would do, in one of the forms."""
+async def preview_plans(
+    session: Session, cells: Sequence[Cell], form: str, history_file: dagger.File | None
+) -> str:
+    """Preview a sweep as text, as JSON, or as the matrix of a GitHub Actions job."""
     require_choice("plan format", form, PLAN_FORMATS)
     plans = await session.plans(cells)
     if form == "github":
-        return json.dumps(preview.github(plans))
-    history = (await load_history(open_store(session), given)).history
-    found = preview.preview(plans, preview.left_out(session.matrix, cells), history)
-    return preview.text(found) if form == "text" else preview.document(found)
+        return json.dumps(github_matrix(plans))
+    history = (await load_history(open_store(session), history_file)).history
+    result = preview(plans, excluded_cells(session.matrix, cells), history)
+    return render_text(result) if form == "text" else render_json(result)
 
 
 async def run_sweep(
@@ -90,50 +97,47 @@ async def run_sweep(
     cells: Sequence[Cell],
     options: SweepOptions,
     publisher: Publisher | None,
-    given: dagger.File | None,
-    hook: Webhook,
+    history_file: dagger.File | None,
+    webhook: Webhook,
 ) -> str:
-    """Build cells, tell the webhook, and return the report.
+    """Build cells, post news to the webhook, and return the report.
 
     Raises:
-        SweepError: a cell failed; the message is the report, with a line for each cell that did.
+        SweepError: a cell failed; the message is the report.
+        UserError: the options contradict each other.
     """
     if publisher and not options.verified:
         raise UserError("an image is not published unverified: leave out --publish or --no-verify")
     if not cells:
         return "no cell to build\n"
     store = open_store(session)
-    known = await load_history(store, given)
-    before = known.history
+    known = await load_history(store, history_file)
     records = await build_cells(session, cells, options, publisher, store, known)
-    told = await hook.post_news(before, records)
-    # What this run came to: a cell that it left out is not shown as the run before left it.
-    text = terminal(
-        make_report(
-            History(records, before.problems), session.image_names(cells), now=utc_now(), live=known.live
-        )
-    )
-    text += "".join(f"{line}\n" for line in (*debug_hints(session, cells, records), told) if line)
+    webhook_line = await webhook.post_news(known.history, records)
+    # Of this run only: a cell that was not started must not appear with its result of an earlier run.
+    history = History(records, known.history.problems)
+    text = render_terminal(make_report(history, session.image_names(cells), now=utc_now(), live=known.live))
+    text += "".join(f"{line}\n" for line in (*debug_hints(session, cells, records), webhook_line) if line)
     if any(record.status == "failed" for record in records):
         raise SweepError(text)
     return text
 
 
 def debug_hints(session: Session, cells: Sequence[Cell], records: Sequence[BuildRecord]) -> list[str]:
-    """Return for each cell in which a command failed the call that opens a terminal before that command."""
+    """Return the call of `debug` for each cell in which a command or a check failed."""
     failures = ((cell, record.failure) for cell, record in zip(cells, records, strict=True))
     return [
-        f"{cell.id}: to look around where it failed: {session.call('debug', cell, 'terminal')}"
+        f"{cell.id}: to look around where it failed: {session.command_line('debug', cell, 'terminal')}"
         for cell, failure in failures
         if failure and (failure.exit_code is not None or failure.kind == "verification")
     ]
 
 
 async def publish_cell(session: Session, cell: Cell, publisher: Publisher) -> list[str]:
-    """Build, verify and publish one cell, and return the references.
+    """Build, verify and publish one cell, and return the references of the image.
 
     Raises:
-        SweepError: it failed; the message is the line that says why.
+        SweepError: the cell failed; the message is its failure in one line.
     """
     store = open_store(session)
     known = await load_history(store, None)

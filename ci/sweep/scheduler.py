@@ -1,88 +1,34 @@
-"""A sweep over cells: shared stages once, one bad cell alone, retries by kind of failure, and a record of each try.
+"""Schedule the cells of a sweep: several at once, and each shared stage only once."""
 
-What is done to a cell comes in from outside (`Work`); here it is decided when, how often, and what is told.
-"""
-
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from traceback import format_exception
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from ci.history.failures import POLICIES
-from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize, StageRun
+from ci.history.failures import TAIL, StageError
+from ci.history.records import BuildRecord, Failure, StageRun
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
 from ci.plan.plan import Plan
 from ci.plan.stage import Stage
 from ci.plan.stages.ray import RaySpec
 from ci.plan.stages.wheels import WheelsSpec
-from ci.util.errors import one_line, without_traces
+from ci.sweep.interface import Executor
+from ci.sweep.recorder import CellAttempt, Recorder
+from ci.sweep.retry import plan_retry
+from ci.util.errors import one_line, remove_trace_ids
+from ci.util.units import GB, format_gb
 
-GB = 1_000_000_000
-# Seconds between two writes of records, each of which is a step: what comes meanwhile is written together.
-WRITE_INTERVAL = 2.0
 R = TypeVar("R")
 
 
-class StageError(Exception):
-    """A step of a cell failed; what is known of it is in `failure`."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-
-
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What came out of a cell whose stages are built: sizes in bytes, versions as found, promises, addresses."""
+class SweepLimits:
+    """Limits of a sweep: cells at once, compile jobs, and when it starts no further cell.
 
-    size: int | None = None
-    compressed: int | None = None
-    layers: tuple[LayerSize, ...] = ()
-    packages: tuple[NamedSize, ...] = ()
-    kinds: tuple[NamedSize, ...] = ()
-    elf: tuple[NamedSize, ...] = ()
-    archs: tuple[NamedSize, ...] = ()
-    digest: str = ""
-    published: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
-    promises: dict[str, bool] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    warning: bool = False
-
-
-class Executor(Protocol):
-    """What a sweep needs done. Each may raise StepError; anything else that it raises is a bug of ours."""
-
-    async def stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
-        """Build one stage of a plan."""
-
-    async def finish(self, plan: Plan, attempts: Attempts) -> Outcome:
-        """Verify, measure and publish a cell whose stages are built."""
-
-    async def free_disk(self) -> int:
-        """Return the bytes that are free where images are built."""
-
-    async def keep(self, records: Sequence[BuildRecord]) -> None:
-        """Append records to the history, so that they survive whatever comes next."""
-
-    async def pause(self, seconds: float) -> None:
-        """Wait before a step is tried again."""
-
-    def now(self) -> str:
-        """Return the time, UTC in ISO 8601."""
-
-    def seconds(self) -> float:
-        """Return a clock for durations, in seconds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How far a sweep goes: cells at once, bytes of disk below which none starts, compile jobs, and when it stops."""
+    No cell starts with less than `disk_floor` bytes of free disk or, with `fail_fast`, after another has failed.
+    """
 
     cells: int = 1
     disk_floor: int = 30 * GB
@@ -90,32 +36,10 @@ class Limits:
     fail_fast: bool = False
 
 
-@dataclass
-class _SharedStage:
-    """A stage that is being built or has been, for all cells that stand on it."""
-
-    owner: str
-    done: anyio.Event = field(default_factory=anyio.Event)
-    failure: Failure | None = None
-    attempt: StageAttempt = FIRST_ATTEMPT
-
-
-@dataclass
-class _CellAttempt:
-    """What is known of a cell's try while it runs."""
-
-    plan: Plan
-    number: int
-    started: str
-    clock: float
-    stages: list[StageRun] = field(default_factory=list)
-    at: str = ""
-
-
 async def sweep(
     plans: Sequence[Plan],
-    work: Executor,
-    limits: Limits,
+    executor: Executor,
+    limits: SweepLimits,
     *,
     run: str,
     sources: str,
@@ -123,231 +47,190 @@ async def sweep(
 ) -> tuple[BuildRecord, ...]:
     """Build every plan and return the last record of each, in the order of the plans.
 
-    `known` are the efforts, by stage digest, with which stages came out before. No exception of a cell leaves it: a
-    failed step is a failed record, and so is a bug of ours.
+    `known` are the successful attempts of earlier runs, by stage digest. Exceptions of a cell never propagate:
+    failures and internal errors become failed records.
     """
-    return await _Scheduler(work, limits, run, sources, known or {}).run(plans)
+    recorder = Recorder(executor, run, sources)
+    async with recorder.writing():
+        await Scheduler(executor, recorder, limits, known or {}).build(plans)
+    return tuple(recorder.latest[plan.id] for plan in plans)
 
 
-class _Scheduler:
+@dataclass
+class _SharedStage:
+    """A stage that was built, or is being built, by the cell `owner` for all cells that need it."""
+
+    owner: str
+    attempt: StageAttempt
+    done: anyio.Event = field(default_factory=anyio.Event)
+    failure: Failure | None = None
+
+    def stage_run(self, stage: Stage, seconds: float, *, shared: bool) -> StageRun:
+        """Return the stage's part of a cell's record; the cell spent `seconds` on it."""
+        return StageRun(
+            name=stage.name,
+            digest=stage.digest,
+            seconds=round(max(0.0, seconds), 1),
+            shared_with=self.owner if shared else "",
+            jobs=self.attempt.jobs,
+            tried=self.attempt.tried,
+        )
+
+
+class Scheduler:
+    """Build many cells at once.
+
+    A stage that several cells share is built by the first one, and awaited by the others.
+    """
+
     def __init__(
-        self, work: Executor, limits: Limits, run: str, sources: str, known: Mapping[str, StageAttempt]
+        self,
+        executor: Executor,
+        recorder: Recorder,
+        limits: SweepLimits,
+        known: Mapping[str, StageAttempt],
     ) -> None:
-        self.work = work
-        self.limits = limits
-        self.run_id = run
-        self.sources = sources
-        self.known = known
-        self.slots = anyio.CapacityLimiter(limits.cells)
-        # One compile takes all cores and memory that there are.
-        self.compiler = anyio.CapacityLimiter(1)
-        self.shared: dict[str, _SharedStage] = {}
-        self.records: dict[str, BuildRecord] = {}
-        self.stopped = ""
-        self.over = anyio.Event()
-        self.told: MemoryObjectSendStream[BuildRecord]
-        self.unwritten: Exception | None = None
+        self._executor = executor
+        self._recorder = recorder
+        self._limits = limits
+        self._known = known
+        self._slots = anyio.CapacityLimiter(limits.cells)
+        # One compile step uses all cores and memory.
+        self._compile_slot = anyio.CapacityLimiter(1)
+        self._shared: dict[str, _SharedStage] = {}
+        self._stop_reason = ""
 
-    async def run(self, plans: Sequence[Plan]) -> tuple[BuildRecord, ...]:
-        self.told, written = anyio.create_memory_object_stream[BuildRecord](math.inf)
-        async with anyio.create_task_group() as writer:
-            writer.start_soon(self._write, written)
-            async with self.told, anyio.create_task_group() as group:
-                for plan in plans:
-                    # Tasks reach for a slot in the order in which they are started.
-                    group.start_soon(self._cell, plan)
-            self.over.set()
-        if self.unwritten:
-            raise self.unwritten
-        return tuple(self.records[plan.id] for plan in plans)
+    async def build(self, plans: Sequence[Plan]) -> None:
+        """Build every plan, and record how each cell ended."""
+        async with anyio.create_task_group() as group:
+            for plan in plans:
+                # Tasks wait for a slot in the order in which they are started.
+                group.start_soon(self._build_cell, plan)
 
-    async def _cell(self, plan: Plan) -> None:
-        async with self.slots:
-            trial = _CellAttempt(plan, 1, self.work.now(), self.work.seconds())
+    async def _build_cell(self, plan: Plan) -> None:
+        async with self._slots:
+            attempt = self._recorder.begin(plan)
             try:
                 if await self._may_start():
-                    await self._built(trial)
+                    await self._build_image(attempt)
                 else:
-                    self._keep(trial, self._record(trial, "not-run", notes=(self.stopped,)))
+                    self._recorder.add(attempt, "not-run", notes=(self._stop_reason,))
             except StageError as error:
-                self._failed(trial, error.failure)
-            except Exception as error:  # noqa: BLE001 - a bug of ours fails its cell, and shows as one
-                self._failed(trial, _bug(trial.at, error))
+                self._fail(attempt, error.failure)
+            except Exception as error:  # noqa: BLE001 - a bug fails its cell only, and is recorded as one
+                self._fail(attempt, _bug_failure(attempt.current, error))
 
     async def _may_start(self) -> bool:
-        if not self.stopped:
-            free = await self.work.free_disk()
-            if free < self.limits.disk_floor:
-                floor = self.limits.disk_floor / GB
-                self.stopped = (
-                    f"not started: {free / GB:.1f} GB of disk free, below the floor of {floor:g} GB"
+        if not self._stop_reason:
+            free, floor = await self._executor.free_disk(), self._limits.disk_floor
+            if free < floor:
+                self._stop_reason = (
+                    f"not started: {format_gb(free)} of disk free, below the floor of {floor / GB:g} GB"
                 )
-        return not self.stopped
+        return not self._stop_reason
 
-    async def _built(self, trial: _CellAttempt) -> None:
-        plan = trial.plan
-        self._keep(trial, self._record(trial, "building"))
+    async def _build_image(self, attempt: CellAttempt) -> None:
+        plan = attempt.plan
+        self._recorder.add(attempt, "building")
         for stage in plan.stages:
-            await self._stage(trial, stage)
-        trial.at = "image"
-        outcome = await self._retried(trial, "image", lambda: self.work.finish(plan, self._efforts(plan)))
-        status = "warning" if outcome.warning else "ok"
-        record = self._record(
-            trial,
-            status,
-            notes=outcome.notes,
-            size=outcome.size,
-            compressed=outcome.compressed,
-            layers=outcome.layers,
-            packages=outcome.packages,
-            kinds=outcome.kinds,
-            elf=outcome.elf,
-            archs=outcome.archs,
-            digest=outcome.digest,
-            published=outcome.published,
-            versions=outcome.versions,
-            promises=outcome.promises,
+            attempt.current = stage.name
+            await self._build_or_await(attempt, stage)
+        attempt.current = "image"
+        result = await self._retry(
+            attempt, "image", lambda: self._executor.finish_image(plan, self._attempts(plan))
         )
-        self._keep(trial, record)
+        self._recorder.add(attempt, **dict(result))
 
-    async def _stage(self, trial: _CellAttempt, stage: Stage) -> None:
+    def _fail(self, attempt: CellAttempt, failure: Failure) -> None:
+        self._recorder.add(attempt, "failed", failure=failure)
+        if self._limits.fail_fast and not self._stop_reason:
+            self._stop_reason = f"not started: {attempt.plan.id} failed, and --fail-fast was given"
+
+    async def _build_or_await(self, attempt: CellAttempt, stage: Stage) -> None:
         """Build a stage, or wait for the cell that builds it already."""
-        trial.at = stage.name
-        started = self.work.seconds()
-        known = self.shared.get(stage.digest)
-        if known is None:
-            known = self.shared[stage.digest] = _SharedStage(
-                trial.plan.id, attempt=self.known.get(stage.digest, FIRST_ATTEMPT)
-            )
+        started = self._executor.seconds()
+        shared = self._shared.get(stage.digest)
+        builds = shared is None
+        if shared is None:
+            first = self._known.get(stage.digest, FIRST_ATTEMPT)
+            shared = self._shared[stage.digest] = _SharedStage(attempt.plan.id, first)
+            await self._build_shared(attempt, stage, shared)
+        else:
+            await self._await_shared(shared)
+        seconds = self._executor.seconds() - started
+        attempt.stages.append(shared.stage_run(stage, seconds, shared=not builds))
+
+    async def _build_shared(self, attempt: CellAttempt, stage: Stage, shared: _SharedStage) -> None:
+        try:
+            await self._retry(attempt, stage.name, lambda: self._build_stage(attempt.plan, stage), shared)
+        except StageError as error:
+            shared.failure = error.failure
+            raise
+        except Exception as error:
+            shared.failure = _bug_failure(stage.name, error)
+            raise
+        finally:
+            shared.done.set()
+
+    async def _await_shared(self, shared: _SharedStage) -> None:
+        if not shared.done.is_set():
+            # Another cell can use the slot meanwhile.
+            self._slots.release()
             try:
-                await self._own(trial, stage, known)
-            except StageError as error:
-                known.failure = error.failure
-                raise
-            except Exception as error:
-                known.failure = _bug(stage.name, error)
-                raise
-            finally:
-                known.done.set()
-            trial.stages.append(_ran(stage, self.work.seconds() - started, known))
-            return
-        if not known.done.is_set():
-            # Somebody else may build meanwhile.
-            self.slots.release()
-            try:
-                await known.done.wait()
+                await shared.done.wait()
             finally:
                 with anyio.CancelScope(shield=True):
-                    await self.slots.acquire()
-        if known.failure:
-            raise StageError(known.failure)
-        trial.stages.append(_ran(stage, self.work.seconds() - started, known, shared=True))
+                    await self._slots.acquire()
+        if shared.failure:
+            raise StageError(shared.failure)
 
-    async def _own(self, trial: _CellAttempt, stage: Stage, known: _SharedStage) -> None:
-        async def build() -> None:
-            attempts = self._efforts(trial.plan)
-            if isinstance(stage.spec, WheelsSpec) or (
-                isinstance(stage.spec, RaySpec) and stage.spec.mode == "source"
-            ):
-                async with self.compiler:
-                    await self.work.stage(trial.plan, stage.name, attempts)
-            else:
-                await self.work.stage(trial.plan, stage.name, attempts)
+    async def _build_stage(self, plan: Plan, stage: Stage) -> None:
+        attempts = self._attempts(plan)
+        if _compiles(stage):
+            async with self._compile_slot:
+                await self._executor.build_stage(plan, stage.name, attempts)
+        else:
+            await self._executor.build_stage(plan, stage.name, attempts)
 
-        await self._retried(trial, stage.name, build, known)
-
-    async def _retried(
+    async def _retry(
         self,
-        trial: _CellAttempt,
-        at: str,
+        attempt: CellAttempt,
+        name: str,
         step: Callable[[], Awaitable[R]],
-        known: _SharedStage | None = None,
+        shared: _SharedStage | None = None,
     ) -> R:
-        """Run a step again as long as the kind of its failure promises something from it."""
-        tried = 1
+        """Run a step, again and again while the policy for its failure allows it."""
+        tries = 1
         while True:
             try:
                 return await step()
             except StageError as error:
-                failure = error.failure
-                policy = POLICIES[failure.kind]
-                if tried >= policy.tries or self.stopped:
+                retry = plan_retry(
+                    error.failure, tries, shared.attempt if shared else None, self._limits.jobs
+                )
+                if retry is None or self._stop_reason:
                     raise
-                note = f"{at}: {failure.kind}, tried again"
-                if known:
-                    known.attempt = replace(known.attempt, tried=known.attempt.tried + 1)
-                if policy.halves_jobs:
-                    jobs = (known and known.attempt.jobs) or self.limits.jobs
-                    if jobs <= 1 or known is None:
-                        raise
-                    known.attempt = StageAttempt(jobs=jobs // 2)  # another step for the engine already
-                    note += f" with {jobs // 2} compile job{'s' if jobs // 2 > 1 else ''}"
-                self._keep(trial, self._record(trial, "failed", failure=failure, notes=(note,)))
-                await self.work.pause(policy.pause * 2 ** (tried - 1))
-                tried += 1
-                trial.number += 1
-                trial.started, trial.clock = self.work.now(), self.work.seconds()
-                self._keep(trial, self._record(trial, "building"))
+                if shared and retry.attempt:
+                    shared.attempt = retry.attempt
+                note = f"{name}: {retry.note}"
+                self._recorder.add(attempt, "failed", failure=error.failure, notes=(note,))
+                await self._executor.sleep(retry.pause)
+                tries += 1
+                self._recorder.begin_again(attempt)
 
-    def _efforts(self, plan: Plan) -> Attempts:
-        """Return how each stage of a plan is tried, those that were built already as they came out."""
-        shared = ((stage.name, self.shared.get(stage.digest)) for stage in plan.stages)
-        return {name: known.attempt for name, known in shared if known and known.attempt != FIRST_ATTEMPT}
-
-    def _failed(self, trial: _CellAttempt, failure: Failure) -> None:
-        self._keep(trial, self._record(trial, "failed", failure=failure))
-        if self.limits.fail_fast and not self.stopped:
-            self.stopped = f"not started: {trial.plan.id} failed, and --fail-fast was given"
-
-    def _keep(self, trial: _CellAttempt, record: BuildRecord) -> None:
-        self.records[trial.plan.id] = record
-        self.told.send_nowait(record)
-
-    async def _write(self, records: MemoryObjectReceiveStream[BuildRecord]) -> None:
-        """Write records down in their order, while cells go on: the first at once, then those of every two seconds."""
-        async for record in records:
-            batch = [record]
-            with suppress(anyio.WouldBlock, anyio.EndOfStream):
-                while True:
-                    batch.append(records.receive_nowait())
-            try:
-                await self.work.keep(batch)
-            except Exception as error:  # noqa: BLE001 - cells are built to their end; the sweep fails afterwards
-                self.unwritten = self.unwritten or error
-            with anyio.move_on_after(WRITE_INTERVAL):
-                await self.over.wait()
-
-    def _record(self, trial: _CellAttempt, status: str, **more: object) -> BuildRecord:
-        known: dict[str, Any] = {
-            "run": self.run_id,
-            "cell": trial.plan.id,
-            "attempt": trial.number,
-            "plan": trial.plan.digest,
-            "sources": self.sources,
-            "status": status,
-            "started": trial.started,
-        }
-        if status not in ("building", "not-run"):
-            known |= {
-                "seconds": round(self.work.seconds() - trial.clock, 1),
-                "stages": tuple(trial.stages),
-            }
-        return BuildRecord.model_validate(known | more)
+    def _attempts(self, plan: Plan) -> Attempts:
+        """Return how each stage of a plan is tried; built stages keep the attempt that succeeded."""
+        shared = ((stage.name, self._shared.get(stage.digest)) for stage in plan.stages)
+        return {name: one.attempt for name, one in shared if one and one.attempt != FIRST_ATTEMPT}
 
 
-def _ran(stage: Stage, seconds: float, known: _SharedStage, *, shared: bool = False) -> StageRun:
-    return StageRun(
-        name=stage.name,
-        digest=stage.digest,
-        seconds=round(max(0.0, seconds), 1),
-        shared_with=known.owner if shared else "",
-        jobs=known.attempt.jobs,
-        tried=known.attempt.tried,
-    )
+def _compiles(stage: Stage) -> bool:
+    spec = stage.spec
+    return isinstance(spec, WheelsSpec) or (isinstance(spec, RaySpec) and spec.mode == "source")
 
 
-def _bug(stage: str, error: Exception) -> Failure:
-    text = without_traces("".join(format_exception(error)))
+def _bug_failure(stage: str, error: Exception) -> Failure:
+    text = remove_trace_ids("".join(format_exception(error)))
     lines = [one_line(line) for line in text.splitlines() if line.strip()]
-    message = one_line(without_traces(repr(error)))[:300]
-    return Failure(kind="bug", stage=stage, message=message, tail=tuple(lines[-15:]))
+    message = one_line(remove_trace_ids(repr(error)))[:300]
+    return Failure(kind="bug", stage=stage, message=message, tail=tuple(lines[-TAIL:]))

@@ -17,7 +17,7 @@ from ci.updates.outdated import make_pair_change
 from ci.updates.pins import find_best_upgrade, list_candidates, list_pins, list_versions, make_candidate
 from ci.updates.render import abbreviate_cells, impact_lines
 from ci.util.errors import UserError, quote_value, require_choice
-from ci.util.model import merged, parse_toml
+from ci.util.model import merge_tables, parse_toml
 
 _EXCLUDED = "; cells that [[excludes]] of the matrix names do not count"
 _MAX_NAMED = 8  # versions in a message
@@ -211,7 +211,7 @@ def edit_document(text: str, changes: Mapping[Path, str], pairs: Sequence[tuple[
         for key in path[:-1]:
             table = table[key]
         table[path[-1]] = value
-        expected = merged(expected, _nest(path, value))
+        expected = merge_tables(expected, _nest(path, value))
     for cuda, python in pairs:
         _append_pair(document["pairs"], {"cuda": cuda, "python": python})
         expected["pairs"] = [*expected["pairs"], {"cuda": cuda, "python": python}]

@@ -10,14 +10,14 @@ from typing import Any, Literal
 from packaging.version import Version
 
 from ci.config.matrix import ExtensionPin, Matrix, Target, TorchPins
-from ci.config.sources import filled
+from ci.config.sources import fill_placeholders
 from ci.index.lookup import IndexCache
 from ci.index.projects import File, Project, WheelMetadata
 from ci.index.wheels import Page, Wheel
 from ci.plan.extensions import Compile, pyg_page_address, resolve_extension
 from ci.plan.inputs import PlanInputs
 from ci.updates.model import ExtensionState, Path
-from ci.util.model import load
+from ci.util.model import load_model
 
 ObstacleState = Literal["impossible", "unknown"]
 COMPANIONS = ("torchvision", "torchaudio")  # released together with torch
@@ -85,12 +85,12 @@ class UpdateContext:
             for key in path[:-1]:
                 table = table.setdefault(key, {})
             table[path[-1]] = value
-        return replace(self, inputs=replace(self.inputs, matrix=load(data, Matrix, "matrix.toml")))
+        return replace(self, inputs=replace(self.inputs, matrix=load_model(data, Matrix, "matrix.toml")))
 
     def torch_index(self, tag: str) -> str | None:
         """Return the index of torch's wheels for a tag, None if the package index has them."""
         template = self.inputs.sources.wheels.torch
-        return filled(template, tag=tag) if template else None
+        return fill_placeholders(template, tag=tag) if template else None
 
     def torch_project(self, name: str, tag: str) -> tuple[Project, str | None]:
         """Return the files of torch, or of a companion, and the local label of their versions."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from ci.choices import BUMP_FORMATS, OUTDATED_FORMATS
 from ci.index.lookup import IndexCache
-from ci.session.index_reader import Reader
+from ci.session.index_reader import IndexReader
 from ci.session.session import Session
 from ci.updates.bump import bump, parse_requests
 from ci.updates.feasibility import UpdateContext
@@ -39,7 +39,8 @@ async def show_bump(session: Session, to: Sequence[str], form: str) -> str:
     require_choice("format", form, BUMP_FORMATS)
     context = UpdateContext(session.inputs, IndexCache())
     parse_requests(context, to)  # report mistakes before the network is used
-    bumped = await until_resolved(session, context, lambda read: bump(read, session.text, session.file, to))
+    text, file = session.matrix_text, session.matrix_file
+    bumped = await until_resolved(session, context, lambda read: bump(read, text, file, to))
     if form == "toml":
         return bumped.after
     return bumped.diff() if form == "diff" else bumped.text()
@@ -54,7 +55,7 @@ async def until_resolved(session: Session, context: UpdateContext, decide: Calla
     if session.context.offline_bundle:
         raise UserError("a bundle has no indexes that tell of newer versions: leave out --from-bundle")
     tools, image = session.inputs.locks.tools(), session.inputs.sources.images.cpu
-    reader = Reader(session.context, image, tools, secrets.token_hex(8))
+    reader = IndexReader(session.context, image, tools, secrets.token_hex(8))
     index_cache = context.index_cache
     for _ in range(_MAX_ROUNDS):
         try:

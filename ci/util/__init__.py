@@ -1,1 +1,1 @@
-"""Errors for users, models of data, and units: what every package may use."""
+"""Provide what every package may use: errors for users, models of documents, units."""

@@ -1,19 +1,18 @@
-"""Reads TOML documents into models; a mistake in one is told with file, key or line, and what is accepted."""
+"""Read TOML documents into models, with errors that name the file, the key and the line."""
 
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ci.util.errors import UserError, quote_value
+from ci.util.errors import UserError, quote_value, suggest
 
 
 class FrozenModel(BaseModel):
-    """A frozen part of a TOML document that refuses keys it does not know.
+    """A frozen model that refuses unknown keys.
 
-    `renamed` are the keys of earlier versions, each with the word that took its place.
+    `renamed` maps keys of earlier versions to the keys that replaced them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -23,88 +22,94 @@ class FrozenModel(BaseModel):
 Model = TypeVar("Model", bound=FrozenModel)
 
 # Deeper than any document here; Python's own limit on recursion is not far above.
-DEPTH = 20
+MAX_DEPTH = 20
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:
-    """Parse TOML text; a syntax error becomes one line with `name` and the line number."""
+    """Parse TOML.
+
+    Raises:
+        UserError: the syntax is wrong, or it is nested too deep; the message has `name` and the line number.
+    """
     try:
         data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError alone: a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # a plain ValueError: a number of thousands of digits
         last = f"at line {text.count(chr(10)) + 1}, the end of the document"
         raise UserError(f"{name}: not valid TOML: {error}".replace("at end of document", last)) from None
     level: list[Any] = [data]
-    for _ in range(DEPTH):
-        level = [item for value in level for item in children(value)]
+    for _ in range(MAX_DEPTH):
+        level = [child for value in level for child in _children(value)]
     if level:
-        raise UserError(f"{name}: nested deeper than {DEPTH} levels")
+        raise UserError(f"{name}: nested deeper than {MAX_DEPTH} levels")
     return data
 
 
-def load(data: Mapping[str, Any], model: type[Model], name: str) -> Model:
-    """Validate parsed data as `model`; the first mistake becomes one line with its key."""
+def load_model(data: Mapping[str, Any], model: type[Model], name: str) -> Model:
+    """Validate parsed data as `model`.
+
+    Raises:
+        UserError: a value is wrong; the message has `name` and the key.
+    """
     try:
-        return model.model_validate(tuples(data))
+        return model.model_validate(freeze_lists(data))
     except ValidationError as error:
         raise UserError(f"{name}: {format_validation_error(error, model)}") from None
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one document over another, table by table; any other value replaces what was there."""
+def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge `over` into `base`, table by table; other values replace those of `base`."""
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
         both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+        result[key] = merge_tables(below, value) if both else value  # type: ignore[arg-type]
     return result
 
 
-def tuples(value: Any) -> Any:
-    """Turn TOML's lists into tuples, all the way down, for frozen models."""
+def freeze_lists(value: Any) -> Any:
+    """Convert all lists in parsed data to tuples, for frozen models."""
     if isinstance(value, Mapping):
-        return {key: tuples(item) for key, item in value.items()}
+        return {key: freeze_lists(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return tuple(tuples(item) for item in value)
+        return tuple(freeze_lists(item) for item in value)
     return value
 
 
-def children(value: Any) -> list[Any]:
-    """List what a table or a list holds; nothing for any other value."""
+def format_validation_error(error: ValidationError, model: type[FrozenModel]) -> str:
+    """Describe one error of a validation: an unknown key first, which often explains the others."""
+    errors = error.errors(include_url=False, include_input=False)
+    first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
+    path = [str(part) for part in first["loc"]]
+    where = ".".join(path) or "top level"
+    if first["type"] == "extra_forbidden":
+        table = _model_at(model, path[:-1])
+        if path[-1] in table.renamed:
+            return f"key {quote_value(where)} is called {quote_value(table.renamed[path[-1]])} now"
+        accepted = [field.alias or key for key, field in table.model_fields.items()]
+        return (
+            f"unknown key {quote_value(where)}{suggest(path[-1], accepted)}; accepted: {', '.join(accepted)}"
+        )
+    return f"key {quote_value(where)}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _children(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return list(value.values())
     return value if isinstance(value, list) else []
 
 
-def format_validation_error(error: ValidationError, model: type[FrozenModel]) -> str:
-    """Tell one error of a validation by its key; an unknown key comes first, for it often explains the rest."""
-    errors = error.errors(include_url=False, include_input=False)
-    found = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
-    path = [str(part) for part in found["loc"]]
-    where = ".".join(path) or "top level"
-    if found["type"] == "extra_forbidden":
-        table = model_at(model, path[:-1])
-        if path[-1] in table.renamed:
-            return f"key {quote_value(where)} is called {quote_value(table.renamed[path[-1]])} now"
-        accepted = [field.alias or key for key, field in table.model_fields.items()]
-        close = get_close_matches(path[-1][:200], accepted, n=1, cutoff=0.5)
-        hint = f" (did you mean {quote_value(close[0])}?)" if close else ""
-        return f"unknown key {quote_value(where)}{hint}; accepted: {', '.join(accepted)}"
-    return f"key {quote_value(where)}: {found['msg'].removeprefix('Value error, ')}"
-
-
-def model_at(model: type[FrozenModel], path: list[str]) -> type[FrozenModel]:
-    """Find the model of the table at `path`."""
+def _model_at(model: type[FrozenModel], path: list[str]) -> type[FrozenModel]:
     current = model
     for part in path:
         field = current.model_fields.get(part)
-        # A part that is no field is the key of a free table or the place in a list.
-        current = (inner_model(field.annotation) if field else None) or current
+        # A part that is not a field is a key of a free table, or an index of a list.
+        current = (_inner_model(field.annotation) if field else None) or current
     return current
 
 
-def inner_model(annotation: Any) -> Any:
-    """Find the model inside an annotation such as `tuple[Pair, ...]`, `Pair | None` or `dict[str, Pair]`."""
+def _inner_model(annotation: Any) -> Any:
+    """Return the model inside an annotation, such as `Pair` in `tuple[Pair, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, FrozenModel):
         return annotation
-    found = (inner_model(part) for part in get_args(annotation))
-    return next((model for model in found if model is not None), None)
+    inner = (_inner_model(part) for part in get_args(annotation))
+    return next((model for model in inner if model is not None), None)

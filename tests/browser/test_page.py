@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ci.report.html import html
+from ci.report.html import render_html
 from tests.unit.sample_histories import sample
 
 LIGHT, DARK = 1, 0  # Chromium's preferredColorScheme
@@ -74,7 +74,7 @@ def chromium(folder: Path, page: Path, scheme: int, *words: str) -> str:
 
 def looked(folder: Path, width: int, scheme: int) -> dict[str, Any]:
     """Open the report and return what is to be seen; the policy that forbids foreign scripts is taken out for that."""
-    whole = html(sample())
+    whole = render_html(sample())
     open_page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", whole)
     assert open_page != whole
     (folder / "open.html").write_text(open_page.replace("</body>", f"{LOOK}</body>"), "utf-8")
@@ -105,7 +105,7 @@ def test_the_page_fits_and_can_be_read(tmp_path: Path, width: int, scheme: int) 
 @pytest.mark.parametrize("scheme", [LIGHT, DARK])
 def test_the_page_as_it_is_breaks_no_rule_of_its_own_and_gives_a_picture(tmp_path: Path, scheme: int) -> None:
     page = tmp_path / "report.html"
-    page.write_text(html(sample()), "utf-8")
+    page.write_text(render_html(sample()), "utf-8")
     picture = tmp_path / "report.png"
     log = chromium(tmp_path, page, scheme, f"--screenshot={picture}")
     assert "CONSOLE" not in log, log

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ci.generate.files import RECORD
-from ci.history.records import read_history
+from ci.history.history import read_history
 from tests.engine.conftest import ROOT, SmallStack, succeed
 from tests.stand_ins.ci_steps import script
 from tests.unit.sample_histories import DEVEL, RUNTIME, record

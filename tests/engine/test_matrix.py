@@ -17,7 +17,7 @@ from tests.engine.conftest import ROOT, Answer, SmallStack, dagger, succeed
 from tests.stand_ins import small_stack
 
 # The stand-ins have no tensors, so their images promise only this.
-PROMISES = '[verify]\npromises = ["versions", "pip_check", "no_root_needed"]\n'
+PROMISES = '[verify]\nchecks = ["versions", "pip_check", "no_root_needed"]\n'
 POISONED = "cu12.8.1-py3.13-marimo-runtime"
 CPU = ("--cuda=cpu", "--disk-floor=1")
 

@@ -14,7 +14,7 @@ from tests.stand_ins import small_stack
 # What the stand-ins can promise, and a variant for each way to take out too much.
 VARIANTS = """
 [verify]
-promises = ["versions", "pip_check", "no_root_needed", "pip_install", "profiler_symbols", "standard_library"]
+checks = ["versions", "pip_check", "no_root_needed", "pip_install", "profiler_symbols", "standard_library"]
 
 [rules.sources]
 takes = "sources"
@@ -179,7 +179,7 @@ def test_without_conda_there_is_nothing_for_conda_pack(small: SmallStack, matrix
 def test_what_variants_take_out_is_told(small: SmallStack, matrix: Path) -> None:
     said = succeed(*words(small, matrix, "slim"), "variants")
     assert "takes out sources: sources" in said
-    assert "does not promise profiler_symbols: stripped" in said
+    assert "waives profiler_symbols: stripped" in said
 
 
 def test_an_unknown_variant_is_told_in_one_line(small: SmallStack, matrix: Path) -> None:

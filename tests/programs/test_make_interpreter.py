@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import make_interpreter
-from ci.config.locks import read_lock
+from ci.config.locks import read_locks
 from ci.config.matrix import default_matrix
 from common.errors import UserError
 from tests.programs.conftest import PROGRAMS, Run
@@ -34,7 +34,7 @@ def tree(run: Run, parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def make(run: Run, parts: Path, out: Path, at: str, folder: Path) -> None:
     """Make the interpreter as it lies at a place."""
-    found = read_lock().interpreter(PYTHON)
+    found = read_locks().interpreter(PYTHON)
     assert found
     (recipe := folder / "recipe.json").write_text(found[0], "utf-8")
     given = [f"--{kind}={parts / kind}" for kind in ("jars", "debs")]
@@ -56,7 +56,7 @@ def test_an_interpreter_without_conda_works(
     prefix = short / "env"
     make(run, parts, prefix, str(prefix), short)
     assert not (prefix / "conda-meta").exists()
-    found = read_lock().interpreter(PYTHON)
+    found = read_locks().interpreter(PYTHON)
     assert found
     with_pip(prefix, tools, clean_env, found[1])
     works(prefix)
@@ -168,7 +168,7 @@ def test_a_build_that_the_mirror_has_not_is_said_with_its_address(run: Run, shor
 
 
 def test_errors_are_one_line(run: Run, parts: Path, tree: Path, short: Path) -> None:
-    found = read_lock().interpreter(PYTHON)
+    found = read_locks().interpreter(PYTHON)
     assert found
     recipe = json.loads(found[0])
     (one := short / "one.json").write_text(json.dumps(recipe), "utf-8")

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ci.history.failures import failure_kind
+from ci.history.failures import classify_failure
 from ci.programs.read_tag import HUB, Registry, Reply, UnreadError, challenges, digest_of, is_loopback, split
 from tests.stand_ins import servers
 
@@ -100,6 +100,11 @@ def served(answer: Answer, secure: tuple[Path, Path] | None = None) -> Iterator[
             server.shutdown()
 
 
+def kind_of(problem: str) -> str:
+    """Return the kind of failure that a record names for a problem."""
+    return classify_failure("publish", "", message=problem).kind
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[Answer], Stand]]:
     """Serve for the time of a test."""
@@ -176,7 +181,7 @@ def test_a_real_registry_has_no_such_tag_and_wants_the_right_login(registry: str
     assert missing == "the registry has no such tag: manifest unknown"
     assert wrong == "HTTP error 401"
     assert nobody == "HTTP error 401: the registry wants a user and a password"
-    assert {failure_kind(text) for text in (missing, wrong, nobody)} == {"registry"}
+    assert {kind_of(text) for text in (missing, wrong, nobody)} == {"registry"}
 
 
 # -- logins --------------------------------------------------------------------------------------------------
@@ -252,11 +257,11 @@ def test_a_registry_that_does_not_say_it_at_once_is_asked_for_the_whole(
 def test_a_status_is_told_so_that_its_kind_is_known(serve: Serve, read: Read, status: int, kind: str) -> None:
     problem = read(serve(lambda _: said(status)).reference, ok=False)
     assert problem == f"HTTP error {status}"
-    assert failure_kind(problem) == kind
+    assert kind_of(problem) == kind
 
 
 def test_a_registry_that_is_not_there_is_a_fault_of_the_network(read: Read) -> None:
-    assert failure_kind(read(f"127.0.0.1:{servers.free_port()}/team/image:tag", ok=False)) == "network"
+    assert kind_of(read(f"127.0.0.1:{servers.free_port()}/team/image:tag", ok=False)) == "network"
 
 
 NONSENSE = {
@@ -306,7 +311,7 @@ def test_a_slow_server_costs_no_more_than_the_limit(read: Read, dripping: bool) 
         problem = read(f"127.0.0.1:{server.server_port}/team/image:tag", ok=False, timeout=1)
         assert problem == "request timed out after 1 seconds"
         assert time.monotonic() - started < 8
-    assert failure_kind(problem) == "network"
+    assert kind_of(problem) == "network"
 
 
 # -- redirections --------------------------------------------------------------------------------------------

@@ -6,12 +6,12 @@ from typing import Any
 import yaml
 
 from ci.config.matrix import Matrix, default_matrix
-from ci.generate.ci_files import GITHUB, workflows
+from ci.generate.ci_files import GITHUB, render_ci_files
 
 
 def read(path: str, matrix: Matrix | None = None) -> dict[str, Any]:
     """Parse a generated CI file of a matrix; YAML reads its key `on` as a boolean."""
-    content: dict[Any, Any] = yaml.safe_load(workflows(matrix or default_matrix())[path])
+    content: dict[Any, Any] = yaml.safe_load(render_ci_files(matrix or default_matrix())[path])
     return {"on" if key is True else key: value for key, value in content.items()}
 
 

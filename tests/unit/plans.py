@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
-from ci.config.locks import Locks, read_lock
+from ci.config.locks import Locks, read_locks
 from ci.config.matrix import Cell, Matrix
 from ci.config.sources import read_sources
-from ci.history.records import History
+from ci.history.history import History
 from ci.index.wheels import Page, read_page
 from ci.plan.code_digests import digest_code, read_code
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.plan import Plan
 from ci.plan.planner import plan_cell
-from ci.sweep.preview import preview, text
-from ci.util.model import load, merged, parse_toml
+from ci.sweep.preview import preview, render_text
+from ci.util.model import load_model, merge_tables, parse_toml
 
 _TORCH = 'torch = "2.11.0"\ntorchvision = "0.26.0"\ntorchaudio = "2.11.0"\n'
 PINS = f"""
@@ -67,14 +67,14 @@ def shipped(name: str) -> str:
 
 def matrix_with(changes: str = "") -> Matrix:
     """Return the matrix with fixed pins, and TOML laid over it."""
-    pinned = merged(parse_toml(shipped("matrix.toml"), "matrix.toml"), parse_toml(PINS, "pins"))
-    return load(merged(pinned, parse_toml(changes, "changes")), Matrix, "matrix.toml")
+    pinned = merge_tables(parse_toml(shipped("matrix.toml"), "matrix.toml"), parse_toml(PINS, "pins"))
+    return load_model(merge_tables(pinned, parse_toml(changes, "changes")), Matrix, "matrix.toml")
 
 
 @cache
 def locks() -> Locks:
     """Return the module's locks, read once."""
-    return read_lock()
+    return read_locks()
 
 
 @cache
@@ -133,4 +133,4 @@ def pyg_page(
 
 def explain(made: Plan) -> str:
     """Return a plan in words, without any history."""
-    return text(preview([made], {}, History()))
+    return render_text(preview([made], {}, History()))

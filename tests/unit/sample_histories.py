@@ -1,23 +1,24 @@
-"""Histories to test with: two runs over one pair and a bit of another, with every status that there is."""
+"""Build histories for tests: two runs over one pair and a cell of another, with every status."""
 
 from typing import Any
 
-from ci.history.records import BuildRecord, Failure, History, LayerSize, NamedSize, StageRun
+from ci.history.history import History
+from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize, StageRun
 from ci.report.model import Report, make_report
 
 PAIR = "cu12.8.1-py3.13"
 OTHER = "cu13.1.1-py3.14"
 DEVEL = f"{PAIR}-devel"  # ok, twice; it grew
-RUNTIME = f"{PAIR}-runtime"  # ok at the second try
+RUNTIME = f"{PAIR}-runtime"  # ok at the second attempt
 RAY_DEVEL = f"{PAIR}-ray-devel"  # interrupted: its run ended
 RAY_RUNTIME = f"{PAIR}-ray-runtime"  # failed, good before
 MARIMO_DEVEL = f"{PAIR}-marimo-devel"  # warning
-MARIMO_RUNTIME = f"{PAIR}-marimo-runtime"  # never tried
+MARIMO_RUNTIME = f"{PAIR}-marimo-runtime"  # no attempt
 BUILDING = f"{OTHER}-runtime"  # building now
 CELLS = (DEVEL, RUNTIME, RAY_DEVEL, RAY_RUNTIME, MARIMO_DEVEL, MARIMO_RUNTIME, BUILDING)
 
 NOW = "2026-11-22T04:00:00Z"
-RUN = "run-2"  # the one that goes on
+RUN = "run-2"  # the live one
 PROBLEM = 'history.jsonl line 4: not JSON, passed over: \'{"cell": "cu12\''
 TORCH = "sha256:" + "ab" * 32
 GB = 10**9
@@ -39,7 +40,7 @@ HOSTILE = (
 
 
 def record(cell: str, started: str = "2026-11-22T02:00:00Z", **changes: Any) -> BuildRecord:
-    """Return a record of a try that came out well, with changes."""
+    """Return the record of a successful attempt, with changes."""
     given: dict[str, Any] = {
         "run": RUN,
         "cell": cell,
@@ -53,12 +54,12 @@ def record(cell: str, started: str = "2026-11-22T02:00:00Z", **changes: Any) -> 
 
 
 def failed(cell: str, failure: Failure, started: str = "2026-11-22T02:00:00Z", **changes: Any) -> BuildRecord:
-    """Return a record of a failed try."""
+    """Return the record of a failed attempt."""
     return record(cell, started, **({"status": "failed", "failure": failure} | changes))
 
 
 def image(total: float) -> dict[str, Any]:
-    """Return what a record tells about an image of `total` GB: three layers, packages, versions, a digest."""
+    """Return the fields of a record about an image of `total` GB: three layers, packages, versions, a digest."""
     size = round(total * GB)
     return {
         "size": size,
@@ -74,15 +75,15 @@ def image(total: float) -> dict[str, Any]:
         "elf": (NamedSize(name="gpu", size=size // 3),),
         "archs": (NamedSize(name="sm_80", size=size // 3),),
         "versions": {"torch": "2.11.0", "python": "3.13.9", "numpy": "2.4.0"},
-        "promises": {"imports": True, "train_step": True},
+        "checks": {"imports": True, "train_step": True},
     }
 
 
-def stages(*told: tuple[str, float, str]) -> tuple[StageRun, ...]:
+def stages(*rows: tuple[str, float, str]) -> tuple[StageRun, ...]:
     """Return stages from names, seconds, and the cell that each is shared with."""
     return tuple(
         StageRun(name=name, digest=name * 2, seconds=seconds, shared_with=shared)
-        for name, seconds, shared in told
+        for name, seconds, shared in rows
     )
 
 
@@ -123,7 +124,7 @@ HISTORY = History(
             "2026-11-22T02:40:00Z",
             status="warning",
             notes=("the page took 40 s",),
-            **(image(30.4) | {"promises": {"imports": True, "marimo_page": False}}),
+            **(image(30.4) | {"checks": {"imports": True, "marimo_page": False}}),
         ),
         record(BUILDING, "2026-11-22T03:00:00Z", status="building", seconds=None),
     ),
@@ -137,14 +138,14 @@ def sample() -> Report:
 
 
 def said_everywhere(text: str) -> Report:
-    """Return a report in which every free text is `text`: records of each kind, and a problem."""
+    """Return a report in which every free text is `text`: records of each status, and a problem."""
     failure = Failure(kind="unknown", stage=text, message=text, command=text, exit_code=1, tail=(text, text))
     free: dict[str, Any] = {
         "notes": (text,),
         "published": (text,),
         "digest": text,
         "versions": {text: text, "torch": text},
-        "promises": {text: False},
+        "checks": {text: False},
         "layers": (LayerSize(name=text, size=10),),
         "packages": (NamedSize(name=text, size=10),),
         "kinds": (NamedSize(name=text, size=10),),
@@ -154,7 +155,7 @@ def said_everywhere(text: str) -> Report:
         "sources": text,
     }
     records = (
-        record(DEVEL, **(free | {"versions": {}, "promises": {}})),
+        record(DEVEL, **(free | {"versions": {}, "checks": {}})),
         record(RUNTIME, status="warning", **free),
         record(MARIMO_DEVEL, **free),
         failed(RAY_RUNTIME, failure, **free),

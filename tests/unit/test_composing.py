@@ -15,7 +15,7 @@ from dagger.client import _core
 from dagger.mod._converter import make_converter
 
 import ci
-from ci.config.locks import read_lock
+from ci.config.locks import read_locks
 from ci.config.matrix import default_matrix, default_text
 from ci.config.sources import read_sources
 from ci.index.lookup import IndexQuery
@@ -119,7 +119,7 @@ def bundle() -> str:
     name = "registries"
     sources = read_sources(name)
     inputs = PlanInputs(
-        matrix=MATRIX, sources_name=name, sources=sources, locks=read_lock(), code=digest_code(read_code())
+        matrix=MATRIX, sources_name=name, sources=sources, locks=read_locks(), code=digest_code(read_code())
     )
     externals = (image_input(sources.images.cpu), *list_plan_inputs(plan_cell(CELL, inputs, {})))
     folders = tuple(dict.fromkeys(external.bundle_path for external in externals))

@@ -12,14 +12,14 @@ from gql import gql
 
 import ci
 from ci.sdk.functions import describe_exec_error
-from ci.sweep.executor import failure_of
-from ci.util.errors import error_message, without_traces
+from ci.sweep.executor import classify_error
+from ci.util.errors import error_message, remove_trace_ids
 
 TRACE = "[traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]"
 ERRORS = ("QueryError", "ExecError", "DaggerError", "ClientError", "TransportError")
 # Allowed uses of such an error: these attributes have no trace id, and these functions remove it.
 PARTS = ("command", "exit_code", "stderr", "stdout")
-READERS = ("error_message", "describe_exec_error", "failure_of", "isinstance")
+READERS = ("error_message", "describe_exec_error", "classify_error", "isinstance", "summarize_error")
 
 
 def query_error(message: str, **extensions: object) -> dagger.QueryError:
@@ -46,13 +46,13 @@ def test_the_message_of_an_error_has_no_trace() -> None:
 
 @pytest.mark.parametrize("text", ["", "traceparent", "[traceparent", "a [trace] b", "[traceparent: x y]"])
 def test_other_words_stay(text: str) -> None:
-    assert without_traces(text) == text
+    assert remove_trace_ids(text) == text
 
 
 def test_a_record_of_a_failure_has_no_trace() -> None:
-    failure = failure_of("torch", query_error(f"failed to resolve image: connection refused {TRACE}"))
+    failure = classify_error("torch", query_error(f"failed to resolve image: connection refused {TRACE}"))
     assert (failure.kind, failure.message) == ("network", "failed to resolve image: connection refused")
-    assert "traceparent" not in failure_of("torch", exec_error("error: no\n")).model_dump_json()
+    assert "traceparent" not in classify_error("torch", exec_error("error: no\n")).model_dump_json()
     assert describe_exec_error(exec_error("error: no\n")) == "a step ended with exit status 1: x\nerror: no"
 
 

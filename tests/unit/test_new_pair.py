@@ -5,17 +5,18 @@ from importlib import resources
 import pytest
 
 from ci import args
-from ci.config.locks import read_lock
+from ci.config.locks import read_locks
 from ci.config.matrix import Matrix, default_matrix, read_matrix
-from ci.config.sources import profiles, read_sources
+from ci.config.selection import select_cells, select_pair
+from ci.config.sources import read_profiles, read_sources
 from ci.generate.files import render_files
-from ci.generate.reference import reference
+from ci.generate.reference import render_reference
 from ci.main import CslrImages
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
 from ci.plan.stages.conda import CondaSpec
 from ci.sdk.compat import own_fields
-from ci.sweep.preview import github
+from ci.sweep.preview import github_matrix
 from tests.unit.plans import TARGETS, code
 
 PAIR = """
@@ -36,20 +37,24 @@ def matrix() -> Matrix:
 def inputs(matrix: Matrix, name: str) -> PlanInputs:
     """Return what plans of a matrix are made from."""
     return PlanInputs(
-        matrix=matrix, sources_name=name, sources=read_sources(name), locks=read_lock(), code=code()
+        matrix=matrix, sources_name=name, sources=read_sources(name), locks=read_locks(), code=code()
     )
 
 
 def test_it_has_cells(matrix: Matrix) -> None:
-    assert [cell.id for cell in matrix.select(python=["3.15"])] == [f"{ID}-{target}" for target in TARGETS]
-    assert len(matrix.select(phase=[6])) == 3
+    assert [cell.id for cell in select_cells(matrix, python=["3.15"])] == [
+        f"{ID}-{target}" for target in TARGETS
+    ]
+    assert len(select_cells(matrix, phase=[6])) == 3
 
 
-@pytest.mark.parametrize("name", profiles())
+@pytest.mark.parametrize("name", read_profiles())
 def test_it_is_planned_for_its_own_python(matrix: Matrix, name: str) -> None:
     planner = Planner(inputs(matrix, name), {})
-    plans = [planner.plan(cell) for cell in matrix.pair("13.1.1", "3.15")]
-    assert [row["cell"] for row in github(plans)["include"]] == [f"{ID}-{target}" for target in TARGETS]
+    plans = [planner.plan(cell) for cell in select_pair(matrix, "13.1.1", "3.15")]
+    assert [row["cell"] for row in github_matrix(plans)["include"]] == [
+        f"{ID}-{target}" for target in TARGETS
+    ]
     assert plans[0].spec("conda", CondaSpec).packages == ("python=3.15.*", "pip")
 
 
@@ -68,6 +73,6 @@ def test_it_is_in_every_generated_file(matrix: Matrix) -> None:
 
 
 def test_it_is_in_the_reference(matrix: Matrix) -> None:
-    page = reference(CslrImages, own_fields(CslrImages), vars(args), matrix)
+    page = render_reference(CslrImages, own_fields(CslrImages), vars(args), matrix)
     assert "| `13.1.1` | `3.15` | runtimes 2, devels 6 |" in page
     assert "`3.13`, `3.14`, `3.15` | required |" in page

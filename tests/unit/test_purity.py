@@ -16,12 +16,14 @@ PURE = ("util", "config", "index", "plan", "history", "report", "generate")
 MODULES = sorted(path for package in PURE for path in (ROOT / "ci" / package).rglob("*.py"))
 BESIDE = ["__init__.py", "args.py", "choices.py", "main.py"]
 
-# Imports from outside `ci`: none of these reads a clock, a network, a process or the machine.
+# Imports from outside `ci`: none of these reads a network, a process or the machine, and of `datetime` the functions
+# that read the clock are refused below.
 ALLOWED = {
     *(
         "base64",
         "collections",
         "dataclasses",
+        "datetime",
         "difflib",
         "enum",
         "fnmatch",
@@ -99,6 +101,47 @@ def test_a_pure_package_reaches_nothing_by_a_call(path: Path) -> None:
     calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)}
     names = {"__import__", "import_module", "importlib.import_module", "exec", "eval", "open", "print"}
     assert not calls & names
+
+
+def clock_readers(text: str) -> list[str]:
+    """Return the uses of `datetime.now`, `datetime.utcnow`, `datetime.today` and `date.today` in a module's text."""
+    tree = ast.parse(text)
+    called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("now", "utcnow", "today")
+        and (node in called or ast.unparse(node.value).rpartition(".")[2] in ("datetime", "date"))
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_pure_package_reads_no_clock(path: Path) -> None:
+    assert clock_readers(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "datetime.now(UTC)",
+        "datetime.datetime.now()",
+        "dt.utcnow()",
+        "date.today()",
+        "field(default_factory=datetime.now)",
+        "today = datetime.date.today",
+    ],
+)
+def test_a_use_of_the_clock_is_noticed(use: str) -> None:
+    assert clock_readers(use)
+    assert clock_readers(f"def f():\n    return [{use.removeprefix('today = ')}]")
+
+
+@pytest.mark.parametrize(
+    "use", ["date.fromisoformat(text)", "report.now", "f(now=now)", "datetime.strptime(a, b)"]
+)
+def test_a_date_without_the_clock_is_accepted(use: str) -> None:
+    assert clock_readers(use) == []
 
 
 def test_packages_import_each_other_in_one_direction() -> None:

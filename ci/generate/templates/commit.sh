@@ -1,4 +1,4 @@
-# The folder of records as the next commit of a branch that has nothing else.
+# Commit the folder of records to a branch that has nothing else.
 git config user.name "github-actions[bot]"
 git config user.email "github-actions[bot]@users.noreply.github.com"
 GIT_INDEX_FILE=$(mktemp --dry-run)

@@ -1,4 +1,4 @@
-# The filters that are not empty, as options.
+# Convert the filters that are not empty to options.
 set --
 [ -z "${CUDA:-}" ] || set -- "$@" "--cuda=$CUDA"
 [ -z "${PYTHON:-}" ] || set -- "$@" "--python=$PYTHON"

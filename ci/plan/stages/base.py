@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ci.config.matrix import Cell
-from ci.config.sources import filled
+from ci.config.sources import fill_placeholders
 from ci.plan import system
 from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
@@ -35,7 +35,7 @@ def resolve(resolver: Resolver) -> Stage:
     # An image that provides the toolkit has the whole of it: nothing is copied over it.
     adds = source is not None and source.provider != "image"
     spec = BaseSpec(
-        image=filled(name, cuda=resolver.cell.cuda),
+        image=fill_placeholders(name, cuda=resolver.cell.cuda),
         apt=resolver.matrix.apt.devel,
         tools=resolver.inputs.locks.tools(),
         account=resolver.account,

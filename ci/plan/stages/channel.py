@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ci.config.matrix import Cell
-from ci.config.sources import filled
+from ci.config.sources import fill_placeholders
 from ci.plan import system
 from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
@@ -35,7 +35,7 @@ def applies(resolver: Resolver) -> bool:
 def resolve(resolver: Resolver) -> Stage:
     """Resolve the recipe and the tools from their locks."""
     spec = ChannelSpec(
-        image=filled(resolver.sources.images.cpu, cuda=resolver.cell.cuda),
+        image=fill_placeholders(resolver.sources.images.cpu, cuda=resolver.cell.cuda),
         recipe=resolver.inputs.locks.channel(),
         tools=resolver.inputs.locks.tools(),
     )

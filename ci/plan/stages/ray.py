@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from ci.config.matrix import Cell
-from ci.config.sources import filled
+from ci.config.sources import fill_placeholders
 from ci.plan import installs, system
 from ci.plan.caches import Cache
 from ci.plan.definition import StageDefinition
@@ -62,7 +62,7 @@ def _resolve_nightly(resolver: Resolver) -> Stage:
         raise UserError(f"the {name} sources have no nightly Ray wheels; accepted here: stable")
     wheel = ray_nightly_wheel(resolver.matrix.ray.nightly, resolver.cell.abi)
     install = resolver.pair.install("ray", locked=False)
-    spec = RaySpec(mode="nightly", install=install.spec, wheel=filled(template, wheel=wheel))
+    spec = RaySpec(mode="nightly", install=install.spec, wheel=fill_placeholders(template, wheel=wheel))
     return _make(resolver, spec, f"Ray nightly: {wheel}", install.notes)
 
 

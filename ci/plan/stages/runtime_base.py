@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ci.config.matrix import Cell
-from ci.config.sources import filled
+from ci.config.sources import fill_placeholders
 from ci.plan import system
 from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
@@ -31,7 +31,9 @@ def applies(resolver: Resolver) -> bool:
 def resolve(resolver: Resolver) -> Stage:
     """Resolve the image and its Debian packages, by the variant."""
     images, variant = resolver.sources.images, resolver.variant
-    image = filled(images.cpu if resolver.cell.cuda == "cpu" else images.runtime, cuda=resolver.cell.cuda)
+    image = fill_placeholders(
+        images.cpu if resolver.cell.cuda == "cpu" else images.runtime, cuda=resolver.cell.cuda
+    )
     toolkit = resolver.stages.get("toolkit") if variant.toolkit else None
     spec = RuntimeBaseSpec(
         image=image,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from ci.config.matrix import Cell
-from ci.config.sources import Deb, filled
+from ci.config.sources import Deb, fill_placeholders
 from ci.plan import system
 from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
@@ -54,7 +54,7 @@ def resolve(resolver: Resolver) -> Stage:
     pair = resolver.pair
     source = pair.toolkit
     assert source is not None, "the stage applies to CUDA only"
-    image = filled(resolver.sources.images.devel, cuda=pair.cuda)
+    image = fill_placeholders(resolver.sources.images.devel, cuda=pair.cuda)
     spec = ToolkitSpec(
         provider=source.provider,
         cuda=pair.cuda,

@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 from packaging.requirements import Requirement
 
-from ci.config.locks import Locks, read_lock
+from ci.config.locks import Locks, read_locks
 from ci.config.matrix import default_matrix
 from ci.config.sources import read_sources
 from ci.plan.requirements import STAGES, satisfies, select_pins
@@ -139,4 +139,4 @@ def test_a_lock_is_told_by_profile_pair_and_stage() -> None:
 
 
 def test_locks_are_the_same_each_time_they_are_read() -> None:
-    assert vars(read_lock()) == vars(locks())
+    assert vars(read_locks()) == vars(locks())

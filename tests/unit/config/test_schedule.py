@@ -1,4 +1,4 @@
-"""When CI builds what: a local time and its cron line are the same moment, and what cron cannot say is refused."""
+"""The schedule: a local time and its cron line are the same moment, and what cron cannot express is refused."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ci.config.matrix import default_matrix
 from ci.config.schedule import Schedule, ScheduledRun
 from ci.util.errors import UserError
-from ci.util.model import load, parse_toml
+from ci.util.model import load_model, parse_toml
 from tests.unit.plans import matrix_with
 
 DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -17,7 +17,7 @@ DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Satur
 
 def schedule(text: str) -> Schedule:
     """Read a schedule."""
-    return load(parse_toml(text, "schedule"), Schedule, "schedule")
+    return load_model(parse_toml(text, "schedule"), Schedule, "schedule")
 
 
 @given(st.sampled_from(DAYS), st.integers(0, 23), st.integers(0, 59), st.integers(-12, 14))
@@ -26,7 +26,7 @@ def test_cron_names_the_moment_that_the_local_clock_shows(
 ) -> None:
     run = {"weekday": weekday, "at": f"{hour:02}:{minute:02}"}
     found = Schedule.model_validate({"zone": "here", "utc_offset": offset, "runs": (run,)})
-    minutes, hours, _, _, day = found.cron(found.runs[0]).split()
+    minutes, hours, _, _, day = found.format_cron(found.runs[0]).split()
     sunday = datetime(2026, 11, 1, tzinfo=UTC)
     moment = sunday + timedelta(days=int(day), hours=int(hours), minutes=int(minutes))
     local = moment.astimezone(timezone(timedelta(hours=offset)))
@@ -35,7 +35,7 @@ def test_cron_names_the_moment_that_the_local_clock_shows(
 
 def test_a_day_of_the_month_stays_the_same_day_in_utc() -> None:
     found = schedule('zone = "JST"\nutc_offset = 9\nruns = [{ day = 1, at = "09:00" }]')
-    assert found.cron(found.runs[0]) == "0 0 1 * *"
+    assert found.format_cron(found.runs[0]) == "0 0 1 * *"
     with pytest.raises(UserError, match="day 1 at 08:59 JST is another day in UTC"):
         schedule('zone = "JST"\nutc_offset = 9\nruns = [{ day = 1, at = "08:59" }]')
 
@@ -60,15 +60,20 @@ def test_a_phase_that_no_pair_has_is_refused() -> None:
 
 def test_the_schedule_is_the_one_that_the_users_asked_for() -> None:
     found = default_matrix().schedule
-    assert [found.told(run) for run in found.runs] == [
+    assert [found.describe_run(run) for run in found.runs] == [
         "Monday 02:00 JST: phase 1",
         "Wednesday 02:00 JST: phase 2",
         "Friday 02:00 JST: phase 3",
         "day 1 of the month 10:00 JST: everything",
     ]
-    assert [found.cron(run) for run in found.runs] == ["0 17 * * 0", "0 17 * * 2", "0 17 * * 4", "0 1 1 * *"]
+    assert [found.format_cron(run) for run in found.runs] == [
+        "0 17 * * 0",
+        "0 17 * * 2",
+        "0 17 * * 4",
+        "0 1 1 * *",
+    ]
 
 
-def test_what_a_run_is_told_as_names_its_phases() -> None:
+def test_the_description_of_a_run_names_its_phases() -> None:
     run = ScheduledRun(weekday="Monday", at="02:00", phases=(2, 3))
-    assert Schedule().told(run) == "Monday 02:00 UTC: phase 2, 3"
+    assert Schedule().describe_run(run) == "Monday 02:00 UTC: phase 2, 3"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from ci.config.sources import Address, ImageName, Sources, filled, profiles, read_sources
+from ci.config.sources import Address, ImageName, Sources, fill_placeholders, read_profiles, read_sources
 from tests.unit.plans import shipped
 from tests.unit.user_errors import answer, mistake, nasty, texts
 
@@ -34,7 +34,7 @@ def files(folder: Traversable) -> list[Traversable]:
 
 
 def test_there_are_two_profiles() -> None:
-    assert list(profiles()) == ["upstream", "registries"]
+    assert list(read_profiles()) == ["upstream", "registries"]
 
 
 @pytest.mark.parametrize("profile", ["upstream", "registries"])
@@ -159,9 +159,9 @@ def test_laying_mirrors_over_a_profile_leaves_the_profile_as_it_was() -> None:
         ("schema = 1", "unknown key 'schema'"),
         ("wheels = 3", "key 'wheels'"),
         ("wheels.index = 8080", "key 'wheels.index'"),
-        ('wheels.index = "http://m/{tag}"', "key 'wheels.index': has the place {tag}; here none is filled"),
-        ('conda.channels = ["http://m/{cuda}"]', "key 'conda.channels.0': has the place {cuda}"),
-        ('images.cpu = "debian:{cuda}"', "key 'images.cpu': has the place {cuda}"),
+        ('wheels.index = "http://m/{tag}"', "key 'wheels.index': has the placeholder {tag}; none is filled here"),
+        ('conda.channels = ["http://m/{cuda}"]', "key 'conda.channels.0': has the placeholder {cuda}"),
+        ('images.cpu = "debian:{cuda}"', "key 'images.cpu': has the placeholder {cuda}"),
         ('conda.channels = "http://m"', "key 'conda.channels'"),
         ('conda.channels = ["conda-forge"]', "key 'conda.channels.0'"),
         ('toolkit."13.1.1".provider = "conda"', "Input should be 'image', 'wheels' or 'hybrid'"),
@@ -173,9 +173,9 @@ def test_laying_mirrors_over_a_profile_leaves_the_profile_as_it_was() -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_file_of_mirrors_names_file_and_key_or_line(text: str, message: str) -> None:
-    told = mistake(lambda: read_sources("registries", text, "mine.toml"))
-    assert told.startswith("mine.toml: ")
-    assert message in told
+    message = mistake(lambda: read_sources("registries", text, "mine.toml"))
+    assert message.startswith("mine.toml: ")
+    assert message in message
 
 
 @nasty
@@ -304,25 +304,25 @@ def test_an_image_is_named_as_a_registry_names_it(image: str, accepted: bool) ->
 
 def test_places_are_filled() -> None:
     assert (
-        filled("https://h/torch-{torch}%2B{tag}.html", torch="2.11.0", tag="cu128")
+        fill_placeholders("https://h/torch-{torch}%2B{tag}.html", torch="2.11.0", tag="cu128")
         == "https://h/torch-2.11.0%2Bcu128.html"
     )
-    assert filled("{tag}/{tag}", tag="cu130") == "cu130/cu130"
-    assert filled("no place", tag="cu130") == "no place"
+    assert fill_placeholders("{tag}/{tag}", tag="cu130") == "cu130/cu130"
+    assert fill_placeholders("no place", tag="cu130") == "no place"
 
 
 def test_what_is_filled_in_is_not_read_again() -> None:
-    assert filled("{a}{b}", a="{b}", b="x") == "{b}x"
+    assert fill_placeholders("{a}{b}", a="{b}", b="x") == "{b}x"
 
 
 @pytest.mark.parametrize(
     "place", ["{torch}", "{}", "{tag }", "{torch-tag}", "{0}", "{tag.__class__}", "{Tag}"]
 )
 def test_an_unknown_place_names_those_that_are_known(place: str) -> None:
-    message = mistake(lambda: filled(f"https://h/{place}", cuda="12.8.1", tag="cu128"))
-    assert message == f"sources: https://h/{place} has the place {place}; accepted here: cuda, tag"
+    message = mistake(lambda: fill_placeholders(f"https://h/{place}", cuda="12.8.1", tag="cu128"))
+    assert message == f"sources: https://h/{place} has the placeholder {place}; accepted here: cuda, tag"
 
 
 @given(texts, texts)
 def test_any_template_is_filled_or_a_mistake(template: str, value: str) -> None:
-    answer(lambda: filled(template, tag=value))
+    answer(lambda: fill_placeholders(template, tag=value))

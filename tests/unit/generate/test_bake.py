@@ -1,21 +1,21 @@
-"""The bake file: names that buildx takes, every cell once, groups that select what the module's filters do."""
+"""The bake file: names that buildx accepts, every cell once, and groups that match the filters."""
 
 import json
 import re
 from typing import Any
 
-from ci.generate.bake import COMMON, bake
+from ci.generate.bake import COMMON, render_bake_file
 from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
 from tests.unit.plans import inputs
 
 
-def document(stand: PlanInputs, options: Options | None = None) -> dict[str, Any]:
+def bake_file(stand: PlanInputs, options: Options | None = None) -> dict[str, Any]:
     """Return the bake file of a matrix."""
     planner = Planner(stand, {}, options)
     found: dict[str, Any] = json.loads(
-        bake([planner.plan(cell) for cell in stand.matrix.built], stand.matrix)
+        render_bake_file([planner.plan(cell) for cell in stand.matrix.built], stand.matrix)
     )
     return found
 
@@ -27,14 +27,14 @@ def members(found: dict[str, Any], group: str) -> list[str]:
 
 
 def test_names_are_those_that_buildx_takes_and_no_group_hides_a_target() -> None:
-    found = document(inputs())
+    found = bake_file(inputs())
     names = [*found["group"], *found["target"]]
     assert [name for name in names if not re.fullmatch(r"[A-Za-z0-9_-]+", name)] == []
     assert len(names) == len(set(names))
 
 
 def test_every_cell_is_a_target_with_its_dockerfile_stage_and_moving_tag() -> None:
-    targets = document(inputs())["target"]
+    targets = bake_file(inputs())["target"]
     assert len(targets) == 24 + 1
     assert targets["cu12_8_1-py3_13-ray-runtime"] == {
         "inherits": [COMMON],
@@ -45,7 +45,7 @@ def test_every_cell_is_a_target_with_its_dockerfile_stage_and_moving_tag() -> No
 
 
 def test_groups_are_those_of_the_filters() -> None:
-    found = document(inputs())
+    found = bake_file(inputs())
     assert members(found, "phase-2") == [
         f"cu13_1_1-py3_14-{name}" for name in ("runtime", "ray-runtime", "marimo-runtime")
     ]
@@ -61,14 +61,14 @@ def test_groups_are_those_of_the_filters() -> None:
 
 
 def test_addresses_are_variables_that_are_left_out_when_unset() -> None:
-    found = document(inputs())
+    found = bake_file(inputs())
     assert found["variable"]["REPOSITORY"] == {"default": inputs().matrix.image.name}
     for name in INDEX_ARGUMENTS:
         assert found["variable"][name] == {"default": None}
         assert found["target"][COMMON]["args"][name] == f"${{{name}}}"
 
 
-def test_a_variant_stands_in_the_tags_of_runtimes() -> None:
-    targets = document(inputs(), Options(variant="slim"))["target"]
+def test_the_tags_of_runtimes_name_the_variant() -> None:
+    targets = bake_file(inputs(), Options(variant="slim"))["target"]
     assert targets["cpu-py3_13-runtime"]["tags"] == ["${REPOSITORY}:runtime-slim-cpu-py313"]
     assert targets["cpu-py3_13-devel"]["tags"] == ["${REPOSITORY}:devel-cpu-py313"]

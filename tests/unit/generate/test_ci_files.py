@@ -1,4 +1,4 @@
-"""CI files: linters find nothing, schedules are the matrix's, and their steps do what they say in a shell."""
+"""CI files: linters accept them, schedules match the matrix, and the steps work in a shell."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ci.config.matrix import Matrix, default_matrix
-from ci.generate.ci_files import GITHUB, GITLAB, filled, read_settings, workflows
+from ci.generate.ci_files import GITHUB, GITLAB, fill_template, read_settings, render_ci_files
 from tests.stand_ins.cache import actionlint
 from tests.stand_ins.ci_steps import read, script, steps
 from tests.unit.plans import matrix_with
@@ -51,7 +51,7 @@ def ran(tmp_path: Path, text: str, **env: str) -> str:
 def test_linters_find_nothing(tmp_path: Path, path: str, matrix: Matrix) -> None:
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(workflows(matrix)[path], "utf-8")
+    file.write_text(render_ci_files(matrix)[path], "utf-8")
     schema = {GITHUB: "github-workflows", GITLAB: "gitlab-ci"}[path]
     commands = [
         ["yamllint", "--strict", "--config-data", json.dumps(STYLE), str(file)],
@@ -94,14 +94,16 @@ def test_the_cli_is_the_one_that_the_module_was_made_for() -> None:
 def test_runs_are_those_of_the_matrix() -> None:
     schedule = default_matrix().schedule
     assert [row["cron"] for row in read(GITHUB)["on"]["schedule"]] == [
-        schedule.cron(run) for run in schedule.runs
+        schedule.format_cron(run) for run in schedule.runs
     ]
     phase = next(step["env"]["PHASE"] for step in steps("plan") if step.get("id") == "plan")
     for run in schedule.runs:
-        named = f"github.event.schedule == '{schedule.cron(run)}' && '{','.join(map(str, run.phases))}'"
+        named = (
+            f"github.event.schedule == '{schedule.format_cron(run)}' && '{','.join(map(str, run.phases))}'"
+        )
         assert (named in phase) == bool(run.phases), "a run without phases builds everything"
-        for text in workflows(default_matrix()).values():
-            assert f"# {schedule.told(run)}; cron {schedule.cron(run)}" in text
+        for text in render_ci_files(default_matrix()).values():
+            assert f"# {schedule.describe_run(run)}; cron {schedule.format_cron(run)}" in text
     assert "schedule" not in read(GITHUB, UNSCHEDULED)["on"]
 
 
@@ -143,7 +145,7 @@ def test_secrets_are_named_and_never_written_out(tmp_path: Path) -> None:
 
 
 def test_no_step_of_a_pull_request_hears_of_a_secret() -> None:
-    text = workflows(default_matrix())[GITHUB]
+    text = render_ci_files(default_matrix())[GITHUB]
     found = re.findall(r"\$\{\{([^}]*secrets\.[^}]*)\}\}", text)
     assert len(found) == 2
     assert all(one.strip().startswith("github.event_name != 'pull_request' && secrets.") for one in found)
@@ -184,9 +186,14 @@ def test_records_go_from_run_to_run_on_a_branch_of_their_own(tmp_path: Path) -> 
     assert git(origin, "ls-tree", "--name-only", "main").split() == ["README.md"]
 
 
-def test_values_of_several_lines_stand_as_deep_as_their_place() -> None:
-    assert filled("a:\n  # <<x>>\n  <<x>>\nb: <<y>>-<<y>>\n", {"x": "1\n2", "y": "3"}) == (
+def test_each_line_of_a_value_is_indented_like_its_placeholder() -> None:
+    assert fill_template("a:\n  # <<x>>\n  <<x>>\nb: <<y>>-<<y>>\n", {"x": "1\n2", "y": "3"}) == (
         "a:\n  # 1\n  # 2\n  1\n  2\nb: 3-3\n"
     )
-    with pytest.raises(KeyError):
-        filled("<<unknown>>", {})
+
+
+def test_a_template_and_its_values_have_the_same_names() -> None:
+    with pytest.raises(KeyError, match="unknown"):
+        fill_template("<<unknown>>", {})
+    with pytest.raises(ValueError, match="no placeholder for a, b"):
+        fill_template("<<x>>", {"b": "", "x": "", "a": ""})

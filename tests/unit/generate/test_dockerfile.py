@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ci.config.selection import select_pair
 from ci.generate.dockerfile import dockerfile
 from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.inputs import Options
@@ -26,7 +27,7 @@ ALL = [(sources_name, *pair) for sources_name in ("upstream", "registries") for 
 def plans(sources_name: str, cuda: str, python: str, options: Options | None = None) -> list[Plan]:
     """Plan a pair; the sources' page of PyG wheels has some of them."""
     stand = inputs(sources_name)
-    cells = stand.matrix.pair(cuda, python)
+    cells = select_pair(stand.matrix, cuda, python)
     some = pyg_page(["pyg_lib", "torch_scatter"])
     pages = {some.address: some} if some.address in extension_pages(cells[0], stand) else {}
     planner = Planner(stand, pages, options)
@@ -36,7 +37,7 @@ def plans(sources_name: str, cuda: str, python: str, options: Options | None = N
 def written(sources_name: str, cuda: str, python: str, options: Options | None = None) -> dict[str, str]:
     """Write a pair's files."""
     made = plans(sources_name, cuda, python, options)
-    return dockerfile(made, f"dockerfiles/{made[0].cell.pair_id}", inputs(sources_name).locks.places())
+    return dockerfile(made, f"dockerfiles/{made[0].cell.pair_id}", inputs(sources_name).locks.paths_by_text())
 
 
 @pytest.mark.parametrize(("sources_name", "cuda", "python"), ALL)
@@ -88,8 +89,8 @@ def test_two_plans_of_one_pair_write_the_same() -> None:
 def test_another_version_of_ray_changes_the_steps_of_ray_and_no_step_before() -> None:
     stand = inputs("upstream", changes='[ray]\nversion = "2.60.1"\n')
     planner = Planner(stand, {})
-    changed = [planner.plan(cell) for cell in stand.matrix.pair("13.1.1", "3.14")]
-    after = dockerfile(changed, "dockerfiles/cu13.1.1-py3.14", stand.locks.places())["Dockerfile"]
+    changed = [planner.plan(cell) for cell in select_pair(stand.matrix, "13.1.1", "3.14")]
+    after = dockerfile(changed, "dockerfiles/cu13.1.1-py3.14", stand.locks.paths_by_text())["Dockerfile"]
     before = written("upstream", "13.1.1", "3.14")["Dockerfile"]
     steps = [text.split("\nFROM ") for text in (before, after)]
     names = [one.split("\n", 1)[0].split()[-1] for one, other in zip(*steps, strict=True) if one != other]

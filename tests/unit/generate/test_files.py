@@ -1,4 +1,4 @@
-"""The committed files are those that the matrix gives, and index pages are remembered between machines."""
+"""Generated files: the committed ones match the matrix, and index pages are remembered between machines."""
 
 import json
 import re
@@ -11,9 +11,10 @@ import pytest
 from ci import args
 from ci.config.locks import Locks
 from ci.config.matrix import default_matrix
+from ci.config.selection import select_pair
 from ci.config.sources import read_sources
-from ci.generate.files import COMMAND, RECORD, dockerfiles, render_files
-from ci.generate.reference import REFERENCE, reference
+from ci.generate.files import COMMAND, RECORD, render_dockerfiles, render_files
+from ci.generate.reference import REFERENCE, render_reference
 from ci.index.wheels import Pages, read_page
 from ci.main import CslrImages
 from ci.plan.code_digests import digest_code, read_code
@@ -38,7 +39,7 @@ def shipped() -> dict[str, str]:
     )
     return {
         **render_files(own, Options(), {}),
-        REFERENCE: reference(CslrImages, own_fields(CslrImages), vars(args), matrix),
+        REFERENCE: render_reference(CslrImages, own_fields(CslrImages), vars(args), matrix),
     }
 
 
@@ -59,7 +60,7 @@ def test_no_dockerfile_is_left_over() -> None:
 def made(read: Pages, record: str = "{}", changes: str = "") -> dict[str, str]:
     """Make the files where some pages can be read, and a record says what was read before."""
     stand = inputs("upstream", changes=changes)
-    files = {text: path for path, text in stand.locks.places().items() if path != RECORD}
+    files = {text: path for path, text in stand.locks.paths_by_text().items() if path != RECORD}
     lock = Locks(
         {path.removeprefix("ci/locks/"): text for path, text in files.items()} | {"pages.json": record}
     )
@@ -144,7 +145,7 @@ def test_an_excluded_cell_has_no_stage_and_an_excluded_pair_no_dockerfile() -> N
 
 def test_one_pair_alone_keeps_its_files_in_its_own_folder() -> None:
     stand = inputs("upstream")
-    plans = [Planner(stand, {}).plan(cell) for cell in stand.matrix.pair("12.8.1", "3.13")]
-    found = dockerfiles(plans, stand.locks.places())
+    plans = [Planner(stand, {}).plan(cell) for cell in select_pair(stand.matrix, "12.8.1", "3.13")]
+    found = render_dockerfiles(plans, stand.locks.paths_by_text())
     assert {"Dockerfile", "sdists.txt"} <= {path.rsplit("/", 1)[1] for path in found}
     assert {path.rsplit("/", 1)[0] for path in found} == {"dockerfiles/cu12.8.1-py3.13"}

@@ -1,4 +1,4 @@
-"""Every public function and argument has a text with an example that works, and the page says what is accepted."""
+"""The reference page: every function and argument has a text with an example that works."""
 
 import inspect
 import re
@@ -11,29 +11,37 @@ from dagger import Doc
 
 from ci import args
 from ci.choices import MAX_CELLS, MAX_JOBS
-from ci.generate.reference import TAKES, accepted, cli, described, example, public, reference
+from ci.generate.reference import (
+    ARGUMENT_TYPES,
+    accepted_values,
+    cli_name,
+    describe_function,
+    find_example,
+    public_functions,
+    render_reference,
+)
 from ci.main import CslrImages
 from ci.sdk.compat import own_fields
 from ci.sweep.run import SweepOptions
 from ci.util.errors import UserError
 from tests.unit.plans import matrix_with
 
-FUNCTIONS = public(CslrImages)
+FUNCTIONS = public_functions(CslrImages)
 TYPES = {
     name: hint for name, hint in vars(args).items() if any(isinstance(part, Doc) for part in get_args(hint))
 }
-PAGE = reference(CslrImages, own_fields(CslrImages), vars(args), matrix_with())
+PAGE = render_reference(CslrImages, own_fields(CslrImages), vars(args), matrix_with())
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_has_a_text_and_an_example_that_its_signature_takes(name: str) -> None:
     method = FUNCTIONS[name]
-    call = example(method)
+    call = find_example(method)
     assert call, f"{name}: no example such as `{name} …` in its text"
-    assert described(method).count(" "), f"{name}: no text"
-    assert call not in described(method)
+    assert describe_function(method).count(" "), f"{name}: no text"
+    assert call not in describe_function(method)
     parameters = {
-        f"--{cli(given.name)}": given
+        f"--{cli_name(given.name)}": given
         for given in inspect.signature(method).parameters.values()
         if given.name != "self"
     }
@@ -72,27 +80,29 @@ def test_every_option_of_the_module_has_a_type_with_a_text() -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_page_has_a_section_for_each_function_with_each_argument(name: str) -> None:
     section = PAGE.split(f"\n## {name}\n", 1)[1].split("\n## ", 1)[0]
-    assert f"    ./daggerw call {example(FUNCTIONS[name])}\n" in section
+    assert f"    ./daggerw call {find_example(FUNCTIONS[name])}\n" in section
     for given in inspect.signature(FUNCTIONS[name]).parameters.values():
         if given.name != "self":
             required = "required" if given.default is inspect.Parameter.empty else ""
             assert re.search(
-                rf"^\| `--{cli(given.name)}` \| [^|]+ \| {required}[^|]* \| [^|]+ \|$", section, re.MULTILINE
+                rf"^\| `--{cli_name(given.name)}` \| [^|]+ \| {required}[^|]* \| [^|]+ \|$",
+                section,
+                re.MULTILINE,
             )
 
 
 def test_every_accepted_value_belongs_to_a_type() -> None:
-    assert set(accepted(matrix_with())) <= set(TYPES)
+    assert set(accepted_values(matrix_with())) <= set(TYPES)
 
 
 def test_ranges_are_those_that_are_checked() -> None:
-    said = accepted(matrix_with())
-    assert said["Limit"] == f"1 to {MAX_CELLS}"
-    assert said["Jobs"] == f"1 to {MAX_JOBS}"
+    values = accepted_values(matrix_with())
+    assert values["Limit"] == f"1 to {MAX_CELLS}"
+    assert values["Jobs"] == f"1 to {MAX_JOBS}"
     SweepOptions(limit=MAX_CELLS, disk_floor=0, fail_fast=False, verified=True)
-    with pytest.raises(UserError, match=f"accepted: {said['Limit']} cells"):
+    with pytest.raises(UserError, match=f"accepted: {values['Limit']} cells"):
         SweepOptions(limit=MAX_CELLS + 1, disk_floor=0, fail_fast=False, verified=True)
-    with pytest.raises(UserError, match=f"accepted: {said['DiskFloor']} GB"):
+    with pytest.raises(UserError, match=f"accepted: {values['DiskFloor']} GB"):
         SweepOptions(limit=1, disk_floor=1_000_001, fail_fast=False, verified=True)
 
 
@@ -101,6 +111,8 @@ def test_tables_have_as_many_cells_in_each_row() -> None:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
 
 
-def test_what_the_command_line_takes_is_told_for_every_type_there_is() -> None:
+def test_every_type_of_an_argument_has_a_description() -> None:
     kinds = {str(get_args(hint)[0]) for hint in TYPES.values()}
-    assert not [kind for kind in kinds if not any(getattr(known, "__name__", "") in kind for known in TAKES)]
+    assert not [
+        kind for kind in kinds if not any(getattr(known, "__name__", "") in kind for known in ARGUMENT_TYPES)
+    ]

@@ -1,117 +1,15 @@
-"""Records and their history: what is written is read again, and what is broken costs no other record."""
+"""Records are read as they were written, and refused if they cannot be."""
 
 import json
-import sys
-from collections.abc import Callable
-from itertools import permutations
-from types import FrameType
 from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ci.history.records import SCHEMA, BuildRecord, Failure, History, StageRun, merged, read_history
-from tests.unit.user_errors import is_one_line, texts
-
-RUNS, CELLS = ("run-1", "run-2"), ("a", "b")
-SURROGATES = ("\ud800", "\udfff", "\ud83e\udd80", "x\udcffy", "\udc80\udc81")
-
-anything = texts | st.sampled_from(SURROGATES)
-moments = st.sampled_from(
-    [
-        "2026-11-22T02:00:00Z",
-        "2026-11-22T02:00:00.5Z",
-        "2026-11-22T02:00:00.50Z",
-        "2026-11-22T02:00:01Z",
-        "2024-02-29T23:59:59.123456Z",
-    ]
-)
-
-
-def _records(
-    names: st.SearchStrategy[str] = anything, cells: st.SearchStrategy[str] | None = None
-) -> st.SearchStrategy[BuildRecord]:
-    """Build records of every shape, from the model's own annotations but for what has a form of its own."""
-    sizes = st.none() | st.integers(0, 2**63 - 1)
-    failures = st.builds(
-        Failure,
-        kind=st.sampled_from(["network", "interrupted", "unknown"]),
-        stage=names,
-        message=names,
-        command=names,
-        exit_code=st.none() | st.integers(),
-        tail=st.lists(names, max_size=3).map(tuple),
-    )
-    seconds = st.floats(0, allow_infinity=False)
-    return st.builds(
-        BuildRecord,
-        run=names,
-        cell=cells or names,
-        attempt=st.integers(1, 3),
-        plan=names,
-        sources=names,
-        status=st.sampled_from(["not-run", "building", "ok", "warning", "failed"]),
-        started=moments,
-        seconds=st.none() | seconds,
-        stages=st.lists(
-            st.builds(StageRun, name=names, digest=names, seconds=seconds, shared_with=names), max_size=2
-        ).map(tuple),
-        size=sizes,
-        compressed=sizes,
-        versions=st.dictionaries(names, names, max_size=2),
-        promises=st.dictionaries(names, st.booleans(), max_size=2),
-        notes=st.lists(names, max_size=2).map(tuple),
-        failure=st.none() | failures,
-    )
-
-
-records = _records()
-# Few names, so that records meet.
-tries = st.builds(
-    lambda run, cell, attempt, status, started, kind: record(
-        run=run,
-        cell=cell,
-        attempt=attempt,
-        status=status,
-        started=started,
-        failure=failure(kind) if kind else None,
-    ),
-    st.sampled_from(RUNS),
-    st.sampled_from(CELLS),
-    st.integers(1, 2),
-    st.sampled_from(["not-run", "building", "ok", "warning", "failed"]),
-    moments,
-    st.sampled_from([None, "network", "interrupted"]),
-)
-histories = st.lists(tries, max_size=8).map(lambda found: History(tuple(found)))
-
-
-def record(**changes: Any) -> BuildRecord:
-    """Return a small record with changes."""
-    small: dict[str, Any] = {
-        "run": "run-1",
-        "cell": "a",
-        "plan": "p",
-        "sources": "upstream",
-        "status": "ok",
-        "started": "2026-11-22T02:00:00Z",
-    }
-    return BuildRecord(**(small | changes))
-
-
-def failure(kind: Any = "network") -> Failure:
-    """Return a failure of a kind."""
-    return Failure(kind=kind, stage="torch", message="why")
-
-
-def text_of(*found: BuildRecord) -> str:
-    """Return the lines of records."""
-    return "".join(one.line() for one in found)
-
-
-# ---- lines --------------------------------------------------------------------------------------------------------
+from ci.history.history import read_history
+from ci.history.records import SCHEMA, BuildRecord, Failure
+from tests.unit.history.strategies import SURROGATES, record, records
 
 
 @given(records)
@@ -123,7 +21,7 @@ def test_a_record_is_read_as_it_was_written(found: BuildRecord) -> None:
 
 
 @given(records)
-def test_a_record_is_one_line_whoever_splits_it_and_can_be_encoded(found: BuildRecord) -> None:
+def test_a_record_is_one_line_of_ascii(found: BuildRecord) -> None:
     line = found.line()
     assert line.isascii()
     assert line.splitlines() == [line[:-1]]
@@ -132,20 +30,20 @@ def test_a_record_is_one_line_whoever_splits_it_and_can_be_encoded(found: BuildR
 
 
 @pytest.mark.parametrize("text", SURROGATES)
-def test_text_that_cannot_be_encoded_is_replaced_once_and_for_all(text: str) -> None:
+def test_text_that_cannot_be_encoded_is_replaced(text: str) -> None:
     found = Failure(kind="bug", stage="s", message=text, tail=(text,))
     assert "\ufffd" in found.message
     assert found.message.encode()
     assert found.tail == (found.message,)
-    # A line that somebody else wrote.
+    # A line that another program wrote.
     line = record(notes=("HERE",)).line().replace("HERE", json.dumps(text)[1:-1])
     (read,) = read_history(line).records
     assert read.notes[0].encode()
 
 
-def test_a_line_holds_only_what_is_not_the_default() -> None:
+def test_a_line_has_only_values_that_differ_from_the_default() -> None:
     assert record().line() == (
-        '{"cell": "a", "plan": "p", "run": "run-1", "schema": 1, "sources": "upstream", '
+        '{"cell": "a", "plan": "p", "run": "run-1", "schema": 2, "sources": "upstream", '
         '"started": "2026-11-22T02:00:00Z", "status": "ok"}\n'
     )
 
@@ -171,298 +69,11 @@ def test_a_line_holds_only_what_is_not_the_default() -> None:
         {"size": 1.5},
         {"attempt": 0},
         {"status": "done"},
-        {"schema": 2},
+        {"schema": 3},
         {"colour": "red"},
     ],
     ids=str,
 )
-def test_a_record_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
+def test_an_invalid_record_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         record(**changes)
-
-
-# ---- broken histories ---------------------------------------------------------------------------------------------
-
-
-@given(st.lists(records, max_size=4), st.data())
-def test_a_history_cut_at_any_byte_loses_only_the_line_that_was_cut(
-    found: list[BuildRecord], data: st.DataObject
-) -> None:
-    whole = text_of(*found).encode()
-    cut = data.draw(st.integers(0, len(whole)))
-    read = read_history(whole[:cut].decode())
-    done = whole[:cut].count(b"\n")
-    assert read.records[:done] == tuple(found[:done])
-    # Cut behind its last character but before the newline, the last record is whole.
-    rest = whole[:cut].rpartition(b"\n")[2]
-    lost = bool(rest) and rest + b"\n" not in whole.splitlines(keepends=True)
-    assert len(read.records) == done + (bool(rest) and not lost)
-    assert [problem.partition(":")[0] for problem in read.problems] == (
-        [f"history.jsonl line {done + 1}"] if lost else []
-    )
-
-
-@given(st.lists(records, min_size=1, max_size=3), st.lists(records, min_size=1, max_size=3), st.data())
-def test_records_written_right_behind_a_cut_are_read(
-    before: list[BuildRecord], after: list[BuildRecord], data: st.DataObject
-) -> None:
-    whole = text_of(*before)
-    last = len(before[-1].line())
-    cut = data.draw(st.integers(len(whole) - last, len(whole) - 1))
-    read = read_history(whole[:cut] + text_of(*after))
-    kept = before if cut == len(whole) - 1 else before[:-1]
-    assert read.records == (*kept, *after)
-    spoiled = len(whole) - last < cut
-    assert [problem.partition(":")[0] for problem in read.problems] == (
-        [f"history.jsonl line {len(before)}"] if spoiled else []
-    )
-
-
-GARBAGE = [
-    ("nonsense", "not JSON, passed over: 'nonsense'"),
-    ('{"cell": "a", "pl', "not JSON, passed over"),
-    ("\x00\x00\x00", r"not JSON, passed over: '\x00\x00\x00'"),
-    ("\x85\u2028\ud800", "not JSON, passed over"),
-    ("[" * 100_000, "not JSON, passed over"),
-    ('{"a":' * 100_000, "not JSON, passed over"),
-    ('{"cell": ' * 100_000, "not JSON, passed over"),
-    ("9" * 10_000, "not JSON, passed over"),
-    ("null", "not a record, passed over"),
-    ("[]", "not a record, passed over"),
-    ('"text"', "not a record, passed over"),
-    ("{}", "key 'run': Field required, passed over"),
-    ('{"schema": 2}', "schema 2 is newer than this version knows, passed over"),
-    ('{"schema": 7, "colour": "red"}', "schema 7 is newer than this version knows, passed over"),
-    ('{"schema": 0}', "key 'schema': Input should be 1, passed over"),
-    ('{"schema": "2"}', "key 'schema': Input should be 1, passed over"),
-    ('{"schema": true, "run": 1}', "passed over"),
-    (record().line()[:-2] + ', "sise": 3}', "unknown key 'sise' (did you mean 'size'?)"),
-    (record().line()[:-2] + ', "a\\nb": 3}', r"unknown key 'a\nb'"),
-    (record().line()[:-2] + ', "seconds": NaN}', "key 'seconds': "),
-    (record().line()[:-2] + ', "seconds": Infinity}', "key 'seconds': "),
-    (record().line()[:-2] + ', "size": "3"}', "key 'size': "),
-    (record().line().replace("-22T", "-32T")[:-1], "key 'started': no such day, passed over"),
-]
-
-
-@pytest.mark.parametrize(("line", "problem"), GARBAGE, ids=[line[:30] for line, _ in GARBAGE])
-def test_a_line_that_is_no_record_is_told_with_its_number_and_passed_over(line: str, problem: str) -> None:
-    first, last = record(), record(cell="b")
-    read = read_history(f"{first.line()}\n{line}\n{last.line()}", "mine.jsonl")
-    assert read.records == (first, last)
-    (told,) = read.problems
-    # The blank line counts too.
-    assert told.startswith("mine.jsonl line 3: ")
-    assert problem in told
-    assert is_one_line(told)
-
-
-@given(st.lists(records, max_size=4), st.lists(st.tuples(st.integers(0, 4), texts), max_size=4))
-def test_whatever_stands_between_them_all_records_are_read(
-    found: list[BuildRecord], junk: list[tuple[int, str]]
-) -> None:
-    lines = [one.line()[:-1] for one in found]
-    for place, text in junk:
-        # Text could hold newlines, and be JSON by chance; what follows it can be neither.
-        lines.insert(place, text.replace("\n", " ") + " nonsense")
-    read = read_history("".join(f"{line}\n" for line in lines))
-    assert read.records == tuple(found)
-    wrong = [number for number, line in enumerate(lines, 1) if line.endswith(" nonsense")]
-    assert [int(problem.split(":")[0].rsplit(" ", 1)[1]) for problem in read.problems] == wrong
-    assert all(is_one_line(problem) for problem in read.problems)
-
-
-@pytest.mark.parametrize("change", [lambda text: f"\ufeff{text}", lambda text: text.replace("\n", "\r\n")])
-def test_what_an_editor_does_to_a_file_costs_no_record(change: Any) -> None:
-    found = (record(), record(cell="b"))
-    assert read_history(change(text_of(*found))) == History(found)
-
-
-def test_a_line_of_a_later_version_is_written_back_as_it_is() -> None:
-    later = '{"schema":2,  "run": "x"}'
-    read = read_history(f"{later}\n{record().line()}")
-    assert read.newer == (later,)
-    assert read.text() == f"{record().line()}{later}\n"
-    assert merged(read, read).newer == read.truthful().newer == (later,)
-
-
-@pytest.mark.parametrize("text", ["", "\n", "\r\n \n\t\n"])
-def test_an_empty_history_has_nothing(text: str) -> None:
-    found = read_history(text)
-    assert found == History()
-    assert (found.text(), found.latest("a"), found.last_good("a"), found.of("a")) == ("", None, None, ())
-
-
-# ---- merged -------------------------------------------------------------------------------------------------------
-
-
-@given(histories)
-def test_merging_a_history_with_itself_changes_nothing_more(one: History) -> None:
-    once = merged(one)
-    assert merged(once) == merged(once, once) == merged(one, one) == once
-
-
-@given(histories, histories, histories)
-def test_histories_merge_in_any_order_and_lose_no_record(one: History, two: History, three: History) -> None:
-    expected = {found.line() for history in (one, two, three) for found in history.records}
-    for order in permutations([one, two, three]):
-        lines = [found.line() for found in merged(*order).records]
-        assert len(lines) == len(set(lines))
-        assert set(lines) == expected
-    assert merged(merged(one, two), three) == merged(one, two, three)
-
-
-def test_records_are_ordered_by_their_start_and_by_writing_where_it_is_equal() -> None:
-    written = (
-        record(cell="z"),
-        record(cell="y", started="2026-11-22T02:00:00.50Z"),
-        record(cell="x", started="2026-11-22T01:59:59.999Z"),
-        record(cell="w", started="2026-11-22T02:00:00.5Z"),
-        record(cell="v"),
-    )
-    assert [found.cell for found in merged(History(written)).records] == ["x", "z", "v", "y", "w"]
-
-
-def test_problems_are_told_once() -> None:
-    one, two = read_history("x", "one"), read_history("x", "two")
-    assert merged(one, two, one).problems == (*one.problems, *two.problems)
-
-
-# ---- what a history tells -----------------------------------------------------------------------------------------
-
-
-def test_a_try_that_never_ended_is_told_as_interrupted() -> None:
-    lost = record(status="building", seconds=3.0)
-    (told,) = History((lost,)).truthful().records
-    assert told.status == "failed"
-    assert told.failure
-    assert told.failure.kind == "interrupted"
-    assert told.finished
-    assert told == lost.model_copy(update={"status": "failed", "failure": told.failure})
-
-
-def test_only_the_run_that_goes_on_may_be_building() -> None:
-    found = History((record(status="building"), record(status="building", run="run-2", cell="b")))
-    assert [one.status for one in found.truthful(["run-2"]).records] == ["failed", "building"]
-    unnamed = History((record(status="building", run=""),))
-    assert [one.status for one in unnamed.truthful().records] == ["failed"]
-
-
-@pytest.mark.parametrize("status", ["ok", "warning", "failed"])
-@pytest.mark.parametrize("order", [1, -1])
-def test_a_beginning_disappears_once_its_end_is_known(status: str, order: int) -> None:
-    # Merged from two files the end may stand first.
-    end = record(status=status, seconds=1.0)
-    found = History((record(status="building"), end)[::order])
-    for run in ("", "run-1"):
-        assert found.truthful([run]).records == (end,)
-    assert found.latest("a") == end
-
-
-def test_an_end_is_of_one_try_only() -> None:
-    other = {"attempt": 2}, {"run": "run-2"}, {"cell": "b"}
-    for changes in other:
-        found = History((record(**changes), record(status="building")))
-        assert [one.status for one in found.truthful().records] == ["ok", "failed"]
-
-
-def test_of_many_beginnings_of_a_try_the_last_counts() -> None:
-    found = History((record(status="building"), record(status="building", notes=("torch is done",))))
-    assert [one.notes for one in found.truthful().records] == [("torch is done",)]
-
-
-def test_a_run_that_was_taken_for_dead_and_ended_well_is_ok() -> None:
-    # Another sweep read the history meanwhile, and wrote it out.
-    begun, end = record(status="building"), record(seconds=9.0)
-    told = History((begun,)).truthful(["run-2"])
-    for found in (merged(told, History((begun, end))), merged(History((begun, end)), told)):
-        assert found.truthful().records == (end,)
-        assert found.latest("a") == end
-        assert found.of("a") == (end,)
-
-
-def test_a_cell_that_was_not_run_stays_so() -> None:
-    left = record(status="not-run")
-    assert History((left,)).truthful().records == (left,)
-    assert History((left, record())).truthful().records == (left, record())
-
-
-@given(histories, st.sampled_from(["", *RUNS]))
-def test_a_truthful_history_builds_only_now_and_is_truthful_already(found: History, run: str) -> None:
-    told = found.truthful([run])
-    assert all(one.run == run for one in told.records if one.status == "building")
-    assert told.truthful([run]) == told
-    # Every end stands as it was written, and every try that was begun is told.
-    ends = [
-        one
-        for one in found.records
-        if one.finished and not (one.failure and one.failure.kind == "interrupted")
-    ]
-    assert [one for one in told.records if one in ends] == ends
-    assert {one.attempted for one in found.records} == {one.attempted for one in told.records}
-
-
-@given(histories, st.sampled_from(CELLS))
-def test_latest_last_good_and_of_agree(found: History, cell: str) -> None:
-    ended, latest, good = found.of(cell), found.latest(cell), found.last_good(cell)
-    assert all(one.cell == cell and one.finished for one in ended)
-    assert (latest is None) == all(one.cell != cell for one in found.records)
-    images = [one for one in ended if one.status != "failed"]
-    assert good == (images[-1] if images else None)
-    if latest and latest.finished:
-        assert ended[-1] == latest
-
-
-def test_the_newest_record_of_a_cell_counts() -> None:
-    bad = record(status="failed", failure=failure(), attempt=2)
-    warned = record(status="warning", attempt=3)
-    begun = record(status="building", run="run-2")
-    found = History((record(), bad, warned, begun, record(cell="b")))
-    assert found.latest("a") == begun
-    assert found.last_good("a") == warned
-    assert found.of("a") == (record(), bad, warned)
-    assert found.latest("c") is None
-
-
-def test_a_stage_takes_what_it_took_when_nothing_was_cached() -> None:
-    def stage(digest: str, seconds: float, shared: str = "") -> StageRun:
-        return StageRun(name="torch", digest=digest, seconds=seconds, shared_with=shared)
-
-    found = History(
-        (
-            record(stages=(stage("d1", 0.5), stage("d2", 7.0))),
-            record(stages=(stage("d1", 90.0), stage("d2", 0.1)), status="failed"),
-            record(stages=(stage("d1", 500.0, "b"), stage("d3", 2.0, "b"))),
-        )
-    )
-    assert found.stage_seconds() == {"d1": 90.0, "d2": 7.0}
-
-
-def test_work_grows_with_the_number_of_records_only() -> None:
-    def calls(count: int) -> int:
-        text = "".join(
-            record(cell=f"cell-{number // 2}", status=("building", "ok")[number % 2]).line()
-            for number in range(count)
-        )
-        parse_machine = 0
-
-        def lines(_frame: FrameType, _event: str, _argument: object) -> Callable[..., Any]:
-            nonlocal parse_machine
-            parse_machine += 1  # a call or a line
-            return lines
-
-        before = sys.gettrace()
-        sys.settrace(lines)
-        try:
-            found = read_history(text).truthful()
-            both = merged(found, found)
-            known = [
-                (both.latest(one.cell), both.last_good(one.cell), both.of(one.cell)) for one in both.records
-            ]
-        finally:
-            sys.settrace(before)
-        assert len(known) == count // 2
-        return parse_machine
-
-    # Quadratic would be 64 times as much.
-    assert calls(800) < 10 * calls(100)

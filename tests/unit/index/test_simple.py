@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packaging.tags import Tag, platform_tags
 from packaging.version import Version
 
-from ci.config.sources import profiles, read_sources
+from ci.config.sources import read_profiles, read_sources
 from ci.index.projects import read_project
 from ci.index.simple import (
     ListedFile,
@@ -26,7 +26,7 @@ from ci.index.wheels import find_wheel, read_page
 from tests.unit.user_errors import texts
 
 PAGE = "https://index.example/simple/x/"
-GLIBC = {name: read_sources(name).images.glibc for name in profiles()}
+GLIBC = {name: read_sources(name).images.glibc for name in read_profiles()}
 LIBC, LIBC_VERSION = platform.libc_ver()
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ci.config.locks import read_lock
+from ci.config.locks import read_locks
 from ci.config.matrix import default_matrix
 from ci.config.sources import read_sources
 from ci.plan.inputs import PlanInputs
@@ -14,7 +14,7 @@ SHIPPED = PlanInputs(
     matrix=default_matrix(),
     sources_name="upstream",
     sources=read_sources("upstream"),
-    locks=read_lock(),
+    locks=read_locks(),
     code=code(),
 )
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.config.matrix import Matrix
-from ci.config.sources import Sources, profiles, read_sources
+from ci.config.sources import Sources, read_profiles, read_sources
 from ci.index.wheels import Page
 from ci.inspection.checks import checks_for
 from ci.plan.inputs import Options, PlanInputs
@@ -34,7 +34,7 @@ from ci.plan.stages.ray import RaySpec
 from ci.plan.stages.runtime_base import RuntimeBaseSpec
 from ci.plan.stages.toolkit import ToolkitSpec
 from ci.plan.stages.wheels import WheelsSpec
-from ci.util.model import load
+from ci.util.model import load_model
 from tests.unit.plans import (
     CELLS,
     PAIRS,
@@ -624,7 +624,7 @@ def test_a_cpu_image_of_registries_promises_the_torch_that_it_gets() -> None:
 
 
 def test_a_place_that_an_image_does_not_have_is_a_mistake() -> None:
-    assert "has the place {tag}; accepted here: cuda" in mistake(
+    assert "has the placeholder {tag}; accepted here: cuda" in mistake(
         lambda: plan("cu12.8.1-py3.13-devel", mirrors='images.devel = "mirror/cuda:{tag}"')
     )
 
@@ -883,7 +883,7 @@ def replaced(data: Any, path: tuple[str | int, ...], value: object) -> Any:
 
 
 MATRIX = tomllib.loads(shipped("matrix.toml"))
-SOURCES = profiles()["registries"]
+SOURCES = read_profiles()["registries"]
 words = st.sampled_from(
     ["cpu", "12.8.1", "13.1.1", "3.14", "a", "1", "1.0", "8.0", "/a", "a==1", "cu999", "http://h/{tag}"]
 )
@@ -898,7 +898,7 @@ anything = st.recursive(
 def test_every_cell_of_any_matrix_that_is_accepted_is_planned_or_refused(
     path: tuple[str | int, ...], value: object
 ) -> None:
-    matrix = answer(lambda: load(replaced(MATRIX, path, value), Matrix, "matrix.toml"))
+    matrix = answer(lambda: load_model(replaced(MATRIX, path, value), Matrix, "matrix.toml"))
     stand = inputs()
     if matrix:
         for sources_name in ("upstream", "registries"):
@@ -918,7 +918,7 @@ def test_every_cell_of_any_matrix_that_is_accepted_is_planned_or_refused(
 def test_every_cell_is_planned_from_any_sources_that_are_accepted_or_refused(
     path: tuple[str | int, ...], value: object
 ) -> None:
-    sources = answer(lambda: load(replaced(SOURCES, path, value), Sources, "sources.toml"))
+    sources = answer(lambda: load_model(replaced(SOURCES, path, value), Sources, "sources.toml"))
     stand = inputs("registries")
     if sources:
         changed = PlanInputs(

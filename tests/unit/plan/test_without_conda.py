@@ -65,7 +65,7 @@ def test_a_python_that_the_recipe_has_not_is_a_mistake() -> None:
     stand = inputs("registries")
     whole = json.loads(locks().channel())
     few = json.dumps({**whole, "python": whole["python"][:1]})
-    files = {path.removeprefix("ci/locks/"): text for text, path in locks().places().items()}
+    files = {path.removeprefix("ci/locks/"): text for text, path in locks().paths_by_text().items()}
     stand = type(stand)(
         matrix=stand.matrix,
         sources_name=stand.sources_name,

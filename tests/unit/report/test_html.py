@@ -10,10 +10,10 @@ from importlib import resources
 import pytest
 from hypothesis import given
 
-from ci.history.records import History
-from ci.report.html import embedded, html
-from ci.report.json_report import contents
-from ci.report.markup import Markup, element, raw, safe
+from ci.history.history import History
+from ci.report.html import embed_json, render_html
+from ci.report.json_report import report_to_dict
+from ci.report.markup import Markup, element, escape_text, raw_element
 from ci.report.model import Report, make_report
 from tests.unit.sample_histories import (
     CELLS,
@@ -40,7 +40,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, Attributes]] = []
         self.words: dict[int, str] = {}
         self.open: list[int] = []
-        self.feed(html(report))
+        self.feed(render_html(report))
         self.close()
         assert not self.open
 
@@ -96,13 +96,13 @@ def test_the_grid_has_pairs_as_rows_and_targets_as_columns_and_a_glyph_in_each_c
     assert len(PAGE.all("td", **{"class": "none"})) == 5
 
 
-def test_each_link_leads_to_an_element_and_no_id_stands_twice() -> None:
+def test_each_link_leads_to_an_element_and_every_id_is_unique() -> None:
     ids = [attributes["id"] for _, attributes in PAGE.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {attributes["href"].removeprefix("#") for attributes, _ in PAGE.all("a")} <= set(ids)
 
 
-def test_each_cell_that_was_tried_has_details_and_failures_stand_open() -> None:
+def test_each_cell_that_was_tried_has_details_and_those_of_failures_are_open() -> None:
     details = PAGE.all("details")
     assert len(details) == len(CELLS) - 1
     assert sum("open" in attributes for attributes, _ in details) == 2
@@ -123,7 +123,7 @@ def test_details_of_an_image_hold_what_was_found_in_it() -> None:
         "registry.test/cslr:devel-cu128",
         "sha256:cdcd",
         "numpy2.4.0",
-        "imports✓ kept",
+        "imports✓ passed",
         "package-20",
     ):
         assert part in words
@@ -131,7 +131,7 @@ def test_details_of_an_image_hold_what_was_found_in_it() -> None:
     marimo = next(
         words for _, words in PAGE.all("details") if "Details of cu12.8.1-py3.13-marimo-devel" in words
     )
-    assert "marimo_page✗ broken" in marimo
+    assert "marimo_page✗ failed" in marimo
     assert "the page took 40 s" in marimo
 
 
@@ -195,7 +195,7 @@ def test_each_drawing_has_a_name_or_is_decoration() -> None:
 
 def test_the_embedded_data_is_the_document() -> None:
     data = PAGE.text("script", id="data")
-    assert json.loads(data) == json.loads(json.dumps(contents(sample())))
+    assert json.loads(data) == json.loads(json.dumps(report_to_dict(sample())))
     assert not set("<>&") & set(data)
 
 
@@ -242,20 +242,20 @@ def test_any_text_stays_inside_its_element_and_its_attribute(text: str) -> None:
 @given(texts)
 def test_any_text_can_be_embedded_and_the_page_encoded(text: str) -> None:
     report = make_report(History((), (text,)), [f"cpu-py3.13-{text}"], now=text)
-    assert "<" not in embedded(report)
-    assert json.loads(embedded(report))["problems"] == [text]
-    html(report).encode()
+    assert "<" not in embed_json(report)
+    assert json.loads(embed_json(report))["problems"] == [text]
+    render_html(report).encode()
 
 
 def test_markup_is_not_escaped_twice_and_text_always_is() -> None:
     assert element("p", Markup("<b>x</b>"), "<b>") == "<p><b>x</b>&lt;b&gt;</p>"
-    assert safe("a\u202eb\x1b\ud800") == "a\ufffdb\ufffd\ufffd"
+    assert escape_text("a\u202eb\x1b\ud800") == "a\ufffdb\ufffd\ufffd"
 
 
 @pytest.mark.parametrize("text", ["a</style>", "</SCRIPT >", "<!-- x"])
 def test_text_that_could_end_a_raw_element_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cannot stand in <script>"):
-        raw("script", text)
+        raw_element("script", text)
 
 
 # -- what the eye needs ----------------------------------------------------------------------------------
@@ -319,6 +319,6 @@ def test_every_class_of_the_page_has_a_rule() -> None:
 
 
 def test_the_page_tells_what_an_image_is_made_of() -> None:
-    page = html(sample())
+    page = render_html(sample())
     for words in ("Kinds of files", "Parts of ELF files", "GPU code", "sm_80"):
         assert words in page

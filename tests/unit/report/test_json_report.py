@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from ci.history.records import BuildRecord, History
-from ci.report.json_report import document
+from ci.history.history import History
+from ci.history.records import BuildRecord
+from ci.report.json_report import render_json
 from ci.report.model import make_report
 from tests.unit.sample_histories import (
     BUILDING,
@@ -35,16 +36,16 @@ def read(text: str) -> dict[str, Any]:
 
 
 def test_it_is_versioned_and_tells_when() -> None:
-    found = read(document(sample()))
+    found = read(render_json(sample()))
     assert (found["schema"], found["generated"]) == (1, NOW)
 
 
 def test_cells_stand_in_the_order_asked_for() -> None:
-    assert [cell["cell"] for cell in read(document(sample()))["cells"]] == list(CELLS)
+    assert [cell["cell"] for cell in read(render_json(sample()))["cells"]] == list(CELLS)
 
 
-def test_a_cell_is_told_in_bytes_seconds_and_full_moments() -> None:
-    assert read(document(sample()))["cells"][0] == {
+def test_a_cell_has_bytes_seconds_and_full_times() -> None:
+    assert read(render_json(sample()))["cells"][0] == {
         "cell": DEVEL,
         "pair": "cu12.8.1-py3.13",
         "target": "devel",
@@ -60,7 +61,7 @@ def test_a_cell_is_told_in_bytes_seconds_and_full_moments() -> None:
 
 
 def test_records_are_the_newest_and_have_the_keys_of_the_history() -> None:
-    records = read(document(sample()))["records"]
+    records = read(render_json(sample()))["records"]
     assert set(records) == set(CELLS) - {"cu12.8.1-py3.13-marimo-runtime"}
     assert records[DEVEL]["run"] == RUN
     assert records[BUILDING]["status"] == "building"
@@ -69,8 +70,8 @@ def test_records_are_the_newest_and_have_the_keys_of_the_history() -> None:
     assert line == next(row.record.line() for row in sample().rows if row.record and row.cell == DEVEL)
 
 
-def test_problems_and_sums_are_told() -> None:
-    found = read(document(sample()))
+def test_problems_and_sums_are_shown() -> None:
+    found = read(render_json(sample()))
     assert found["problems"] == [PROBLEM]
     assert found["counts"] == {"ok": 2, "warning": 1, "failed": 2, "building": 1, "not-run": 1}
     assert found["size"] == round(80.7 * GB)
@@ -79,14 +80,14 @@ def test_problems_and_sums_are_told() -> None:
 
 def test_equal_histories_give_equal_documents() -> None:
     again = History(tuple(record.model_copy() for record in HISTORY.records), HISTORY.problems)
-    assert document(make_report(again, CELLS, now=NOW, live=[RUN])) == document(sample())
+    assert render_json(make_report(again, CELLS, now=NOW, live=[RUN])) == render_json(sample())
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "\ud800"])
 def test_hostile_text_comes_back_whole(text: str) -> None:
     if text == "\ud800":
-        written = document(make_report(History((), (text,)), (), now=NOW))
+        written = render_json(make_report(History((), (text,)), (), now=NOW))
     else:
-        written = document(said_everywhere(text))
+        written = render_json(said_everywhere(text))
     assert written.isascii()
     assert read(written)["problems"] == [text]

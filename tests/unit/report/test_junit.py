@@ -5,8 +5,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 
-from ci.history.records import Failure, History
-from ci.report.junit import junit, legal
+from ci.history.history import History
+from ci.history.records import Failure
+from ci.report.junit import render_junit, strip_forbidden
 from ci.report.model import Report, make_report
 from tests.unit.sample_histories import (
     CELLS,
@@ -24,7 +25,7 @@ from tests.unit.user_errors import texts
 
 def suite(report: Report) -> ET.Element:
     """Read a report back as a CI system would: from bytes."""
-    root = ET.fromstring(junit(report).encode())  # noqa: S314 - our own text
+    root = ET.fromstring(render_junit(report).encode())  # noqa: S314 - our own text
     assert root.tag == "testsuites"
     found = root.find("testsuite")
     assert found is not None
@@ -43,10 +44,15 @@ def test_each_cell_is_a_test_case_of_its_pair() -> None:
 
 
 def test_the_suite_counts() -> None:
-    told = suite(sample()).attrib
-    assert told["name"] == "cslr-images"
-    assert [told[key] for key in ("tests", "failures", "errors", "skipped")] == ["7", "2", "0", "2"]
-    assert (told["time"], told["timestamp"]) == ("779.000", "2026-11-22T04:00:00")
+    describe_failure = suite(sample()).attrib
+    assert describe_failure["name"] == "cslr-images"
+    assert [describe_failure[key] for key in ("tests", "failures", "errors", "skipped")] == [
+        "7",
+        "2",
+        "0",
+        "2",
+    ]
+    assert (describe_failure["time"], describe_failure["timestamp"]) == ("779.000", "2026-11-22T04:00:00")
 
 
 def test_a_failure_has_kind_message_tail_and_advice() -> None:
@@ -73,7 +79,7 @@ def test_a_good_cell_has_its_time_in_seconds_and_no_failure() -> None:
     assert [child.tag for child in case(RUNTIME)] == ["system-out"]
 
 
-def test_problems_of_the_history_are_told() -> None:
+def test_problems_of_the_history_are_shown() -> None:
     assert suite(sample()).findtext("system-err") == PROBLEM
 
 
@@ -92,14 +98,14 @@ def test_any_text_gives_xml_that_can_be_read_and_says_it(text: str) -> None:
     found = suite(report).find("testcase/failure")
     assert found is not None
     # Reading XML turns a carriage return into a newline.
-    assert (found.text or "") == legal(plain).replace("\r\n", "\n").replace("\r", "\n")
+    assert (found.text or "") == strip_forbidden(plain).replace("\r\n", "\n").replace("\r", "\n")
 
 
 @pytest.mark.parametrize("char", ["\x00", "\x08", "\x0b", "\x1f", "\ud800", "\ufffe", "\uffff"])
 def test_a_character_that_xml_forbids_goes(char: str) -> None:
-    assert legal(f"a{char}b") == "ab"
+    assert strip_forbidden(f"a{char}b") == "ab"
 
 
 @pytest.mark.parametrize("char", ["\t", "\n", "\r", " ", "\x7f", "\ud7ff", "\ue000", "\ufffd", "\U00010000"])
 def test_a_character_that_xml_allows_stays(char: str) -> None:
-    assert legal(f"a{char}b") == f"a{char}b"
+    assert strip_forbidden(f"a{char}b") == f"a{char}b"

@@ -4,7 +4,7 @@ import pytest
 
 from ci.session.machine import Machine
 from ci.sweep.capacity import cells_at_once
-from ci.sweep.scheduler import GB
+from ci.util.units import GB
 
 
 @pytest.mark.parametrize(

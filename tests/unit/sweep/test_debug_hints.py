@@ -3,7 +3,8 @@
 import pytest
 
 from ci.config.matrix import Cell
-from ci.history.records import BuildRecord, Failure, Kind
+from ci.history.records import BuildRecord, Failure, FailureKind
+from ci.session.options import CallOptions
 from ci.session.session import Session, open_session
 from ci.sweep.run import debug_hints
 
@@ -12,16 +13,7 @@ PLAIN = "./daggerw call --sources=registries debug --cuda=cpu --python=3.13 --ta
 
 
 async def session(archs: str | None = None, jobs: int | None = None, variant: str = "default") -> Session:
-    return await open_session(
-        sources="registries",
-        mirrors=None,
-        mirror_service=None,
-        matrix_file=None,
-        archs=archs,
-        jobs=jobs,
-        ray_mode="stable",
-        variant=variant,
-    )
+    return await open_session(CallOptions(sources="registries", archs=archs, jobs=jobs, variant=variant))
 
 
 def record(failure: Failure | None) -> BuildRecord:
@@ -32,9 +24,9 @@ def record(failure: Failure | None) -> BuildRecord:
 
 
 async def test_the_call_has_the_options_that_were_given() -> None:
-    assert (await session()).call("debug", CELL, "terminal") == PLAIN
+    assert (await session()).command_line("debug", CELL, "terminal") == PLAIN
     given = await session(archs="8.0 9.0+PTX", jobs=2, variant="slim")
-    assert given.call("debug", CELL) == (
+    assert given.command_line("debug", CELL) == (
         "./daggerw call --sources=registries '--archs=8.0 9.0+PTX' --jobs=2 --variant=slim "
         "debug --cuda=cpu --python=3.13 --target=devel"
     )
@@ -53,7 +45,7 @@ async def test_the_call_has_the_options_that_were_given() -> None:
     ],
 )
 async def test_there_is_a_way_in_where_a_command_failed(
-    kind: Kind, exit_code: int | None, told: bool
+    kind: FailureKind, exit_code: int | None, told: bool
 ) -> None:
     failure = Failure(kind=kind, stage="torch", message="m", exit_code=exit_code)
     lines = debug_hints(await session(), [CELL], [record(failure)])

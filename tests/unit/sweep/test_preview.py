@@ -1,13 +1,16 @@
-"""Plans in words and as data, as `dagger call plan` prints them."""
+"""Previews as text and as JSON, as `dagger call plan` prints them."""
 
+import json
 import re
 
 import pytest
 
-from ci.history.records import BuildRecord, History, LayerSize, StageRun
+from ci.config.selection import select_cells
+from ci.history.history import History
+from ci.history.records import BuildRecord, LayerSize, StageRun
 from ci.plan.inputs import Options
 from ci.plan.plan import Plan, changed_plans
-from ci.sweep.preview import PlanPreview, document, github, left_out, preview, text
+from ci.sweep.preview import PlanPreview, excluded_cells, github_matrix, preview, render_json, render_text
 from ci.util.errors import UserError
 from tests.unit.plans import CELLS, explain, matrix_with, plan, pyg_page
 
@@ -19,7 +22,7 @@ def words(text: str) -> str:
     return DIGEST.sub("…", text)
 
 
-def test_a_plan_reads_as_a_table_of_stages_with_reasons_and_notes() -> None:
+def test_a_plan_is_printed_as_a_table_of_stages_with_reasons_and_notes() -> None:
     made = plan(
         "cu13.1.1-py3.14-ray-runtime", page=pyg_page(["torch_scatter", "pyg_lib"], "cp314", tag="cu130")
     )
@@ -75,10 +78,10 @@ def record(made_plan: Plan, *, seconds: float, size: int) -> BuildRecord:
     )  # fmt: skip
 
 
-def test_what_cells_share_is_told_once() -> None:
+def test_a_shared_stage_is_printed_once() -> None:
     found = made(*CELLS)
     assert found.stages == len({stage.digest for cell in found.cells for stage in cell.stages})
-    printed = text(found)
+    printed = render_text(found)
     assert printed.count("compile torch-scatter==2.1.2") == 3
     assert f"  shared with {CELLS[0]}: " in printed
     assert f"18 cells: {found.stages} stages to build, {found.shared} times shared" in printed
@@ -93,8 +96,8 @@ def test_times_and_sizes_come_from_records_and_nothing_is_guessed() -> None:
     assert found.unknown == found.stages - len(one.stages)
     assert found.size == 8_000_000_000
     assert (found.cells[0].built_as_planned, found.cells[1].built_as_planned) == (True, False)
-    assert "stages without a record" in text(found)
-    assert "by the records" not in text(made(CELLS[0]))
+    assert "stages without a record" in render_text(found)
+    assert "by the records" not in render_text(made(CELLS[0]))
 
 
 def test_layers_that_images_share_are_summed_once() -> None:
@@ -110,7 +113,7 @@ def test_layers_that_images_share_are_summed_once() -> None:
     )
     found = preview(plans, {}, history)
     assert (found.size, found.unique_size) == (16_000_000_000, 9_000_000_000)
-    assert "16.0 GB of images, 9.0 GB with shared layers counted once" in text(found)
+    assert "16.0 GB of images, 9.0 GB with shared layers counted once" in render_text(found)
 
 
 def test_a_stage_that_changed_has_no_time() -> None:
@@ -123,25 +126,33 @@ def test_a_stage_that_changed_has_no_time() -> None:
     assert found.cells[0].built_as_planned is False
 
 
-def test_excluded_cells_are_told_with_the_reason() -> None:
+def test_excluded_cells_are_printed_with_the_reason() -> None:
     changes = '[[excludes]]\nonly = "cu12*-py3.14-*"\nreason = "no cp314 wheel"\n'
     matrix = matrix_with(changes)
-    chosen = matrix.select(cuda=["12.8.1"])
+    chosen = select_cells(matrix, cuda=["12.8.1"])
     assert len(chosen) == 6
-    assert left_out(matrix, chosen) == {}
-    assert len(left_out(matrix, matrix.cells)) == 6
-    found = preview([], left_out(matrix, matrix.cells), History())
-    assert "left out: cu12.8.1-py3.14-devel: no cp314 wheel" in text(found)
+    assert excluded_cells(matrix, chosen) == {}
+    assert len(excluded_cells(matrix, matrix.cells)) == 6
+    found = preview([], excluded_cells(matrix, matrix.cells), History())
+    assert "left out: cu12.8.1-py3.14-devel: no cp314 wheel" in render_text(found)
 
 
-def test_the_form_for_github_is_what_strategy_matrix_takes() -> None:
-    include = github([plan(CELLS[3], "registries")])["include"]
+def test_the_json_has_a_key_for_each_field_and_excluded_cells_are_left_out() -> None:
+    matrix = matrix_with('[[excludes]]\nonly = "cu12*-py3.14-devel"\nreason = "no cp314 wheel"\n')
+    data = json.loads(render_json(preview([], excluded_cells(matrix, matrix.cells), History())))
+    keys = ["cells", "left_out", "stages", "shared", "unknown", "seconds", "size", "unique_size"]
+    assert list(data) == keys
+    assert data["left_out"] == [{"cell": "cu12.8.1-py3.14-devel", "reason": "no cp314 wheel"}]
+
+
+def test_the_form_for_github_is_a_strategy_matrix() -> None:
+    include = github_matrix([plan(CELLS[3], "registries")])["include"]
     assert include == [{"cell": CELLS[3], "cuda": "12.8.1", "python": "3.13", "target": "ray-runtime"}]
 
 
-def test_plans_that_are_as_before_are_left_out() -> None:
+def test_unchanged_plans_are_not_built_again() -> None:
     plans = [plan(name, "upstream") for name in ("cu12.8.1-py3.13-devel", "cu12.8.1-py3.13-ray-runtime")]
-    before = document(preview(plans, {}, History()))
+    before = render_json(preview(plans, {}, History()))
     assert changed_plans(plans, before, "before.json") == []
     newer = [plan(made.cell.id, "upstream", changes='[ray]\nversion = "2.60.1"\n') for made in plans]
     assert [made.id for made in changed_plans(newer, before, "before.json")] == [
@@ -153,11 +164,11 @@ def test_plans_that_are_as_before_are_left_out() -> None:
 @pytest.mark.parametrize(
     "given", ["", "[]", "{}", '{"cells": [1]}', '{"cells": [{"cell": "x"}]}', '"x"', "[" * 10_000]
 )
-def test_what_is_no_survey_is_refused(given: str) -> None:
+def test_a_file_without_plans_is_refused(given: str) -> None:
     with pytest.raises(UserError, match=r"^before\.json: not plans as `plan --format json` prints them$"):
         changed_plans([], given, "before.json")
 
 
-def test_a_selection_in_which_nothing_changed_is_said_and_empty_for_github() -> None:
-    assert text(preview([], {}, History())) == "no cell to build\n"
-    assert github([]) == {"include": []}
+def test_an_empty_selection_is_named_and_empty_for_github() -> None:
+    assert render_text(preview([], {}, History())) == "no cell to build\n"
+    assert github_matrix([]) == {"include": []}

@@ -1,4 +1,4 @@
-"""Where images go: registries by the names that addresses and docker's configuration give them, and who asks them."""
+"""Registries by the names in addresses and in docker's configuration, and what a publisher refuses."""
 
 import pytest
 
@@ -20,31 +20,31 @@ from ci.util.errors import UserError
         ("docker.io/team/image", "docker.io"),
     ],
 )
-def test_a_registry_goes_by_its_host(address: str, registry: str) -> None:
+def test_a_registry_is_named_by_its_host(address: str, registry: str) -> None:
     assert registry_of(address) == registry
 
 
-def test_a_container_asks_any_registry_but_one_of_this_machine() -> None:
-    asker = RegistryClient((), None)
-    assert asker.reaches("registry.example:5000/team/image:tag")
-    assert asker.reaches("docker.io/team/image:tag")
+def test_a_container_reaches_any_registry_but_one_on_loopback() -> None:
+    client = RegistryClient((), None)
+    assert client.reaches("registry.example:5000/team/image:tag")
+    assert client.reaches("docker.io/team/image:tag")
     for host in ("127.0.0.1:5000", "localhost", "localhost:5000", "127.0.0.2"):
-        assert not asker.reaches(f"{host}/team/image:tag")
+        assert not client.reaches(f"{host}/team/image:tag")
 
 
-async def test_what_is_wrong_with_a_place_is_said_before_anything_is_built() -> None:
-    async def opened(
+async def test_a_wrong_repository_login_or_compression_is_refused() -> None:
+    async def targets(
         *repositories: str, user: str | None = None, compression: str = "zstd"
     ) -> tuple[str, ...]:
         options = PublishOptions(repositories, user, None, None, None, compression)
         publisher = await open_publisher("me/image", options)
         return publisher.repositories
 
-    assert await opened() == ("docker.io/me/image",)
-    assert await opened("ghcr.io/me/image", "localhost/x") == ("ghcr.io/me/image", "localhost/x")
+    assert await targets() == ("docker.io/me/image",)
+    assert await targets("ghcr.io/me/image", "localhost/x") == ("ghcr.io/me/image", "localhost/x")
     with pytest.raises(UserError, match=r"bad repository 'ghcr\.io/me:tag'"):
-        await opened("ghcr.io/me:tag")
+        await targets("ghcr.io/me:tag")
     with pytest.raises(UserError, match="needs both --registry-user and --registry-password"):
-        await opened(user="me")
+        await targets(user="me")
     with pytest.raises(UserError, match="unknown compression 'xz'; accepted: zstd, gzip"):
-        await opened(compression="xz")
+        await targets(compression="xz")

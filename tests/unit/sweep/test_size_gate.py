@@ -1,4 +1,4 @@
-"""Gates of sizes."""
+"""Size limits: which one applies, and the packages that a failure lists."""
 
 from collections.abc import Mapping
 
@@ -36,14 +36,14 @@ def record(size: int, **sizes: int) -> BuildRecord:
         ({"*-runtime@slim": 1}, 9 * GB, False),
     ],
 )
-def test_the_narrowest_limit_counts(limits: Mapping[str, float], size: int, *, stopped: bool) -> None:
+def test_the_most_specific_limit_applies(limits: Mapping[str, float], size: int, *, stopped: bool) -> None:
     assert bool(check_size_limits(SizeLimits(max_gb=dict(limits)), IMAGE, size, (), None)) == stopped
 
 
 @pytest.mark.parametrize(
     ("size", "stopped"), [(10 * GB, False), (10_500_000_000, False), (10_500_000_001, True)]
 )
-def test_growth_is_against_the_last_good_build(size: int, *, stopped: bool) -> None:
+def test_growth_is_measured_against_the_last_good_build(size: int, *, stopped: bool) -> None:
     assert bool(check_size_limits(SizeLimits(growth_percent=5), IMAGE, size, (), record(10 * GB))) == stopped
 
 
@@ -62,7 +62,7 @@ def test_the_packages_that_grew_are_named_the_largest_growth_first() -> None:
 
 
 @pytest.mark.parametrize("before", [None, record(8 * GB, torch=3 * 10**9)])
-def test_where_nothing_grew_the_largest_are_named(before: BuildRecord | None) -> None:
+def test_the_largest_packages_are_named_if_none_grew(before: BuildRecord | None) -> None:
     failure = check_size_limits(SizeLimits(max_gb={"*": 1}), IMAGE, 8 * GB, packages(torch=3 * 10**9), before)
     assert failure
     assert failure.tail == ("torch: 3,000.0 MB",)

@@ -1,10 +1,10 @@
-"""A user's mistake is one line that names what is accepted."""
+"""Errors: a mistake of the caller becomes one line that names the accepted values."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.util.errors import UserError, one_line, quote_value, require_choice
+from ci.util.errors import UserError, one_line, quote_value, require_choice, summarize_error
 from tests.unit.user_errors import is_one_line, mistake, nasty, texts
 
 TARGETS = ["devel", "runtime", "ray-devel", "ray-runtime"]
@@ -35,7 +35,7 @@ def test_only_the_very_value_is_accepted(value: str) -> None:
 
 
 @nasty
-def test_a_nasty_value_is_told_in_one_short_line(value: str) -> None:
+def test_a_nasty_value_becomes_one_short_line(value: str) -> None:
     assert len(mistake(lambda: require_choice("target", value, TARGETS))) < 1000
 
 
@@ -73,3 +73,9 @@ def test_a_long_value_is_cut(value: str) -> None:
 def test_a_value_of_the_limit_is_shown_whole() -> None:
     assert quote_value("x" * 60) == "'" + "x" * 60 + "'"
     assert quote_value("abcdef", limit=3) == "'abc…'"
+
+
+def test_a_summary_is_one_quoted_line_without_trace_ids() -> None:
+    error = RuntimeError(f"no route\n to host [traceparent:{'0' * 32}-{'1' * 16}]")
+    assert summarize_error(error) == "'no route to host'"
+    assert summarize_error(error, 8) == "'no route…'"

@@ -1,4 +1,4 @@
-"""Mistakes in TOML documents are told by file, line or key; documents are laid over each other key by key."""
+"""Documents: errors name the file, the line or the key; documents are merged key by key."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from ci.util.model import FrozenModel, load, merged, parse_toml, tuples
+from ci.util.model import FrozenModel, freeze_lists, load_model, merge_tables, parse_toml
 from tests.unit.user_errors import answer, mistake, texts
 
 
@@ -34,7 +34,7 @@ class Shelf(FrozenModel):
 
 def read(text: str) -> Shelf:
     """Read a shelf from TOML."""
-    return load(parse_toml(text, "shelf.toml"), Shelf, "shelf.toml")
+    return load_model(parse_toml(text, "shelf.toml"), Shelf, "shelf.toml")
 
 
 keys = st.text(max_size=8) | st.sampled_from([*Shelf.model_fields, "schema", "name", "size"])
@@ -132,7 +132,7 @@ def test_an_earlier_name_counts_in_its_own_table_only() -> None:
     assert "unknown key 'bytes' (" in mistake(lambda: read('title = "x"\nbytes = 3'))
 
 
-def test_an_unknown_key_is_told_before_what_it_leaves_missing() -> None:
+def test_an_unknown_key_is_named_before_the_keys_that_are_missing() -> None:
     assert "unknown key 'titel'" in mistake(lambda: read("titel = 1\nwheels = 3"))
     assert "unknown key 'wheels.0.nme'" in mistake(
         lambda: read('title = 1\nby_name = 3\n[[wheels]]\nnme = "a"')
@@ -181,19 +181,19 @@ def test_any_text_of_tomls_own_characters_is_a_table_or_a_mistake(text: str) -> 
 
 @given(tables)
 def test_any_table_is_a_model_or_a_mistake(table: dict[str, Any]) -> None:
-    found = answer(lambda: load(table, Shelf, "shelf.toml"))
+    found = answer(lambda: load_model(table, Shelf, "shelf.toml"))
     assert found is None or isinstance(found, Shelf)
 
 
 @given(mixed)
-def test_nothing_laid_over_or_under_a_document_changes_it(table: dict[str, Any]) -> None:
-    assert merged(table, {}) == merged({}, table) == merged(table, table) == table
+def test_merging_with_an_empty_document_changes_nothing(table: dict[str, Any]) -> None:
+    assert merge_tables(table, {}) == merge_tables({}, table) == merge_tables(table, table) == table
 
 
 @given(mixed, mixed)
-def test_what_is_laid_over_wins_and_every_key_stays(base: dict[str, Any], over: dict[str, Any]) -> None:
+def test_the_second_document_wins_and_every_key_stays(base: dict[str, Any], over: dict[str, Any]) -> None:
     before = deepcopy((base, over))
-    result = merged(base, over)
+    result = merge_tables(base, over)
     assert set(result) == set(base) | set(over)
     for key, value in over.items():
         if not isinstance(value, dict):
@@ -202,16 +202,18 @@ def test_what_is_laid_over_wins_and_every_key_stays(base: dict[str, Any], over: 
 
 
 @given(shallow, shallow, shallow)
-def test_it_does_not_matter_which_two_of_three_are_laid_over_each_other_first(
+def test_it_does_not_matter_which_two_of_three_are_merged_first(
     first: dict[str, Any], second: dict[str, Any], third: dict[str, Any]
 ) -> None:
-    assert merged(merged(first, second), third) == merged(first, merged(second, third))
+    assert merge_tables(merge_tables(first, second), third) == merge_tables(
+        first, merge_tables(second, third)
+    )
 
 
 def test_tables_are_joined_and_lists_and_values_replaced() -> None:
     base = {"wheels": {"index": "a", "torch": "b"}, "list": [1, 2], "value": 1, "table": {"x": 1}}
     over = {"wheels": {"index": "c"}, "list": [3], "value": {"y": 1}, "table": 2}
-    assert merged(base, over) == {
+    assert merge_tables(base, over) == {
         "wheels": {"index": "c", "torch": "b"},
         "list": [3],
         "value": {"y": 1},
@@ -220,4 +222,4 @@ def test_tables_are_joined_and_lists_and_values_replaced() -> None:
 
 
 def test_lists_become_tuples_all_the_way_down() -> None:
-    assert tuples({"a": [1, [2, {"b": [3]}]]}) == {"a": (1, (2, {"b": (3,)}))}
+    assert freeze_lists({"a": [1, [2, {"b": [3]}]]}) == {"a": (1, (2, {"b": (3,)}))}

@@ -1,0 +1,42 @@
+"""Define the interface between the scheduler of a sweep and the executor that builds."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from ci.history.records import BuildRecord, ImageFacts
+from ci.plan.attempt import Attempts
+from ci.plan.plan import Plan
+
+
+class ImageResult(ImageFacts):
+    """A finished image; its status is `warning` if something about it needs attention."""
+
+    status: Literal["ok", "warning"] = "ok"
+
+
+class Executor(Protocol):
+    """Carry out the work of a sweep.
+
+    A method may raise StageError if its work failed. A sweep records any other exception as a bug.
+    """
+
+    async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
+        """Build one stage of a plan."""
+
+    async def finish_image(self, plan: Plan, attempts: Attempts) -> ImageResult:
+        """Verify, measure and publish an image whose stages are built."""
+
+    async def free_disk(self) -> int:
+        """Return the free bytes on the disk where images are built."""
+
+    async def append_records(self, records: Sequence[BuildRecord]) -> None:
+        """Append records to the history, and return when they would survive a crash."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait before a retry."""
+
+    def now(self) -> str:
+        """Return the time, UTC in ISO 8601."""
+
+    def seconds(self) -> float:
+        """Return a monotonic clock in seconds, to measure durations."""
