@@ -11,8 +11,9 @@ from opentelemetry.trace import Status, StatusCode
 from pydantic import Field
 
 from ci.inspection.checks import Check, checks_for
-from ci.plan.paths import PREFIX, PROGRAMS_FOLDER
+from ci.plan.paths import PREFIX
 from ci.plan.plan import Plan
+from ci.plan.programs import mounted_path
 from ci.stages.programs import with_program
 from ci.stages.step import Step
 from ci.util.errors import UserError
@@ -70,8 +71,9 @@ async def run_check(image: dagger.Container, check: Check) -> CheckResult:
 
 def check_step(image: dagger.Container, check: Check) -> Step:
     """Return the step that runs a check in the image."""
-    command = (f"{PREFIX}/bin/python", f"{PROGRAMS_FOLDER}/checks/{check.name}.py", *check.arguments)
-    return Step("verify", with_program(image, "checks"), command)
+    program = f"checks/{check.name}.py"
+    command = (f"{PREFIX}/bin/python", mounted_path(program), *check.arguments)
+    return Step("verify", with_program(image, program), command)
 
 
 def describe_failed(results: list[CheckResult]) -> str:

@@ -6,7 +6,9 @@ file needs it in its row.
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import get_args
 
+from ci.config.fields import CheckName
 from ci.plan.paths import PROGRAMS_FOLDER, TOOLS_PYTHON
 
 _MAKE_CHANNEL = (
@@ -14,13 +16,21 @@ _MAKE_CHANNEL = (
     *("common/commands.py", "common/downloads.py", "common/elf.py", "common/errors.py", "common/files.py"),
     "common/repodata.py",
 )
+# What a check needs besides itself and `checks/check.py`.
+_CHECK_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "conda_install": ("common/repodata.py",),
+        "cuda_libraries": ("common/elf.py",),
+        "extension_archs": ("common/elf.py", "common/fatbin.py"),
+        "profiler_symbols": ("common/elf.py",),
+    }
+)
 # Program: its files below ci/programs. A name without a dot is a folder.
 PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "add_user.sh": ("add_user.sh",),
         "bazelisk": ("bazelisk/package.json", "bazelisk/package-lock.json"),
         "build_ray.sh": ("build_ray.sh",),
-        "checks": ("checks", "common/elf.py", "common/fatbin.py", "common/repodata.py"),
         "collect_debs.sh": ("collect_debs.sh",),
         "collect_packages.py": ("collect_packages.py", "common/commands.py", "common/errors.py"),
         "compile_wheels.py": ("compile_wheels.py", "common/errors.py", "common/files.py"),
@@ -49,6 +59,11 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "read_tag.py": ("read_tag.py",),
         "strip_libs.py": ("strip_libs.py", "common/elf.py", "common/errors.py", "common/records.py"),
         "trim_env.py": ("trim_env.py", "common/records.py"),
+        # One row for each: a folder that is mounted whole would make every check run again after any change.
+        **{
+            f"checks/{name}.py": (f"checks/{name}.py", "checks/check.py", *_CHECK_FILES.get(name, ()))
+            for name in get_args(CheckName)
+        },
     }
 )
 
