@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.bundles import opened
-from engine.places import PROJECT
+from engine.bundle import read_manifest
+from engine.paths import PROJECT
 
 SOURCES = "registries"
 BUNDLE = "bundle:"
@@ -25,7 +25,7 @@ WITH_VALUE = {
 }
 
 
-def completed(arguments: Sequence[str], folder: Path) -> tuple[list[str], bool]:
+def complete_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[str], bool]:
     """The arguments with the embedded engine's sources put in, and whether they were."""
     place = _subcommand(arguments)
     if place is None or arguments[place] != "call" or _chosen(arguments) or not _is_ours(arguments, folder):
@@ -33,7 +33,7 @@ def completed(arguments: Sequence[str], folder: Path) -> tuple[list[str], bool]:
     return [*arguments[: place + 1], "--sources", SOURCES, *arguments[place + 1 :]], True
 
 
-def unbundled(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
+def split_bundle_option(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     """The arguments with a bundle among the sources as the module takes it, and the bundle, if there is one.
 
     >>> unbundled(["call", "cells"])
@@ -46,7 +46,7 @@ def unbundled(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
             value, after = "".join(arguments[after : after + 1]), after + 1
         if option == "--sources" and value.startswith(BUNDLE):
             folder = Path(value.removeprefix(BUNDLE))
-            words = ["--sources", opened(folder).sources, "--from-bundle", str(folder)]
+            words = ["--sources", read_manifest(folder).sources, "--from-bundle", str(folder)]
             return [*arguments[:i], *words, *arguments[after:]], folder
     return list(arguments), None
 

@@ -6,11 +6,12 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from engine import bundles, server, setup
-from engine.arguments import SOURCES, completed, unbundled
-from engine.commands import Commands
-from engine.places import PROJECT, VERSION, Places
-from engine.talk import TroubleError, mention, say
+from engine import bundle as bundle_module
+from engine import server, setup
+from engine.arguments import SOURCES, complete_arguments, split_bundle_option
+from engine.output import EngineError, info, warn
+from engine.paths import PROJECT, VERSION, Paths
+from engine.processes import Commands
 
 HELP = """\
 daggerw runs dagger: with the dagger and the container runtime of this machine if it has both,
@@ -44,52 +45,52 @@ def run(arguments: list[str]) -> int:
     """Does what the arguments say; trouble becomes one line and exit status 1."""
     try:
         _dispatch(arguments)
-    except TroubleError as trouble:
-        say(str(trouble))
+    except EngineError as trouble:
+        warn(str(trouble))
         return 1
     except KeyboardInterrupt:
-        say("interrupted; the next use goes on from here")
+        warn("interrupted; the next use goes on from here")
         return 130
     return 0
 
 
 def _dispatch(arguments: list[str]) -> None:
-    places = Places.default()
+    paths = Paths.default()
     match arguments:
         case ["bundle", "verify" | "diff", *_]:
-            raise SystemExit(bundles.program(arguments[1:]))
+            raise SystemExit(bundle_module.program(arguments[1:]))
         case ["bundle", *words]:
-            _bundle(places, words)
+            _bundle(paths, words)
         case ["own", *words]:  # with a dagger and a container runtime of the machine's own
-            os.execvp("dagger", ["dagger", *unbundled(words)[0]])  # noqa: S606
+            os.execvp("dagger", ["dagger", *split_bundle_option(words)[0]])  # noqa: S606
         case ["help"]:
             print(HELP, end="")
         case ["status"]:
-            _status(places)
+            _status(paths)
         case ["logs"]:
-            _logs(places)
+            _logs(paths)
         case ["stop"]:
             _need_root()
-            with setup.locked(places):
-                print("stopped" if server.stop(places) else "was not running")
+            with setup.exclusive_lock(paths):
+                print("stopped" if server.stop(paths) else "was not running")
         case ["clean", *options] if set(options) <= {"--all"}:
             _need_root()
-            _clean(places, everything="--all" in options)
+            _clean(paths, everything="--all" in options)
         case ["clean" | "status" | "stop" | "logs" | "help", *_]:
-            raise TroubleError("unknown option (see daggerw help)")
+            raise EngineError("unknown option (see daggerw help)")
         case _:
-            _dagger(places, arguments)
+            _dagger(paths, arguments)
 
 
-def _dagger(places: Places, arguments: list[str]) -> None:
+def _dagger(paths: Paths, arguments: list[str]) -> None:
     _need_root()
-    own, bundle = unbundled(arguments)
-    engine = server.running(places)
+    own, bundle = split_bundle_option(arguments)
+    engine = server.running(paths)
     if engine is None:
-        with setup.locked(places):
-            engine = server.running(places) or server.start(places, setup.make(places, bundle))
-    full, added = completed(own, Path.cwd())
-    _mention_engine(places, added)
+        with setup.exclusive_lock(paths):
+            engine = server.running(paths) or server.start(paths, setup.make(paths, bundle))
+    full, added = complete_arguments(own, Path.cwd())
+    _describe_engine(paths, added)
     program = str(Path(engine.tools) / "dagger")
     environment = {
         **os.environ,
@@ -100,35 +101,35 @@ def _dagger(places: Places, arguments: list[str]) -> None:
     os.execve(program, ["dagger", *full], environment)  # noqa: S606 - dagger takes daggerw's place
 
 
-def _bundle(places: Places, words: list[str]) -> None:
+def _bundle(paths: Paths, words: list[str]) -> None:
     """Makes a bundle by the module, and adds what the engine itself is made of."""
-    target, call, filters = bundles.words(words)
-    new = bundles.begun(target)
+    target, call, filters = bundle_module.parse_arguments(words)
+    new = bundle_module.make_staging_folder(target)
     command = [str(PROJECT / "daggerw"), "call", *call, "bundle", *filters, "export", f"--path={new}"]
     if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
-        raise TroubleError("the bundle is not finished: the same call goes on from here")
-    if server.running(places):
-        bundles.add_engine(new, places, Commands(places.setup_log))
+        raise EngineError("the bundle is not finished: the same call goes on from here")
+    if server.running(paths):
+        bundle_module.add_engine(new, paths, Commands(paths.setup_log))
     else:
-        say("this machine has a dagger of its own: the bundle has no engine")
-    print(bundles.finished(new, target))
+        warn("this machine has a dagger of its own: the bundle has no engine")
+    print(bundle_module.commit(new, target))
 
 
-def _mention_engine(places: Places, added: bool) -> None:
-    free = _gb(shutil.disk_usage(places.cache).free)
+def _describe_engine(paths: Paths, added: bool) -> None:
+    free = _gb(shutil.disk_usage(paths.cache).free)
     sources = f"--sources {SOURCES}" if added else "no sources chosen"
     warning = f"; only {free:.0f} GB of disk free" if free < LOW_GB else ""
-    mention(f"embedded engine {VERSION}, {sources}{warning}")
+    info(f"embedded engine {VERSION}, {sources}{warning}")
 
 
-def _status(places: Places) -> None:
-    engine = server.Engine.read(places)
+def _status(paths: Paths) -> None:
+    engine = server.Engine.read(paths)
     alive = engine is not None and engine.alive
     lines = {
         "engine": f"{'running' if alive else 'not running'}, {VERSION}",
-        "cache folder": str(places.cache),
-        "state": _used(places.state),
-        "free disk": f"{_gb(shutil.disk_usage(_existing(places.cache)).free):.0f} GB",
+        "cache folder": str(paths.cache),
+        "state": _used(paths.state),
+        "free disk": f"{_gb(shutil.disk_usage(_existing(paths.cache)).free):.0f} GB",
         "kept free": f"{_gb(server.KEPT_FREE):.0f} GB: with less, the engine drops what it has cached",
     }
     if engine and alive:
@@ -137,32 +138,32 @@ def _status(places: Places) -> None:
             "socket": engine.socket,
             "registry": f"{engine.registry} (plain HTTP, emptied when the engine starts)",
             "network": engine.subnet,
-            "log": str(places.log),
+            "log": str(paths.log),
         }
     for name, value in lines.items():
         print(f"{name:13} {value}")
 
 
-def _logs(places: Places) -> None:
-    if not places.log.exists():
-        raise TroubleError(f"no log in {places.run}")
-    print("\n".join(places.log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
+def _logs(paths: Paths) -> None:
+    if not paths.log.exists():
+        raise EngineError(f"no log in {paths.run}")
+    print("\n".join(paths.log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
 
 
-def _clean(places: Places, *, everything: bool) -> None:
-    if not places.cache.exists():
+def _clean(paths: Paths, *, everything: bool) -> None:
+    if not paths.cache.exists():
         print("nothing to remove")
         return
-    before = shutil.disk_usage(places.cache).free
-    with setup.locked(places):
-        server.stop(places)
-        removed = [places.state, places.registry, *([places.parts, places.run] if everything else [])]
+    before = shutil.disk_usage(paths.cache).free
+    with setup.exclusive_lock(paths):
+        server.stop(paths)
+        removed = [paths.state, paths.registry, *([paths.parts, paths.run] if everything else [])]
         subprocess.run(["rm", "--recursive", "--force", "--one-file-system", *map(str, removed)], check=True)
-    freed = shutil.disk_usage(_existing(places.cache)).free - before
+    freed = shutil.disk_usage(_existing(paths.cache)).free - before
     if everything:
-        places.lock.unlink(missing_ok=True)
+        paths.lock.unlink(missing_ok=True)
         with suppress(OSError):  # the tests keep an environment of theirs there
-            places.cache.rmdir()
+            paths.cache.rmdir()
     print(f"freed {max(0.0, _gb(freed)):.1f} GB")
 
 
@@ -189,6 +190,6 @@ def _gb(size: float) -> float:
 
 def _need_root() -> None:
     if os.geteuid() != 0:
-        raise TroubleError(
+        raise EngineError(
             "the embedded engine needs root; without root, install dagger and a container runtime"
         )

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from engine.commands import Commands, output
-from engine.talk import TroubleError, say
+from engine.output import EngineError, warn
+from engine.processes import Commands, output
 
 RELEASE = "bookworm"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -30,7 +30,7 @@ def ensure_packages(commands: Commands, repository: Path | None = None) -> None:
     missing = [name for name in locked() if not _installed(name)]
     if not missing:
         return
-    say(f"installs Debian packages by apt-get: {' '.join(missing)}")
+    warn(f"installs Debian packages by apt-get: {' '.join(missing)}")
     if repository:
         with alone(f"deb [trusted=yes] file:{repository.resolve()} ./\n") as settings:
             _install(commands, [f"{name}={locked()[name][0]}" for name in missing], settings)
@@ -40,7 +40,7 @@ def ensure_packages(commands: Commands, repository: Path | None = None) -> None:
         commands.run("apt-get", "update", "--quiet")
         wanted = _checked(missing)
     if wanted is None:
-        raise TroubleError(f"apt has no candidate for one of: {' '.join(missing)}")
+        raise EngineError(f"apt has no candidate for one of: {' '.join(missing)}")
     _install(commands, wanted)
 
 
@@ -94,7 +94,7 @@ def package_sources(commands: Commands) -> str:
         commands.run("apt-get", "update", "--quiet")
         lines = _sources()
     if not lines:
-        raise TroubleError(f"needs a machine whose apt sources name Debian {RELEASE}")
+        raise EngineError(f"needs a machine whose apt sources name Debian {RELEASE}")
     return "\n".join(lines) + "\n"
 
 
@@ -127,13 +127,11 @@ def _checked(names: list[str]) -> list[str] | None:
             moved.append(f"{name} {candidate['Version']}")
             wanted.append(name)
         elif candidate["SHA256"] != sha256:
-            raise TroubleError(
-                f"{name} {version} has sha256 {candidate['SHA256']}, debian.lock says {sha256}"
-            )
+            raise EngineError(f"{name} {version} has sha256 {candidate['SHA256']}, debian.lock says {sha256}")
         else:
             wanted.append(f"{name}={version}")
     if moved:
-        say(f"newer in Debian than in debian.lock, vouched for by apt's signature: {', '.join(moved)}")
+        warn(f"newer in Debian than in debian.lock, vouched for by apt's signature: {', '.join(moved)}")
     return wanted
 
 
@@ -152,6 +150,6 @@ def _candidate(name: str) -> dict[str, str] | None:
 
 def check_machine() -> None:
     if platform.machine() != "x86_64" or not Path("/etc/debian_version").exists():
-        raise TroubleError(
+        raise EngineError(
             "the embedded engine needs Debian on x86_64; install dagger and a container runtime instead"
         )

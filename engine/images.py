@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine import offline
-from engine.commands import Commands, output
+from engine.go_tools import DAGGER, MODULE
 from engine.oci import Layout
-from engine.places import SOURCE
-from engine.tools import DAGGER, MODULE
+from engine.paths import SOURCE
+from engine.processes import Commands, output
 
 SDK = SOURCE / "sdk"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

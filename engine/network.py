@@ -6,8 +6,8 @@ import shlex
 import socket
 import subprocess
 
-from engine.commands import output
-from engine.talk import TroubleError
+from engine.output import EngineError
+from engine.processes import output
 
 POOL = [ipaddress.ip_network(f"10.{second}.0.0/16") for second in range(64, 128)]
 PORTS = range(25000, 26000)
@@ -20,7 +20,7 @@ def free_subnet(number: int) -> str:
         candidate = POOL[(number + i) % len(POOL)]
         if not any(candidate.overlaps(network) for network in used):
             return str(candidate)
-    raise TroubleError("finds no free range of addresses in 10.64.0.0/10 for the engine's network")
+    raise EngineError("finds no free range of addresses in 10.64.0.0/10 for the engine's network")
 
 
 def free_port(number: int) -> int:
@@ -34,7 +34,7 @@ def free_port(number: int) -> int:
             except OSError:
                 continue
         return port
-    raise TroubleError(f"finds no free port from {PORTS.start} on")
+    raise EngineError(f"finds no free port from {PORTS.start} on")
 
 
 def forget(name: str) -> None:

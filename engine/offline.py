@@ -5,9 +5,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from engine import places
-from engine.commands import Commands, output
-from engine.places import RUNTIME, SOURCE
+from engine import paths
+from engine.paths import RUNTIME, SOURCE
+from engine.processes import Commands, output
 
 # Both lie in the SDK images, below the root.
 GO_MODULES = Path("go/pkg/mod")
@@ -42,7 +42,7 @@ def wheels(root: Path, python: Path, commands: Commands) -> None:
     command = ["python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--require-hashes", "--only-binary", ":all:", "--python-version", "3.11"]
     path = os.pathsep.join(filter(None, [str(next(python.glob(PIP))), os.environ.get("PYTHONPATH", "")]))
-    for folder, listed in ((WHEELS, RUNTIME), (INSTALLERS, places.INSTALLERS)):
+    for folder, listed in ((WHEELS, RUNTIME), (INSTALLERS, paths.INSTALLERS)):
         (root / folder).mkdir(parents=True)
         target = ["--dest", str(root / folder), "--requirement", str(listed)]
         commands.run(*command, *target, env={"PYTHONPATH": path})

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine import network
-from engine.commands import Commands, output
 from engine.images import Built
-from engine.places import SOURCE, Places, source_mark
+from engine.output import EngineError, warn
+from engine.paths import SOURCE, Paths, source_digest
+from engine.processes import Commands, output
 from engine.setup import Parts
-from engine.talk import TroubleError, say
 
 START_SECONDS = 120
 ANSWER_SECONDS = 30
@@ -74,10 +74,10 @@ class Engine:
     init: Process
 
     @classmethod
-    def read(cls, places: Places) -> "Engine | None":
+    def read(cls, paths: Paths) -> "Engine | None":
         """The engine that was started last, whichever version of this file wrote it down."""
         try:
-            known = json.loads(places.record.read_text())
+            known = json.loads(paths.record.read_text())
             return cls(
                 source=known.get("source", ""),
                 tools=known.get("tools", ""),
@@ -101,16 +101,16 @@ class Engine:
         return False
 
 
-def running(places: Places) -> Engine | None:
+def running(paths: Paths) -> Engine | None:
     """The engine of this cache folder, if it runs and is what the repository says, or is at work for somebody."""
-    engine = Engine.read(places)
+    engine = Engine.read(paths)
     if engine is None or not engine.alive:
         return None
-    if engine.source == source_mark():
+    if engine.source == source_digest():
         return engine
     if not clients(Path("/proc/net/unix").read_text(), engine.socket):
         return None
-    say("engine/ has changed, but another call is using the engine: goes on with it as it is")
+    warn("engine/ has changed, but another call is using the engine: goes on with it as it is")
     return engine
 
 
@@ -120,46 +120,46 @@ def clients(table: str, address: str) -> int:
     return sum(row[5] == CONNECTED and row[7] == address for row in rows if len(row) == 8)
 
 
-def start(places: Places, parts: Parts) -> Engine:
-    stop(places)
-    _rotate(places.log)
-    shutil.rmtree(places.registry, ignore_errors=True)  # its index is lost when it ends
-    for folder in (places.state, places.registry):
+def start(paths: Paths, parts: Parts) -> Engine:
+    stop(paths)
+    _rotate(paths.log)
+    shutil.rmtree(paths.registry, ignore_errors=True)  # its index is lost when it ends
+    for folder in (paths.state, paths.registry):
         folder.mkdir(parents=True, exist_ok=True)
-    registry = f"127.0.0.1:{network.free_port(places.number)}"
-    subnet = network.free_subnet(places.number)
-    places.socket.unlink(missing_ok=True)
-    places.config.write_text(json.dumps(configuration(registry, os.statvfs(places.state)), indent=2))
-    holder = _spawn(places, parts, registry, subnet)
+    registry = f"127.0.0.1:{network.free_port(paths.number)}"
+    subnet = network.free_subnet(paths.number)
+    paths.socket.unlink(missing_ok=True)
+    paths.config.write_text(json.dumps(configuration(registry, os.statvfs(paths.state)), indent=2))
+    holder = _spawn(paths, parts, registry, subnet)
     engine = Engine(
-        source=source_mark(),
+        source=source_digest(),
         tools=str(parts.tools),
-        socket=str(places.socket),
+        socket=str(paths.socket),
         registry=registry,
         subnet=subnet,
         holder=Process.find(holder.pid),
         init=_only_child(holder),
     )
-    places.record.write_text(json.dumps(asdict(engine), indent=2))
-    _wait(lambda: _accepts(registry), holder, places)
-    Commands(places.setup_log).run(
+    paths.record.write_text(json.dumps(asdict(engine), indent=2))
+    _wait(lambda: _accepts(registry), holder, paths)
+    Commands(paths.setup_log).run(
         str(parts.tools / "crane"), "push", str(parts.images / "base"), f"{registry}/{BASE_IMAGE}"
     )
-    _wait(lambda: _accepts(engine.socket), holder, places)
+    _wait(lambda: _accepts(engine.socket), holder, paths)
     return engine
 
 
-def stop(places: Places) -> bool:
+def stop(paths: Paths) -> bool:
     """Ends the engine of this cache folder and waits for it; tells whether there was one."""
-    engine = Engine.read(places)
+    engine = Engine.read(paths)
     if engine is None:
         return False
     was_alive = engine.init.alive
     _end(engine)
-    network.forget(places.name)
+    network.forget(paths.name)
     network.forget_forwarding(engine.subnet)
     Path(engine.socket).unlink(missing_ok=True)
-    places.record.unlink(missing_ok=True)
+    paths.record.unlink(missing_ok=True)
     return was_alive
 
 
@@ -185,25 +185,25 @@ def configuration(registry: str, disk: os.statvfs_result) -> dict[str, object]:
     }
 
 
-def _spawn(places: Places, parts: Parts, registry: str, subnet: str) -> subprocess.Popen[bytes]:
+def _spawn(paths: Paths, parts: Parts, registry: str, subnet: str) -> subprocess.Popen[bytes]:
     built = Built.read(parts.images)
     environment = {
         **os.environ,
         "DAGGER_GO_SDK_MANIFEST_DIGEST": built.go_sdk,
         "DAGGER_PYTHON_SDK_MANIFEST_DIGEST": built.python_sdk,
-        "ENGINE_NETWORK": places.name,
+        "ENGINE_NETWORK": paths.name,
         "ENGINE_SUBNET": subnet,
-        "ENGINE_SOCKET": str(places.socket),
+        "ENGINE_SOCKET": str(paths.socket),
         "ENGINE_REGISTRY": registry,
         # The machine's, wherever it is set: containers that build the SDK are given it.
         "GOPROXY": _proxy(),
     }
-    folders = [parts.tools, parts.images / "content", places.state, places.registry, places.run]
+    folders = [parts.tools, parts.images / "content", paths.state, paths.registry, paths.run]
     namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
     # A session of its own, and none of the caller's streams: a pipe that daggerw writes to ends with daggerw.
-    with places.log.open("ab") as log:
+    with paths.log.open("ab") as log:
         return subprocess.Popen(
-            ["unshare", *namespaces, str(SOURCE / "inside.sh"), *map(str, folders)],
+            ["unshare", *namespaces, str(SOURCE / "namespace_init.sh"), *map(str, folders)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -224,19 +224,19 @@ def _only_child(parent: subprocess.Popen[bytes]) -> Process:
         if parent.poll() is None and (pids := children.read_text().split()):
             return Process.find(int(pids[0]))
         time.sleep(0.05)
-    raise TroubleError("cannot start the engine: unshare makes no process")
+    raise EngineError("cannot start the engine: unshare makes no process")
 
 
-def _wait(ready: Callable[[], bool], holder: subprocess.Popen[bytes], places: Places) -> None:
+def _wait(ready: Callable[[], bool], holder: subprocess.Popen[bytes], paths: Paths) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         if holder.poll() is not None:
-            raise TroubleError(
-                f"the engine ended while it started: {_last_line(places.log)} (all of it: {places.log})"
+            raise EngineError(
+                f"the engine ended while it started: {_last_line(paths.log)} (all of it: {paths.log})"
             )
         if time.monotonic() > deadline:
-            stop(places)
-            raise TroubleError(f"the engine did not start in {START_SECONDS} s (see {places.log})")
+            stop(paths)
+            raise EngineError(f"the engine did not start in {START_SECONDS} s (see {paths.log})")
         time.sleep(0.05)
 
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import bundles, debian, images, roots, tools
-from engine.commands import Commands
-from engine.places import Marks, Places
-from engine.talk import TroubleError, say
+from engine import bundle as bundle_module
+from engine import debian, go_tools, images, rootfs
+from engine.output import EngineError, warn
+from engine.paths import PartDigests, Paths
+from engine.processes import Commands
 
 # Tools, roots and images take 3 GB, and the builds of Go as much again.
 NEEDED_GB = 8
@@ -23,8 +24,8 @@ class Parts:
     images: Path
 
     @classmethod
-    def of(cls, places: Places, marks: Marks) -> "Parts":
-        return cls(places.parts / f"tools-{marks.tools}", places.parts / f"images-{marks.images}")
+    def of(cls, paths: Paths, digests: PartDigests) -> "Parts":
+        return cls(paths.parts / f"tools-{digests.tools}", paths.parts / f"images-{digests.images}")
 
     @property
     def complete(self) -> bool:
@@ -32,45 +33,48 @@ class Parts:
 
 
 @contextmanager
-def locked(places: Places) -> Iterator[None]:
+def exclusive_lock(paths: Paths) -> Iterator[None]:
     """Only one daggerw at a time makes, starts or stops the engine of a cache folder."""
-    places.run.mkdir(parents=True, exist_ok=True)
-    with places.lock.open("w") as lock:
+    paths.run.mkdir(parents=True, exist_ok=True)
+    with paths.lock.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waits for another daggerw that sets up the same cache folder")
+            warn("waits for another daggerw that sets up the same cache folder")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def make(places: Places, bundle: Path | None = None) -> Parts:
+def make(paths: Paths, bundle: Path | None = None) -> Parts:
     """Makes the parts that are missing, or takes those of a bundle; what an interrupted set-up finished is kept."""
-    commands = Commands(places.setup_log)
+    commands = Commands(paths.setup_log)
     debian.check_machine()
-    if bundle and bundles.has_engine(bundle) and not bundles.brought(places):
-        bundles.take_engine(bundle, places, commands)
-    if folders := bundles.brought(places):
+    if bundle and bundle_module.has_engine(bundle) and not bundle_module.bundled_parts(paths):
+        bundle_module.take_engine(bundle, paths, commands)
+    if folders := bundle_module.bundled_parts(paths):
         return Parts(*folders)
     debian.ensure_packages(commands)
-    marks = Marks(go_version=tools.go_version(), apt_sources=debian.package_sources(commands))
-    parts = Parts.of(places, marks)
-    made_roots = places.parts / f"roots-{marks.roots}"
+    digests = PartDigests(go_version=go_tools.go_version(), apt_sources=debian.package_sources(commands))
+    parts = Parts.of(paths, digests)
+    made_roots = paths.parts / f"roots-{digests.roots}"
     if parts.complete:
         return parts
-    _check_space(places)
-    say(f"makes the embedded engine in {places.cache}, once: some minutes (follow it in {commands.log})")
+    _check_space(paths)
+    warn(f"makes the embedded engine in {paths.cache}, once: some minutes (follow it in {commands.log})")
     with ThreadPoolExecutor() as pool:
         work = [
-            pool.submit(_make, parts.tools, commands, lambda folder: tools.build(folder, commands)),
+            pool.submit(_make, parts.tools, commands, lambda folder: go_tools.build(folder, commands)),
             pool.submit(
-                _make, made_roots, commands, lambda folder: roots.build(folder, commands, marks.apt_sources)
+                _make,
+                made_roots,
+                commands,
+                lambda folder: rootfs.build(folder, commands, digests.apt_sources),
             ),
         ]
     for part in work:
         part.result()
     _make(parts.images, commands, lambda folder: images.build(folder, made_roots, parts.tools, commands))
-    _forget_others({parts.tools, parts.images, made_roots}, places, commands)
+    _forget_others({parts.tools, parts.images, made_roots}, paths, commands)
     return parts
 
 
@@ -84,8 +88,8 @@ def _make(part: Path, commands: Commands, build: Callable[[Path], None]) -> None
     partial.rename(part)
 
 
-def _forget_others(current: set[Path], places: Places, commands: Commands) -> None:
-    for part in set(places.parts.iterdir()) - current:
+def _forget_others(current: set[Path], paths: Paths, commands: Commands) -> None:
+    for part in set(paths.parts.iterdir()) - current:
         _remove(part, commands)
 
 
@@ -94,7 +98,7 @@ def _remove(folder: Path, commands: Commands) -> None:
     commands.run("rm", "--recursive", "--force", "--one-file-system", str(folder))
 
 
-def _check_space(places: Places) -> None:
-    free = shutil.disk_usage(places.cache).free / 1e9
+def _check_space(paths: Paths) -> None:
+    free = shutil.disk_usage(paths.cache).free / 1e9
     if free < NEEDED_GB:
-        raise TroubleError(f"{places.cache} has {free:.0f} GB free, the embedded engine needs {NEEDED_GB}")
+        raise EngineError(f"{paths.cache} has {free:.0f} GB free, the embedded engine needs {NEEDED_GB}")

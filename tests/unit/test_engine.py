@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import server
-from engine.arguments import completed
+from engine.arguments import complete_arguments
 from engine.network import free_port, routed
 from engine.oci import Layout
-from engine.places import PROJECT, VERSION, Marks, Places
+from engine.paths import PROJECT, VERSION, PartDigests, Paths
 
 ROUTES = """\
 default via 172.30.0.1 dev eth0
@@ -47,22 +47,22 @@ broadcast 10.70.255.255 dev cni0 table local proto kernel scope link src 10.70.0
     ],
 )
 def test_calls_of_this_module_get_the_sources(given_words: str, full: str) -> None:
-    words, added = completed(given_words.split(), PROJECT)
+    words, added = complete_arguments(given_words.split(), PROJECT)
     assert words == full.split()
     assert added == (words != given_words.split())
 
 
 def test_calls_of_another_module_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "dagger.json").write_text('{"name": "other"}')
-    assert completed(["call", "cells"], tmp_path) == (["call", "cells"], False)
+    assert complete_arguments(["call", "cells"], tmp_path) == (["call", "cells"], False)
     (tmp_path / "dagger.json").write_text("not JSON")
-    assert completed(["call", "cells"], tmp_path) == (["call", "cells"], False)
-    assert completed(["-m", str(tmp_path), "call", "cells"], PROJECT)[1] is False
-    assert completed([f"--mod={tmp_path}", "call", "cells"], PROJECT)[1] is False
+    assert complete_arguments(["call", "cells"], tmp_path) == (["call", "cells"], False)
+    assert complete_arguments(["-m", str(tmp_path), "call", "cells"], PROJECT)[1] is False
+    assert complete_arguments([f"--mod={tmp_path}", "call", "cells"], PROJECT)[1] is False
 
 
 def test_a_folder_in_the_project_counts_as_the_project() -> None:
-    assert completed(["call", "cells"], PROJECT / "tests/unit")[1] is True
+    assert complete_arguments(["call", "cells"], PROJECT / "tests/unit")[1] is True
 
 
 def test_routes_become_networks() -> None:
@@ -198,18 +198,18 @@ def test_a_folder_that_cannot_be_read_is_no_layer(tmp_path: Path) -> None:
 
 
 def test_two_cache_folders_take_different_names_and_sockets_fit(tmp_path: Path) -> None:
-    one, other = Places(tmp_path / "one"), Places(tmp_path / ("d" * 120))
+    one, other = Paths(tmp_path / "one"), Paths(tmp_path / ("d" * 120))
     assert one.name != other.name
     assert str(one.socket).startswith(str(tmp_path))
     assert len(os.fsencode(other.socket)) < 108
 
 
 def test_a_part_is_made_anew_when_what_it_is_made_of_changes() -> None:
-    marks, newer = Marks("go1", "sources"), Marks("go2", "sources")
+    marks, newer = PartDigests("go1", "sources"), PartDigests("go2", "sources")
     assert marks.tools != newer.tools
     assert marks.images != newer.images
-    assert marks.tools == Marks("go1", "other sources").tools
-    assert marks.roots != Marks("go1", "other sources").roots
+    assert marks.tools == PartDigests("go1", "other sources").tools
+    assert marks.roots != PartDigests("go1", "other sources").roots
 
 
 def daggerw(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.places import PROJECT
+from engine.paths import PROJECT
 from engine.sdk.install import find_difference
 
 SERIES = ".".join(map(str, sys.version_info[:2]))

@@ -13,8 +13,8 @@ from ci.plan.inputs import Options
 from ci.plan.plan import Plan
 from ci.programs.make_bundle import Entry, Manifest, read_manifest
 from ci.util.errors import UserError
-from engine.arguments import completed, unbundled
-from engine.talk import TroubleError
+from engine.arguments import complete_arguments, split_bundle_option
+from engine.output import EngineError
 from tests.unit.plans import plan, pyg_page
 
 CPU = "cpu-py3.13-runtime"
@@ -143,11 +143,11 @@ def carried(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("joined", [True, False])
 def test_a_bundle_among_the_sources_becomes_what_the_module_takes(carried: Path, joined: bool) -> None:
     given = [f"--sources=bundle:{carried}"] if joined else ["--sources", f"bundle:{carried}"]
-    words, bundle = unbundled(["--progress=plain", "call", *given, "build", "--cuda=cpu"])
+    words, bundle = split_bundle_option(["--progress=plain", "call", *given, "build", "--cuda=cpu"])
     wanted = ["--sources", "upstream", "--from-bundle", str(carried)]
     assert words == ["--progress=plain", "call", *wanted, "build", "--cuda=cpu"]
     assert bundle == carried
-    assert completed(words, Path.cwd()) == (words, False)
+    assert complete_arguments(words, Path.cwd()) == (words, False)
 
 
 @pytest.mark.parametrize(
@@ -160,12 +160,12 @@ def test_a_bundle_among_the_sources_becomes_what_the_module_takes(carried: Path,
     ],
 )
 def test_other_arguments_stay_as_they_are(words: list[str]) -> None:
-    assert unbundled(words) == (words, None)
+    assert split_bundle_option(words) == (words, None)
 
 
 def test_a_folder_that_is_no_bundle_is_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TroubleError, match="is not a bundle"):
-        unbundled(["call", f"--sources=bundle:{tmp_path}", "cells"])
+    with pytest.raises(EngineError, match="is not a bundle"):
+        split_bundle_option(["call", f"--sources=bundle:{tmp_path}", "cells"])
     (tmp_path / "bundle.json").write_text(json.dumps({"schema": 1}))
-    with pytest.raises(TroubleError, match="not the list of a bundle"):
-        unbundled(["call", f"--sources=bundle:{tmp_path}", "cells"])
+    with pytest.raises(EngineError, match="not the list of a bundle"):
+        split_bundle_option(["call", f"--sources=bundle:{tmp_path}", "cells"])

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from engine import tools
-from engine.commands import Commands
+from engine import go_tools
 from engine.debian import RELEASE
-from engine.places import certificates
+from engine.paths import certificates
+from engine.processes import Commands
 
 SDK_PACKAGES = ["git", "python3", "python3-pip-whl"]
 # As in Debian's own slim images.
@@ -63,7 +63,7 @@ def _build_sdk(sdk: Path, commands: Commands) -> None:
     (sdk / "etc/resolv.conf").unlink()
     (sdk / "usr/sbin/update-ca-certificates").unlink()
     shutil.copytree(
-        tools.toolchain(),
+        go_tools.toolchain(),
         sdk / "usr/local/go",
         symlinks=True,
         ignore=shutil.ignore_patterns("testdata", "*_test.go"),

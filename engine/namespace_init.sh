@@ -28,7 +28,7 @@ mkdir -p /etc/dagger /usr/local/share/dagger/content
 cp "$run/engine.json" /etc/dagger/engine.json
 mount --bind "$content" /usr/local/share/dagger/content
 install "$tools/init" /usr/local/bin/dagger-init
-install "$here/runc.sh" /usr/local/bin/runc
+install "$here/runc_shim.sh" /usr/local/bin/runc
 mkdir -p /usr/local/lib/cslr-images/{cni,added,never-ran}
 for certificate in /usr/local/share/ca-certificates/*.crt; do
   [[ -e $certificate ]] || continue

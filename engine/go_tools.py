@@ -5,9 +5,9 @@ import re
 import shutil
 from pathlib import Path
 
-from engine.commands import Commands, output
-from engine.places import SOURCE, VERSION
-from engine.talk import TroubleError
+from engine.output import EngineError
+from engine.paths import SOURCE, VERSION
+from engine.processes import Commands, output
 
 MODULE = SOURCE / "tools"
 DAGGER = "github.com/dagger/dagger"
@@ -23,11 +23,11 @@ def go_version() -> str:
     assert wanted
     need = f"Go {wanted[1]}.{wanted[2]} or newer"
     if not shutil.which("go"):
-        raise TroubleError(f"needs {need} on PATH to build the embedded engine, and finds no go")
+        raise EngineError(f"needs {need} on PATH to build the embedded engine, and finds no go")
     version = output(["go", "env", "GOVERSION"])
     found = re.match(r"go(\d+)\.(\d+)", version)
     if found and (int(found[1]), int(found[2])) < (int(wanted[1]), int(wanted[2])):
-        raise TroubleError(f"needs {need} to build the embedded engine, and finds {version}")
+        raise EngineError(f"needs {need} to build the embedded engine, and finds {version}")
     return version
 
 

@@ -19,13 +19,13 @@ LONGEST_SOCKET_PATH = 100
 
 
 @dataclass(frozen=True)
-class Places:
+class Paths:
     """The folders and files below one cache folder."""
 
     cache: Path
 
     @classmethod
-    def default(cls) -> "Places":
+    def default(cls) -> "Paths":
         own = os.environ.get("CSLR_IMAGES_CACHE")
         shared = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         return cls(Path(own).absolute() if own else Path(shared).absolute() / "cslr-images")
@@ -40,7 +40,7 @@ class Places:
         return self.cache / "parts"
 
     @property
-    def brought(self) -> Path:
+    def bundled_parts(self) -> Path:
         """Which parts came in a bundle, and of which source."""
         return self.parts / "brought.json"
 
@@ -90,7 +90,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Marks:
+class PartDigests:
     """Digests of what each part is made from."""
 
     go_version: str
@@ -98,11 +98,11 @@ class Marks:
 
     @cached_property
     def tools(self) -> str:
-        return digest(self.go_version, *files_below(SOURCE / "tools"), SOURCE / "tools.py")
+        return digest(self.go_version, *files_below(SOURCE / "tools"), SOURCE / "go_tools.py")
 
     @cached_property
     def roots(self) -> str:
-        return digest(self.apt_sources, self.go_version, *certificates(), SOURCE / "roots.py")
+        return digest(self.apt_sources, self.go_version, *certificates(), SOURCE / "rootfs.py")
 
     @cached_property
     def images(self) -> str:
@@ -118,9 +118,9 @@ class Marks:
         )
 
 
-def source_mark() -> str:
+def source_digest() -> str:
     """A digest of all in this repository that a running engine depends on."""
-    modules = (SOURCE / f"{name}.py" for name in ("images", "oci", "offline", "roots", "server", "tools"))
+    modules = (SOURCE / f"{name}.py" for name in ("images", "oci", "offline", "rootfs", "server", "go_tools"))
     scripts = sorted(SOURCE.glob("*.sh"))
     folders = (*files_below(SOURCE / "sdk"), *files_below(SOURCE / "tools"))
     return digest(VERSION, *modules, *scripts, *folders, RUNTIME, INSTALLERS)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.talk import TroubleError
+from engine.output import EngineError
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Commands:
                 stderr=log,
             )
         if result.returncode != 0:
-            raise TroubleError(f"{command[0]} failed: {self._last_words(start)} (all of it: {self.log})")
+            raise EngineError(f"{command[0]} failed: {self._last_words(start)} (all of it: {self.log})")
 
     def _last_words(self, start: int) -> str:
         lines = self.log.read_bytes()[start:].decode(errors="replace").strip().splitlines()

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 readonly own=/usr/local/share/ca-certificates           # the same path here and in containers
-readonly list=/usr/local/lib/cslr-images/certificates   # by inside.sh: lines of NAME HASH
+readonly list=/usr/local/lib/cslr-images/certificates   # by namespace_init.sh: lines of NAME HASH
 readonly added=/usr/local/lib/cslr-images/added         # containers that have them, with the files before and after
 readonly never_ran=/usr/local/lib/cslr-images/never-ran
 
