@@ -20,8 +20,8 @@ from ci.session.history import load_history, open_store
 from ci.session.options import CallOptions
 from ci.session.session import Session, open_session, select_cells
 from ci.stages.builder import ImageBuilder
-from ci.stages.image import text_directory, unpack
-from ci.stages.pack import archive_environment, export_environment
+from ci.stages.image import make_text_directory, unpack
+from ci.stages.pack import export_archive, export_environment
 from ci.stages.trim import strip_image
 from ci.sweep.notify import Webhook
 from ci.sweep.publish import PublishOptions, open_publisher
@@ -93,7 +93,7 @@ class CslrImages:
         session = await self._session()
         plans = await session.plans(select_pair(session.matrix, cuda, python))
         folder = f"dockerfiles/{plans[0].cell.pair_id}"
-        return text_directory(dockerfile(plans, folder, session.inputs.locks.paths_by_text()))
+        return make_text_directory(dockerfile(plans, folder, session.inputs.locks.paths_by_text()))
 
     @public(cache="session", example="export --path .")
     async def generate(self) -> dagger.Directory:
@@ -104,7 +104,7 @@ class CslrImages:
         session = await self._session(sources=None, from_bundle=None)
         files = render_files(session.inputs, session.options, await session.pages(session.matrix.built))
         page = render_reference(CslrImages, own_fields(CslrImages), vars(args), session.matrix)
-        return text_directory({**files, REFERENCE: page})
+        return make_text_directory({**files, REFERENCE: page})
 
     # -- images, and their stages ------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class CslrImages:
     @public(cache="session", example=f"{PAIR} --target devel export --path env.tar.zst")
     async def pack(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.File:
         """Export the environment as a conda-pack archive, for machines without containers."""
-        return await archive_environment(await self._builder(cuda, python, target)).sync()
+        return await export_archive(await self._builder(cuda, python, target)).sync()
 
     @public(cache="session", example=f"{PAIR} --target devel export --path tree")
     async def packed(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Directory:
@@ -314,7 +314,7 @@ class CslrImages:
     async def history(self, history: args.HistoryFile = None) -> dagger.File:
         """Return the records of all builds, merged with those of your own file."""
         known = (await load_history(open_store(await self._session()), history)).history
-        return text_directory({"history.jsonl": known.text()}).file("history.jsonl")
+        return make_text_directory({"history.jsonl": known.text()}).file("history.jsonl")
 
     @public(cache="never", example="--format html -o report.html")
     async def report(

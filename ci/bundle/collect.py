@@ -19,7 +19,7 @@ from ci.plan.externals import (
     image_input,
 )
 from ci.plan.installs import InstallSpec
-from ci.plan.pair import extension_pages
+from ci.plan.pair import list_extension_pages
 from ci.plan.plan import Plan
 from ci.plan.stage import Stage
 from ci.plan.stages.pyg import PygSpec
@@ -48,7 +48,7 @@ async def collect_bundle(session: Session, cells: tuple[Cell, ...]) -> dagger.Di
     for plan in plans:
         collection.add_plan(plan)
     pages = await session.pages(cells)
-    for address in {address for cell in cells for address in extension_pages(cell, session.inputs)}:
+    for address in {address for cell in cells for address in list_extension_pages(cell, session.inputs)}:
         if not pages[address].problem:
             page = file_input(address)
             collection.add(page, steps.collect_file(session.context, page.name, address))

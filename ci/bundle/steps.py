@@ -13,7 +13,7 @@ from ci.bundle.commands import (
     make_bundle_command,
     mirror_channel_command,
 )
-from ci.plan.caches import Cache, of_image
+from ci.plan.caches import Cache, name_distribution
 from ci.plan.installs import InstallSpec
 from ci.plan.paths import PREFIX, TOOLS_PYTHON
 from ci.plan.stages import toolkit as toolkit_stage
@@ -24,7 +24,7 @@ from ci.plan.system import UPDATE_LISTS
 from ci.stages.cache_volumes import with_cache
 from ci.stages.context import BuildContext
 from ci.stages.programs import with_program
-from ci.stages.system import base_with_packages
+from ci.stages.system import make_base_with_packages
 from ci.stages.tools import install_tools
 
 _OUT = "/opt/collected"
@@ -43,13 +43,13 @@ def collect_image(context: BuildContext, name: str) -> dagger.Directory:
 
 def collect_debs(context: BuildContext, name: str, packages: Sequence[str]) -> dagger.Directory:
     """Download Debian packages and those of their dependencies that the image lacks."""
-    container = with_cache(context.with_apt(context.image(name)), Cache.APT_LISTS, of_image(name))
+    container = with_cache(context.with_apt(context.image(name)), Cache.APT_LISTS, name_distribution(name))
     return context.run_program(container, "collect_debs.sh", (_OUT, *packages)).directory(_OUT)
 
 
 def container_with_tools(context: BuildContext, name: str, tools: str) -> dagger.Container:
     """Return the container of an image with Python and the tools that collect packages."""
-    return install_tools(context, base_with_packages(context, name, _PYTHON_DEBS), tools)
+    return install_tools(context, make_base_with_packages(context, name, _PYTHON_DEBS), tools)
 
 
 def collect_tools(context: BuildContext, container: dagger.Container, requirements: str) -> dagger.Directory:
@@ -68,7 +68,9 @@ def collect_toolkit(
 
 def collect_compiler(context: BuildContext, spec: ToolkitSpec) -> dagger.Directory:
     """Download the Debian package of the CUDA compiler."""
-    container = install_tools(context, base_with_packages(context, spec.image, _COMPILER_DEBS), spec.tools)
+    container = install_tools(
+        context, make_base_with_packages(context, spec.image, _COMPILER_DEBS), spec.tools
+    )
     container = with_program(context.with_package_index(container), toolkit_stage.PROGRAM)
     container = context.run(container, UPDATE_LISTS)
     return context.run(container, fetch_compiler_command(spec, _OUT)).directory(_OUT)

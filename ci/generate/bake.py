@@ -7,7 +7,7 @@ from ci.config.matrix import Matrix
 from ci.config.selection import select_cells
 from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.plan import Plan
-from ci.plan.tags import moving
+from ci.plan.tags import make_moving_tag
 
 FILE = "dockerfiles/docker-bake.json"
 HEAD = (
@@ -37,7 +37,7 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix) -> str:
             "inherits": [COMMON],
             "dockerfile": f"dockerfiles/{cell.pair_id}/Dockerfile",
             "target": cell.target,
-            "tags": [f"${{REPOSITORY}}:{moving(plan, matrix.cuda[cell.cuda].wheel_tag)}"],
+            "tags": [f"${{REPOSITORY}}:{make_moving_tag(plan, matrix.cuda[cell.cuda].wheel_tag)}"],
         }
         groups.setdefault(_bake_name(cell.pair_id), []).append(names[cell])
     selections = {target: select_cells(matrix, target=[target]) for target in matrix.targets}

@@ -9,7 +9,7 @@ from ci.generate.ci_files import render_ci_files
 from ci.generate.dockerfile import dockerfile
 from ci.index.wheels import Page, Pages, dump_pages, load_pages
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.pair import extension_pages
+from ci.plan.pair import list_extension_pages
 from ci.plan.plan import Plan
 from ci.plan.planner import Planner
 from ci.plan.stages.pyg import PygSpec
@@ -63,7 +63,7 @@ def _pages(cells: Sequence[Cell], inputs: PlanInputs, read: Pages) -> list[Page]
     """Return each page that the cells need: as read, else as recorded, else with the problem."""
     known = load_pages(inputs.locks.pages())
     pages = []
-    for address in dict.fromkeys(address for cell in cells for address in extension_pages(cell, inputs)):
+    for address in dict.fromkeys(address for cell in cells for address in list_extension_pages(cell, inputs)):
         page = read.get(address)
         if page is None or page.problem:
             page = known.get(address, Page(address=address, problem=f"{RECORD} has no record of it"))

@@ -13,7 +13,7 @@ class StageAttempt:
     """
 
     jobs: int | None = None
-    tried: int = 1
+    number: int = 1
 
 
 FIRST_ATTEMPT = StageAttempt()

@@ -29,12 +29,12 @@ class Cache(Enum):
         self.path = path
         self.sharing = sharing
 
-    def named(self, distribution: str = "") -> str:
+    def volume_name(self, distribution: str = "") -> str:
         """Name the cache; distributions, whose packages differ, have one each."""
         return "-".join(part for part in ("cslr-images", self.key, distribution) if part)
 
 
-def of_image(image: str) -> str:
+def name_distribution(image: str) -> str:
     """Name the distribution of a base image: `debian-bookworm-slim`."""
     name = image.rsplit("/", 1)[-1]
     return "".join(char if char.isalnum() or char in ".-" else "-" for char in name)

@@ -8,7 +8,7 @@ from ci.plan.programs import PROGRAMS
 from ci.plan.stages import STAGES
 
 
-def stage_sources(name: str) -> tuple[str, ...]:
+def list_sources(name: str) -> tuple[str, ...]:
     """Return the files below `ci` that carry out a stage; a change of anything else leaves the images as they are."""
     definition = STAGES[name]
     programs = [f"programs/{file}" for program in definition.programs for file in PROGRAMS[program]]
@@ -18,7 +18,7 @@ def stage_sources(name: str) -> tuple[str, ...]:
 def read_code() -> dict[str, str]:
     """Read the source files of all stages, by their paths below `ci`."""
     root = resources.files("ci")
-    names = {file for name in STAGES for file in stage_sources(name)}
+    names = {file for name in STAGES for file in list_sources(name)}
     return {name: root.joinpath(name).read_text("utf-8") for name in sorted(names)}
 
 
@@ -26,6 +26,6 @@ def digest_code(texts: Mapping[str, str]) -> dict[str, str]:
     """Return for each stage the SHA-256 of the texts of its files."""
     digests = {name: hashlib.sha256(text.encode()).digest() for name, text in texts.items()}
     return {
-        name: hashlib.sha256(b"".join(digests[file] for file in stage_sources(name))).hexdigest()
+        name: hashlib.sha256(b"".join(digests[file] for file in list_sources(name))).hexdigest()
         for name in STAGES
     }

@@ -65,9 +65,7 @@ class DockerfileWriter:
     @staticmethod
     def cache(cache: Cache, distribution: str = "") -> str:
         """Return the mount of a cache."""
-        return (
-            f"--mount=type=cache,id={cache.named(distribution)},target={cache.path},sharing={cache.sharing}"
-        )
+        return f"--mount=type=cache,id={cache.volume_name(distribution)},target={cache.path},sharing={cache.sharing}"
 
     @staticmethod
     def programs(*names: str) -> list[str]:

@@ -8,7 +8,7 @@ LABEL = "io.cslr-images"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def image_env(resolver: Resolver) -> tuple[tuple[str, str], ...]:
+def make_env(resolver: Resolver) -> tuple[tuple[str, str], ...]:
     """Return the variables of an image; PATH comes first."""
     cuda = resolver.cell.cuda != "cpu"
     # Without the toolkit there is no CUDA_HOME, and nothing of it on PATH.
@@ -24,10 +24,10 @@ def image_env(resolver: Resolver) -> tuple[tuple[str, str], ...]:
     return tuple(env)
 
 
-def image_labels(resolver: Resolver) -> tuple[tuple[str, str], ...]:
+def make_labels(resolver: Resolver) -> tuple[tuple[str, str], ...]:
     """Return the labels of an image, sorted."""
     matrix, target = resolver.matrix, resolver.target
-    labels = _pair_labels(resolver.pair)
+    labels = _make_pair_labels(resolver.pair)
     labels["org.opencontainers.image.title"] = resolver.image_name
     labels[f"{LABEL}.target"] = resolver.cell.target
     if target.kind == "runtime":
@@ -43,7 +43,7 @@ def image_labels(resolver: Resolver) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(labels.items()))
 
 
-def _pair_labels(pair: PairInputs) -> dict[str, str]:
+def _make_pair_labels(pair: PairInputs) -> dict[str, str]:
     found = {
         "org.opencontainers.image.source": pair.matrix.image.source,
         f"{LABEL}.cuda": pair.cuda,

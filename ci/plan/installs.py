@@ -44,7 +44,7 @@ def resolve_install(
 ) -> Install:
     """Resolve what a stage installs: the lines of its lock, or the pins of the matrix if the lock has others."""
     wheels, tag = inputs.sources.wheels, inputs.matrix.cuda[cell.cuda].wheel_tag
-    asked = requirements.requirement_lines(
+    asked = requirements.write_requirements(
         stage, inputs.matrix, pins, tag if wheels.torch else None, nightly=nightly
     )
     text = inputs.locks.requirements(inputs.sources_name, cell.pair_id, stage) if locked else None

@@ -7,7 +7,7 @@ from ci.config.sources import Sources, read_sources
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.plan import Plan
 from ci.plan.planner import Planner
-from ci.plan.requirements import STAGES, requirement_lines, satisfies
+from ci.plan.requirements import STAGES, satisfies, write_requirements
 from ci.util.errors import UserError
 
 
@@ -17,7 +17,7 @@ def lint_matrix(inputs: PlanInputs) -> str:
     Raises:
         UserError: one of them cannot be planned.
     """
-    matrix, count = inputs.matrix, sum(1 for _ in _plans(inputs))
+    matrix, count = inputs.matrix, sum(1 for _ in _plan_every_image(inputs))
     variants, sources = ", ".join(matrix.variants), ", ".join(matrix.torch)
     return f"{count} plans: {len(inputs.matrix.built)} cells, variants {variants}, sources {sources}\n"
 
@@ -31,7 +31,7 @@ def lint_locks(inputs: PlanInputs) -> str:
     folders = {path.split("/")[-3] for path in inputs.locks.paths_by_text().values()}
     right, wrong = 0, []
     for name in sorted(folders & set(inputs.matrix.torch)):
-        for file, found, asked in _locks(inputs, name):
+        for file, found, asked in _list_locks(inputs, name):
             if found and satisfies(found, asked):
                 right += 1
             else:
@@ -43,26 +43,26 @@ def lint_locks(inputs: PlanInputs) -> str:
     return f"{right} locks are what the matrix asks for\n"
 
 
-def _locks(inputs: PlanInputs, name: str) -> Iterator[tuple[str, str | None, str]]:
+def _list_locks(inputs: PlanInputs, name: str) -> Iterator[tuple[str, str | None, str]]:
     """Yield the locks that some sources should have: the file name, its text, and the pins that it must satisfy."""
     pairs = {cell.pair_id: cell.cuda for cell in inputs.matrix.built}
-    sources = _sources(inputs, name)
+    sources = _read_sources(inputs, name)
     for cuda in dict.fromkeys(pairs.values()):
         if cuda in sources.toolkit and (wheels := sources.toolkit[cuda].wheels):
             yield f"toolkit-{cuda}", inputs.locks.toolkit(name, cuda), "\n".join(wheels)
     for pair, cuda in pairs.items():
         for stage in STAGES:
-            asked = requirement_lines(stage, inputs.matrix, inputs.matrix.torch[name][cuda])
+            asked = write_requirements(stage, inputs.matrix, inputs.matrix.torch[name][cuda])
             yield f"{pair}/{stage}", inputs.locks.requirements(name, pair, stage), asked
 
 
-def _sources(inputs: PlanInputs, name: str) -> Sources:
+def _read_sources(inputs: PlanInputs, name: str) -> Sources:
     return inputs.sources if name == inputs.sources_name else read_sources(name)
 
 
-def _plans(inputs: PlanInputs) -> Iterator[Plan]:
+def _plan_every_image(inputs: PlanInputs) -> Iterator[Plan]:
     for name in inputs.matrix.torch:
-        sources = _sources(inputs, name)
+        sources = _read_sources(inputs, name)
         for variant in inputs.matrix.variants:
             planner = Planner(
                 replace(inputs, sources_name=name, sources=sources), {}, Options(variant=variant)

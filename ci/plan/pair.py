@@ -9,18 +9,18 @@ from ci.index.wheels import Page, Pages, Wheel
 from ci.plan.extensions import Compile, Missing, pyg_page_address, resolve_extension
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.installs import Install, resolve_install
-from ci.plan.requirements import cuda_libraries, select_pins
+from ci.plan.requirements import list_cuda_libraries, select_pins
 from ci.util.errors import UserError
 
 
-def extension_pages(cell: Cell, inputs: PlanInputs) -> tuple[str, ...]:
+def list_extension_pages(cell: Cell, inputs: PlanInputs) -> tuple[str, ...]:
     """List the index pages that must be read before the cell can be planned."""
     tag = inputs.matrix.cuda[cell.cuda].wheel_tag
-    address = pyg_page_address(inputs.sources, torch_pins(cell, inputs).torch, tag)
+    address = pyg_page_address(inputs.sources, find_torch_pins(cell, inputs).torch, tag)
     return (address,) if address else ()
 
 
-def torch_pins(cell: Cell, inputs: PlanInputs) -> TorchPins:
+def find_torch_pins(cell: Cell, inputs: PlanInputs) -> TorchPins:
     """Return the torch pins of a cell for the sources in use.
 
     Raises:
@@ -82,7 +82,7 @@ class PairInputs:
     @cached_property
     def pins(self) -> TorchPins:
         """Return the torch pins."""
-        return torch_pins(self.cell, self.inputs)
+        return find_torch_pins(self.cell, self.inputs)
 
     @cached_property
     def tag(self) -> str:
@@ -135,12 +135,12 @@ class PairInputs:
         """Return the pins of CUDA's libraries in the environment, None if torch brings none."""
         # PyPI's torch brings them into CPU images too.
         own = self.tag == "cpu" and self.inputs.sources.wheels.torch
-        return None if own else cuda_libraries(self.torch_install.spec.requirements)
+        return None if own else list_cuda_libraries(self.torch_install.spec.requirements)
 
     @cached_property
     def page(self) -> Page | None:
         """Return the page of PyG's wheels, None if the sources have none."""
-        addresses = extension_pages(self.cell, self.inputs)
+        addresses = list_extension_pages(self.cell, self.inputs)
         unread = (Page(address=address, problem="it was not read") for address in addresses)
         return next((self.pages.get(page.address, page) for page in unread), None)
 

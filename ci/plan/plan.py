@@ -55,7 +55,7 @@ def image_name(cell: Cell, variant: str) -> str:
     return cell.id if variant == "default" else f"{cell.id}@{variant}"
 
 
-def changed_plans(plans: Sequence[Plan], before: str, name: str) -> list[Plan]:
+def select_changed_plans(plans: Sequence[Plan], before: str, name: str) -> list[Plan]:
     """Return the plans that are different from an earlier `plan --format json`, or new.
 
     Raises:

@@ -15,7 +15,7 @@ from ci.plan.stages import STAGES, toolkit
 from ci.util.errors import UserError, quote_value, require_choice
 
 
-def variant_of(cell: Cell, matrix: Matrix, options: Options) -> str:
+def choose_variant(cell: Cell, matrix: Matrix, options: Options) -> str:
     """Return the variant of a cell's image: devel images have the default one, whatever was asked for."""
     return options.variant if matrix.targets[cell.target].kind == "runtime" else "default"
 
@@ -40,7 +40,7 @@ class Planner:
             UserError: the sources cannot give what the cell needs.
         """
         matrix = self.inputs.matrix
-        name = variant_of(cell, matrix, self.options)
+        name = choose_variant(cell, matrix, self.options)
         variant = matrix.variants[name]
         pair = self._pair(cell, conda=variant.conda)
         resolver = Resolver(cell=cell, variant_name=name, pair=pair, inputs=self.inputs, options=self.options)
@@ -91,7 +91,7 @@ def parse_ray_mode(value: str) -> RayMode:
     return next(mode for mode in modes if mode == value)
 
 
-def checked_archs(value: str) -> str:
+def parse_archs(value: str) -> str:
     """Accept a list of GPU architectures as torch writes them: `8.0 9.0+PTX`."""
     if not re.fullmatch(ARCH_LIST_PATTERN, value):
         raise UserError(

@@ -12,14 +12,14 @@ from ci.config.matrix import Matrix, TorchPins
 STAGES = ("torch", "pyg", "ray", "marimo")
 
 
-def requirement_lines(
+def write_requirements(
     stage: str, matrix: Matrix, pinned_versions: TorchPins, local: str | None = None, *, nightly: bool = False
 ) -> str:
     """Return the requirement lines of a stage, by version; `local` is the label of torch's own index (`cu128`).
 
     >>> from ci.config.matrix import default_matrix
     >>> matrix = default_matrix()
-    >>> requirement_lines("marimo", matrix, matrix.torch["upstream"]["cpu"]).startswith("marimo==")
+    >>> write_requirements("marimo", matrix, matrix.torch["upstream"]["cpu"]).startswith("marimo==")
     True
     """
     label = f"+{local}" if local else ""
@@ -48,7 +48,7 @@ def pinned_versions(locked: str) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=256)
-def cuda_libraries(text: str) -> str:
+def list_cuda_libraries(text: str) -> str:
     """Return the pins that fix CUDA's libraries in an environment: their own in a lock, else torch's.
 
     >>> cuda_libraries("numpy==2.1\\nnvidia-nccl-cu12==2.27.5 \\\\\\n"), cuda_libraries("numpy>=2\\ntorch==2.11.0\\n")
@@ -72,11 +72,11 @@ def satisfies(locked: str, asked: str) -> bool:
 
 def select_pins(locked: str, wanted_pins: Sequence[str]) -> str | None:
     """Return some pins of a locked text with their hashes, None if it lacks one of them."""
-    return _picked(locked, tuple(wanted_pins))
+    return _select_pins(locked, tuple(wanted_pins))
 
 
 @lru_cache(maxsize=256)
-def _picked(locked: str, wanted_pins: tuple[str, ...]) -> str | None:
+def _select_pins(locked: str, wanted_pins: tuple[str, ...]) -> str | None:
     blocks: dict[str, str] = {}
     pin = ""
     for line in locked.splitlines():
@@ -89,7 +89,7 @@ def _picked(locked: str, wanted_pins: tuple[str, ...]) -> str | None:
     return "".join(blocks[name] for name in wanted_pins)
 
 
-def ray_nightly_wheel(version: str, abi: str) -> str:
+def name_ray_nightly_wheel(version: str, abi: str) -> str:
     """Name Ray's nightly wheel for an interpreter; the tag comes from the cell, never from a constant.
 
     >>> ray_nightly_wheel("3.0.0.dev0", "cp313")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ci.plan.caches import Cache, of_image
+from ci.plan.caches import Cache, name_distribution
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.paths import TOOLS
 from ci.plan.programs import shell_command
@@ -37,7 +37,9 @@ def user_arguments(account: Account) -> tuple[str, ...]:
 
 def write_debs(writer: DockerfileWriter, image: str, packages: Sequence[str]) -> None:
     """Write the instruction that installs Debian packages; each distribution has caches of its own."""
-    caches = [writer.cache(cache, of_image(image)) for cache in (Cache.APT_ARCHIVES, Cache.APT_LISTS)]
+    caches = [
+        writer.cache(cache, name_distribution(image)) for cache in (Cache.APT_ARCHIVES, Cache.APT_LISTS)
+    ]
     writer.run([*caches, *writer.programs(DEBS_PROGRAM)], shell_command(DEBS_PROGRAM, *packages))
 
 

@@ -10,7 +10,7 @@ from ci.util.errors import UserError, quote_value
 _PACKAGES = ("torch", "ray", "marimo")
 
 
-def tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, str]:
+def make_tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, str]:
     """Return the tag that stays and the one that moves on with each build.
 
     `ray-runtime-cu128-py313-torch2.8.0-ray2.54.0` and `ray-runtime-cu128-py313`: torch's local label (`+cu128`) is
@@ -27,27 +27,27 @@ def tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, 
             f"{plan.cell.id}: no tag without the version of {', '.join(missing)}, which was not found in the image"
         )
     parts = [f"{name}{versions[name].partition('+')[0]}" for name in wanted]
-    moves = moving(plan, wheel_tag)
+    moves = make_moving_tag(plan, wheel_tag)
     return "-".join([moves, *parts]), moves
 
 
-def moving(plan: Plan, wheel_tag: str) -> str:
+def make_moving_tag(plan: Plan, wheel_tag: str) -> str:
     """Return the tag that moves on with each build: `ray-runtime-cu128-py313`."""
     less = "" if plan.variant == "default" else f"-{plan.variant}"
     return f"{plan.cell.target}{less}-{wheel_tag}-py{plan.cell.python.replace('.', '')}"
 
 
-def registry_of(address: str) -> str:
+def find_registry(address: str) -> str:
     """Return the registry of an image's address, or of a login as docker's configuration names it.
 
-    >>> registry_of("127.0.0.1:5000/team/image:tag"), registry_of("https://index.docker.io/v1/")
+    >>> find_registry("127.0.0.1:5000/team/image:tag"), find_registry("https://index.docker.io/v1/")
     ('127.0.0.1:5000', 'docker.io')
     """
     host = address.removeprefix("https://").removeprefix("http://").partition("/")[0]
     return "docker.io" if host == "index.docker.io" else host
 
 
-def checked_repository(value: str) -> str:
+def parse_repository(value: str) -> str:
     """Accept a repository as `docker push` takes it, without a tag: `registry.example:5000/team/image`.
 
     Raises:

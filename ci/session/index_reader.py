@@ -11,7 +11,7 @@ from ci.plan.programs import python_command
 from ci.stages.cache_volumes import with_cache
 from ci.stages.context import BuildContext
 from ci.stages.programs import with_program
-from ci.stages.system import base_with_packages
+from ci.stages.system import make_base_with_packages
 from ci.stages.tools import install_tools
 
 _DEBS = ("ca-certificates", "python3", "python3-venv")
@@ -22,7 +22,7 @@ class IndexReader:
     """Read index pages; a new `cache_buster` for each call makes Dagger run the step again."""
 
     def __init__(self, context: BuildContext, image: str, tools: str, cache_buster: str) -> None:
-        self._container = install_tools(context, base_with_packages(context, image, _DEBS), tools)
+        self._container = install_tools(context, make_base_with_packages(context, image, _DEBS), tools)
         self._context = context
         self._cache_buster = cache_buster
 

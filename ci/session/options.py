@@ -6,7 +6,7 @@ import dagger
 
 from ci.choices import MAX_JOBS
 from ci.plan.inputs import Options
-from ci.plan.planner import checked_archs, parse_ray_mode
+from ci.plan.planner import parse_archs, parse_ray_mode
 from ci.util.errors import UserError
 
 _DEFAULTS = Options()
@@ -38,7 +38,7 @@ class CallOptions:
         if self.jobs is not None and not 1 <= self.jobs <= MAX_JOBS:
             raise UserError(f"bad number of jobs {self.jobs}; accepted: 1 to {MAX_JOBS}")
         return Options(
-            archs=checked_archs(self.archs) if self.archs is not None else None,
+            archs=parse_archs(self.archs) if self.archs is not None else None,
             ray=parse_ray_mode(self.ray_mode),
             variant=self.variant,
         )

@@ -16,9 +16,9 @@ from ci.plan.bundle_inputs import list_plan_inputs, require_in_bundle
 from ci.plan.code_digests import digest_code, read_code
 from ci.plan.externals import ExternalInput, deduplicate, file_input, image_input
 from ci.plan.inputs import Options, PlanInputs
-from ci.plan.pair import extension_pages
-from ci.plan.plan import Plan, changed_plans, image_name
-from ci.plan.planner import Planner, variant_of
+from ci.plan.pair import list_extension_pages
+from ci.plan.plan import Plan, image_name, select_changed_plans
+from ci.plan.planner import Planner, choose_variant
 from ci.programs.make_bundle import MANIFEST, BundleError, read_manifest
 from ci.session.options import CallOptions
 from ci.stages.context import BuildContext
@@ -58,7 +58,7 @@ class Session:
 
     def image_names(self, cells: Sequence[Cell]) -> list[str]:
         """Return the names of the cells' images in records and reports."""
-        return [image_name(cell, variant_of(cell, self.matrix, self.options)) for cell in cells]
+        return [image_name(cell, choose_variant(cell, self.matrix, self.options)) for cell in cells]
 
     def command_line(self, function: str, cell: Cell, *more: str) -> str:
         """Return the command that calls a function for a cell, with the caller's options."""
@@ -84,7 +84,9 @@ class Session:
 
     async def pages(self, cells: Sequence[Cell]) -> Pages:
         """Read the index pages of cells; a page that cannot be read has a problem, not links."""
-        addresses = dict.fromkeys(address for cell in cells for address in extension_pages(cell, self.inputs))
+        addresses = dict.fromkeys(
+            address for cell in cells for address in list_extension_pages(cell, self.inputs)
+        )
         return {address: await self._read_page(address) for address in addresses}
 
     async def changed(self, cells: tuple[Cell, ...], before: dagger.File | None) -> tuple[Cell, ...]:
@@ -94,7 +96,7 @@ class Session:
         """
         if before is None:
             return cells
-        plans = changed_plans(await self.plans(cells), await before.contents(), await before.name())
+        plans = select_changed_plans(await self.plans(cells), await before.contents(), await before.name())
         return tuple(plan.cell for plan in plans)
 
     def _check(self, cells: Sequence[Cell]) -> None:

@@ -7,14 +7,14 @@ from ci.plan.stages.base import CONDA_ENV, BaseSpec
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 from ci.stages.programs import program_file
-from ci.stages.system import add_user, base_with_packages
+from ci.stages.system import add_user, make_base_with_packages
 from ci.stages.tools import install_tools
 
 
 def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Compose the devel base."""
     spec = stages.plan.spec("base", BaseSpec)
-    container = add_user(context, base_with_packages(context, spec.image, spec.apt), spec.account)
+    container = add_user(context, make_base_with_packages(context, spec.image, spec.apt), spec.account)
     container = install_tools(context, container, spec.tools)
     for program, path in CONDA_ENV.items():
         mode = 0o755 if program.endswith(".sh") else None

@@ -11,7 +11,7 @@ from ci.plan.caches import Cache
 def with_cache(container: dagger.Container, cache: Cache, distribution: str = "") -> dagger.Container:
     """Mount a cache volume; distributions, whose packages differ, have one each."""
     sharing = CacheSharingMode(cache.sharing.upper())
-    return container.with_mounted_cache(cache.path, _volume(cache.named(distribution)), sharing=sharing)
+    return container.with_mounted_cache(cache.path, _volume(cache.volume_name(distribution)), sharing=sharing)
 
 
 def without_cache(container: dagger.Container, cache: Cache) -> dagger.Container:

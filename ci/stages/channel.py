@@ -12,7 +12,7 @@ from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 from ci.stages.offline import ROOT, OfflineBundle
 from ci.stages.programs import with_program
-from ci.stages.system import base_with_packages
+from ci.stages.system import make_base_with_packages
 from ci.stages.tools import install_tools
 
 _RECIPE = "/run/channel.json"
@@ -23,7 +23,7 @@ def build(stages: ImageStages, context: BuildContext) -> dagger.Directory:
     if context.offline_bundle:
         return copy_bundled_channel(stages, context, context.offline_bundle)
     spec = stages.plan.spec("channel", ChannelSpec)
-    container = base_with_packages(context, spec.image, PACKAGES)
+    container = make_base_with_packages(context, spec.image, PACKAGES)
     container = with_program(install_tools(context, container, spec.tools), PROGRAM)
     recipe = dag.directory().with_new_file("channel.json", spec.recipe).file("channel.json")
     container = container.with_mounted_file(_RECIPE, recipe)

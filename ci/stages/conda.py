@@ -16,14 +16,14 @@ def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     channel = stages.channel()
     container = with_cache(context.with_mirror(stages.container("base")), Cache.CONDA)
     container = with_channel(container, channel)
-    command = create_env_command(conda_spec(stages), Cache.CONDA.path)
+    command = create_env_command(find_conda_spec(stages), Cache.CONDA.path)
     container = context.run(with_program(container, PROGRAM), command)
     container = without_program(container, PROGRAM)
     container = container.without_mount(CHANNEL) if channel else container
     return context.without_network(without_cache(container, Cache.CONDA))
 
 
-def conda_spec(stages: ImageStages) -> CondaSpec:
+def find_conda_spec(stages: ImageStages) -> CondaSpec:
     """Return the spec of the environment; a bundle has a channel of its own in place of the sources'."""
     spec = stages.plan.spec("conda", CondaSpec)
     return spec.model_copy(update={"channels": ()}) if stages.context.offline_bundle else spec

@@ -45,7 +45,7 @@ class BuildContext:
             self,
             stage=stage,
             jobs=attempt.jobs or self.jobs,
-            attempt=attempt.tried,
+            attempt=attempt.number,
             externals=externals or {},
         )
 

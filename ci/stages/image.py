@@ -10,14 +10,14 @@ from ci.plan.paths import PREFIX
 from ci.plan.stages.image import ImageSpec
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
-from ci.stages.layers import cuda_layer
+from ci.stages.layers import make_cuda_layer
 
 
 def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Finish the image."""
     layers, base = stages.layers(), stages.base_image()
     if libraries := layers.pop(LIBRARIES_LAYER, None):
-        base = base.with_directory("/", cuda_layer(context, stages.container("base"), libraries))
+        base = base.with_directory("/", make_cuda_layer(context, stages.container("base"), libraries))
     return configure(unpack(base, list(layers.values())), stages.plan.spec("image", ImageSpec))
 
 
@@ -42,7 +42,7 @@ def configure(container: dagger.Container, spec: ImageSpec) -> dagger.Container:
     return container.with_user(spec.account.user) if spec.kind == "runtime" else container
 
 
-def text_directory(files: Mapping[str, str]) -> dagger.Directory:
+def make_text_directory(files: Mapping[str, str]) -> dagger.Directory:
     """Return a folder of text files, by their paths in it."""
     directory = dag.directory()
     for name, text in files.items():

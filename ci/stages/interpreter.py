@@ -15,7 +15,7 @@ from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 from ci.stages.install import install
 from ci.stages.programs import with_program, without_program
-from ci.stages.system import base_with_packages
+from ci.stages.system import make_base_with_packages
 from ci.stages.tools import install_tools
 
 _OUT = "/opt/interpreter"
@@ -40,7 +40,7 @@ def _fetch(context: BuildContext, spec: InterpreterSpec, base: dagger.Container)
 
 
 def _make(context: BuildContext, spec: InterpreterSpec, text: str) -> dagger.Directory:
-    container = install_tools(context, base_with_packages(context, spec.image, PACKAGES), spec.tools)
+    container = install_tools(context, make_base_with_packages(context, spec.image, PACKAGES), spec.tools)
     recipe = dag.directory().with_new_file("interpreter.json", text).file("interpreter.json")
     container = with_program(container, PROGRAM).with_mounted_file(_RECIPE, recipe)
     container = context.run(context.with_package_index(container), UPDATE_LISTS)

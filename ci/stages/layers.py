@@ -12,7 +12,7 @@ _LINK = "../../nvidia"  # from site-packages
 _ROOT = "/opt/libraries"
 
 
-def changed_files(below: dagger.Container, above: dagger.Container) -> dagger.Directory:
+def find_changed_files(below: dagger.Container, above: dagger.Container) -> dagger.Directory:
     """Return what `above` adds to or changes in the environment of `below`."""
     return below.directory(PREFIX).diff(above.directory(PREFIX))
 
@@ -28,7 +28,7 @@ def split_cuda_libraries(
     return tree.directory(own), tree.without_directory(own).with_symlink(_LINK, own)
 
 
-def cuda_layer(
+def make_cuda_layer(
     context: BuildContext, tools: dagger.Container, libraries: dagger.Directory
 ) -> dagger.Directory:
     """Return the libraries at their place below /, as a reproducible layer (fixed timestamps).

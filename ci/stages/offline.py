@@ -103,7 +103,7 @@ class OfflineBundle:
         try:
             container = await self.image(image_name).sync()
         except dagger.QueryError:
-            raise UserError(_damaged([archive])) from None
+            raise UserError(_describe_damage([archive])) from None
         sums = "".join(f"{entry.sha256}  {blob}\n" for blob, entry in sorted(entries.items()))
         given = dag.directory().with_new_file("sums.txt", sums).file("sums.txt")
         blobs = dag.directory().with_directory("/", self.tree, include=list(entries))
@@ -116,10 +116,10 @@ class OfflineBundle:
             bad = [
                 line.split(": ")[0] for line in (await ran.stdout()).splitlines() if line.startswith(BLOBS)
             ]
-            raise UserError(_damaged([entries[blob] for blob in bad if blob in entries] or [archive]))
+            raise UserError(_describe_damage([entries[blob] for blob in bad if blob in entries] or [archive]))
 
 
-def _damaged(entries: list[Entry]) -> str:
+def _describe_damage(entries: list[Entry]) -> str:
     first = entries[0]
     more = f", and {len(entries) - 1} more" if len(entries) > 1 else ""
     return (

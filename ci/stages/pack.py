@@ -9,10 +9,10 @@ from ci.plan.stages import conda as conda_stage
 from ci.plan.stages.conda import fill_cache_command
 from ci.plan.stages.pack import COPY_PROGRAM, PROGRAM, PackSpec, copy_env_command, pack_env_command
 from ci.stages.cache_volumes import with_cache
-from ci.stages.conda import conda_spec, with_channel
+from ci.stages.conda import find_conda_spec, with_channel
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
-from ci.stages.layers import changed_files, split_cuda_libraries
+from ci.stages.layers import find_changed_files, split_cuda_libraries
 from ci.stages.programs import with_program
 from ci.stages.trim import trim_tree
 from ci.util.errors import UserError
@@ -40,7 +40,7 @@ def _export_stage(stages: ImageStages, context: BuildContext, name: str) -> dagg
     """Return the environment up to PyG, or what a stage above it adds."""
     if name == "pack":
         return export_environment(stages, context, stages.container("pyg"))
-    return changed_files(stages.container_below(name), stages.container(name))
+    return find_changed_files(stages.container_below(name), stages.container(name))
 
 
 def export_environment(
@@ -59,7 +59,7 @@ def export_environment(
     return context.run(container, command).directory(PACKED)
 
 
-def archive_environment(stages: ImageStages) -> dagger.File:
+def export_archive(stages: ImageStages) -> dagger.File:
     """Export the environment of a cell as a tarball that is unpacked anywhere and ends with `conda-unpack`.
 
     Raises:
@@ -81,4 +81,4 @@ def _with_package_cache(
     # since the environment was made, so it is filled again in the same container.
     container = with_program(with_program(environment, conda_stage.PROGRAM), PROGRAM)
     container = with_cache(with_channel(context.with_mirror(container), stages.channel()), Cache.CONDA)
-    return context.run(container, fill_cache_command(conda_spec(stages), Cache.CONDA.path))
+    return context.run(container, fill_cache_command(find_conda_spec(stages), Cache.CONDA.path))

@@ -6,12 +6,12 @@ from ci.plan.paths import CUDA_HOME
 from ci.plan.stages.runtime_base import RuntimeBaseSpec
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
-from ci.stages.system import add_user, base_with_packages
+from ci.stages.system import add_user, make_base_with_packages
 
 
 def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Compose the runtime base."""
     spec = stages.plan.spec("runtime-base", RuntimeBaseSpec)
-    container = add_user(context, base_with_packages(context, spec.image, spec.apt), spec.account)
+    container = add_user(context, make_base_with_packages(context, spec.image, spec.apt), spec.account)
     toolkit = stages.directory("toolkit") if spec.adds_toolkit else None
     return container.with_directory(CUDA_HOME, toolkit) if toolkit else container

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import dagger
 
-from ci.plan.caches import Cache, of_image
+from ci.plan.caches import Cache, name_distribution
 from ci.plan.system import DEBS_PROGRAM, USER_PROGRAM, Account, user_arguments
 from ci.stages.cache_volumes import with_cache, without_cache
 from ci.stages.context import BuildContext
 
 
-def base_with_packages(context: BuildContext, image: str, packages: Sequence[str]) -> dagger.Container:
+def make_base_with_packages(context: BuildContext, image: str, packages: Sequence[str]) -> dagger.Container:
     """Return a base image with Debian packages installed."""
-    return install_packages(context, context.image(image), packages, of_image(image))
+    return install_packages(context, context.image(image), packages, name_distribution(image))
 
 
 def install_packages(

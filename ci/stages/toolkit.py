@@ -9,7 +9,7 @@ from ci.plan.system import UPDATE_LISTS
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 from ci.stages.programs import with_program
-from ci.stages.system import base_with_packages
+from ci.stages.system import make_base_with_packages
 from ci.stages.tools import install_tools
 
 _LOCK = "/run/toolkit.txt"
@@ -20,7 +20,7 @@ _DEB = "/run/compiler.deb"
 def build(stages: ImageStages, context: BuildContext) -> dagger.Directory:
     """Make the toolkit's tree, the same for devel and runtime images."""
     spec = stages.plan.spec("toolkit", ToolkitSpec)
-    container = install_tools(context, base_with_packages(context, spec.image, DEBS), spec.tools)
+    container = install_tools(context, make_base_with_packages(context, spec.image, DEBS), spec.tools)
     container = context.with_package_index(with_program(container, PROGRAM), PACKAGES)
     if spec.locked:
         lock = dag.directory().with_new_file("toolkit.txt", spec.locked).file("toolkit.txt")

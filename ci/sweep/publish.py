@@ -12,7 +12,7 @@ from dagger import ImageLayerCompression, dag
 from ci.choices import COMPRESSIONS
 from ci.history.failures import StageError, classify_failure
 from ci.history.records import Failure
-from ci.plan.tags import checked_repository, registry_of, tags
+from ci.plan.tags import find_registry, make_tags, parse_repository
 from ci.stages.builder import ImageBuilder
 from ci.sweep.registry import Login, RegistryClient
 from ci.util.errors import UserError, error_message, require_choice
@@ -47,7 +47,7 @@ class Publisher:
         references: list[str] = []
         digest = ""
         for repository in self.repositories:
-            for tag in tags(builder.plan, wheel_tag, versions):
+            for tag in make_tags(builder.plan, wheel_tag, versions):
                 address = f"{repository}:{tag}"
                 digest = await self._push(builder, address)
                 references.append(f"{address}@{digest}")
@@ -116,12 +116,12 @@ async def open_publisher(name: str, options: PublishOptions) -> Publisher:
     """
     require_choice("compression", options.compression, COMPRESSIONS)
     user, password = options.user, options.password
-    targets = tuple(checked_repository(value) for value in options.repositories or [f"docker.io/{name}"])
+    targets = tuple(parse_repository(value) for value in options.repositories or [f"docker.io/{name}"])
     if (user is None) != (password is None):
         raise UserError("a registry login needs both --registry-user and --registry-password")
     logins = await _read_logins(options.docker_config) if options.docker_config else []
     if user is not None and password is not None:
-        hosts = dict.fromkeys(map(registry_of, targets))
+        hosts = dict.fromkeys(map(find_registry, targets))
         logins += [Login(host, user, password) for host in hosts]
     return Publisher(targets, RegistryClient(tuple(logins), options.service), options.compression)
 
@@ -141,6 +141,6 @@ async def _read_logins(docker_config: dagger.Secret) -> list[Login]:
             'the docker configuration has no logins; accepted: {"auths": {host: {"auth": …}}} as docker writes it'
         ) from None
     return [
-        Login(registry_of(address), user, dag.set_secret(f"registry-{address}", password))
+        Login(find_registry(address), user, dag.set_secret(f"registry-{address}", password))
         for address, (user, _, password) in credentials.items()
     ]

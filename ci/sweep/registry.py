@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import dagger
 
 from ci.plan.programs import python_command
-from ci.plan.tags import registry_of
+from ci.plan.tags import find_registry
 from ci.programs.read_tag import is_loopback
 from ci.stages.programs import with_program
 
@@ -32,11 +32,11 @@ class RegistryClient:
 
     def reaches(self, address: str) -> bool:
         """Return whether a container can reach an image's registry; on loopback it needs `service`."""
-        return self.service is not None or not is_loopback(registry_of(address))
+        return self.service is not None or not is_loopback(find_registry(address))
 
     async def read_tag(self, tools: dagger.Container, address: str) -> str:
         """Return the current digest of a tag; `tools` is a container with Python."""
-        registry = registry_of(address)
+        registry = find_registry(address)
         container = with_program(tools, "read_tag.py").with_env_variable("MARK", secrets.token_hex(8))
         command = python_command("read_tag.py", address, "--out", _DIGEST)
         if self.service and is_loopback(registry):

@@ -30,7 +30,7 @@ def plan_retry(failure: Failure, tries: int, attempt: StageAttempt | None, jobs:
     pause = policy.pause * 2 ** (tries - 1)
     note = f"{failure.kind}, tried again"
     if not policy.halves_jobs:
-        return Retry(attempt and replace(attempt, tried=attempt.tried + 1), pause, note)
+        return Retry(attempt and replace(attempt, number=attempt.number + 1), pause, note)
     if attempt is None:
         return None
     half = (attempt.jobs or jobs) // 2

@@ -73,7 +73,7 @@ class _SharedStage:
             seconds=round(max(0.0, seconds), 1),
             shared_with=self.owner if shared else "",
             jobs=self.attempt.jobs,
-            tried=self.attempt.tried,
+            tried=self.attempt.number,
         )
 
 

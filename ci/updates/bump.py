@@ -122,11 +122,11 @@ class _BumpBuilder:
         """Add a line if a lock no longer satisfies the changed pins."""
         inputs = self.context.inputs
         for pair in inputs.matrix.pairs if self.changes else ():
-            pins = self.context.torch_pins.get(pair.cuda)
+            pins = self.context.find_torch_pins.get(pair.cuda)
             pair_id = Cell(cuda=pair.cuda, python=pair.python, target="any").pair_id
             for stage in requirements.STAGES if pins else ():
                 locked = inputs.locks.requirements(inputs.sources_name, pair_id, stage)
-                lines = requirements.requirement_lines(stage, inputs.matrix, pins) if pins else ""
+                lines = requirements.write_requirements(stage, inputs.matrix, pins) if pins else ""
                 if locked and not requirements.satisfies(locked, lines):
                     self.lines.append(
                         "locks are for other pins now: `python requirements/relock.py` writes them"

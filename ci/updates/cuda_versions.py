@@ -48,7 +48,7 @@ def make_cuda_upgrade(context: UpdateContext, version: Version, like: str | None
     cuda = str(version)
     needs = f'needs rows for "{cuda}" in matrix.toml ([cuda], [torch], [archs]) and sources.toml ([toolkit])'
     if like:
-        tag, torch = context.matrix.cuda[like].wheel_tag, Version(context.torch_pins[like].torch)
+        tag, torch = context.matrix.cuda[like].wheel_tag, Version(context.find_torch_pins[like].torch)
     else:
         newest = _find_torch(context, version)
         if isinstance(newest, str):
@@ -60,7 +60,7 @@ def make_cuda_upgrade(context: UpdateContext, version: Version, like: str | None
         after = _with_cuda(context, cuda, python, tag, torch, like)
         found = find_pair_impacts(after, cuda, python)
         if not goes_with and any(impact.state != "impossible" for impact in found):
-            goes_with = {name: getattr(after.torch_pins[cuda], name) for name in ("torch", *COMPANIONS)}
+            goes_with = {name: getattr(after.find_torch_pins[cuda], name) for name in ("torch", *COMPANIONS)}
         impacts += found
     return Upgrade(
         version=cuda,
@@ -74,7 +74,7 @@ def _with_cuda(
     context: UpdateContext, cuda: str, python: str, tag: str, torch: Version, like: str | None
 ) -> UpdateContext:
     """Return the context with a CUDA version and one pair of it, and with that torch."""
-    rows = context.torch_pins
+    rows = context.find_torch_pins
     row = rows[like] if like else next(reversed(rows.values()))
     added = context.with_changes(
         {
@@ -111,7 +111,7 @@ def _find_torch_by_metadata(context: UpdateContext, cuda: Version) -> tuple[str,
     project = context.index_cache.project("torch")
     if project.problem:
         return project.problem
-    oldest = min(Version(row.torch) for row in context.torch_pins.values())
+    oldest = min(Version(row.torch) for row in context.find_torch_pins.values())
     unread = ""
     for version in (one for one in project.versions() if one >= oldest):
         metadata = context.wheel_metadata("torch", project.files_for(str(version)))

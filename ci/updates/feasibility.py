@@ -73,7 +73,7 @@ class UpdateContext:
         return self.inputs.sources.images.glibc
 
     @property
-    def torch_pins(self) -> dict[str, TorchPins]:
+    def find_torch_pins(self) -> dict[str, TorchPins]:
         """Return the torch pins for the sources in use, by CUDA version."""
         return self.matrix.torch.get(self.inputs.sources_name, {})
 
@@ -165,12 +165,12 @@ class _FeasibilityCheck:
         self.about: tuple[str, ...] = ()
 
     def check(self) -> Feasibility:
-        if self.cuda not in self.context.torch_pins:
+        if self.cuda not in self.context.find_torch_pins:
             self._report(
                 "impossible", f"[torch.{self.context.inputs.sources_name}] has no row for CUDA {self.cuda}"
             )
             return self._result()
-        pins = self.context.torch_pins[self.cuda]
+        pins = self.context.find_torch_pins[self.cuda]
         self._check_interpreter()
         self._check_torch(pins)
         if not self._is_blocked():

@@ -74,7 +74,7 @@ def _make_upgrade(context: UpdateContext, pin: Pin, candidate: Candidate) -> Upg
 
 def _torch_facts(context: UpdateContext, cuda: str, *, companions: bool) -> tuple[str, ...]:
     """List the builds of torch, and the companions that do not say which torch they need."""
-    pins, tag = context.torch_pins[cuda], context.matrix.cuda[cuda].wheel_tag
+    pins, tag = context.find_torch_pins[cuda], context.matrix.cuda[cuda].wheel_tag
     builds = _torch_builds(context, pins.torch)
     facts = [f"torch {pins.torch} for {'; '.join(builds)}"] if builds else []
     for name in COMPANIONS if companions else ():
@@ -110,7 +110,7 @@ def _torch_builds(context: UpdateContext, torch: str) -> list[str]:
 
 def _find_cuda(context: UpdateContext) -> list[OutdatedPin]:
     known = list_cuda_versions(context)
-    in_use = {pair.cuda for pair in context.matrix.pairs if pair.cuda in context.torch_pins}
+    in_use = {pair.cuda for pair in context.matrix.pairs if pair.cuda in context.find_torch_pins}
     pinned = sorted(in_use - {"cpu"}, key=Version)
     if isinstance(known, str):
         return [OutdatedPin(name="cuda", problem=known)]

@@ -18,12 +18,12 @@ def list_pins(context: UpdateContext) -> tuple[Pin, ...]:
     pins = [
         Pin(
             name=f"torch@{cuda}",
-            version=context.torch_pins[cuda].torch,
+            version=context.find_torch_pins[cuda].torch,
             path=("torch", sources_name, cuda, "torch"),
             cuda=cuda,
         )
         for cuda in dict.fromkeys(pair.cuda for pair in matrix.pairs)
-        if cuda in context.torch_pins
+        if cuda in context.find_torch_pins
     ]
     pins.append(
         Pin(name="torch-geometric", version=matrix.pyg.torch_geometric, path=("pyg", "torch-geometric"))
@@ -159,4 +159,4 @@ def _pick_companion(context: UpdateContext, pin: Pin, name: str, torch: Version)
 
 
 def _pinned_companion(context: UpdateContext, pin: Pin, name: str) -> str:
-    return str(getattr(context.torch_pins[pin.cuda], name))
+    return str(getattr(context.find_torch_pins[pin.cuda], name))

@@ -179,7 +179,7 @@ def test_planning_opens_no_socket_and_no_file_and_starts_nothing(tmp_path: Path)
     program = (
         "import json, socket\n"
         "from tests.unit.plans import CELLS, cell, inputs\n"
-        "from ci.plan.pair import extension_pages\n"
+        "from ci.plan.pair import list_extension_pages\n"
         "from ci.plan.planner import plan_cell\n"
         "def refuse(*_, **__): raise AssertionError('a socket was opened')\n"
         "socket.socket = socket.create_connection = socket.getaddrinfo = refuse\n"
@@ -188,7 +188,7 @@ def test_planning_opens_no_socket_and_no_file_and_starts_nothing(tmp_path: Path)
         "sys.addaudithook(lambda event, _: events.add(event))\n"
         "for one in every:\n"
         "    for name in CELLS:\n"
-        "        extension_pages(cell(name), one)\n"
+        "        list_extension_pages(cell(name), one)\n"
         "        plan_cell(cell(name), one, {}).digest\n"
         "print(json.dumps(sorted(events)))\n"
     )

@@ -49,16 +49,16 @@ def create_env_command(spec: CondaSpec, cache: str) -> list[str]:
     """Return the command that creates the environment; `cache` is the folder of conda's packages."""
     words = ["create", "--prefix", spec.prefix, "--pkgs-cache", cache]
     words += ["--glibc", spec.glibc, *(["--cuda", spec.cuda] if spec.cuda else [])]
-    return python_command(PROGRAM, *words, "--channel", *_channels(spec), "--spec", *spec.packages)
+    return python_command(PROGRAM, *words, "--channel", *_list_channels(spec), "--spec", *spec.packages)
 
 
 def fill_cache_command(spec: CondaSpec, cache: str) -> list[str]:
     """Return the command that downloads the environment's packages into conda's folder again."""
     words = ["fill-cache", "--prefix", spec.prefix, "--pkgs-cache", cache]
-    return python_command(PROGRAM, *words, "--channel", *_channels(spec))
+    return python_command(PROGRAM, *words, "--channel", *_list_channels(spec))
 
 
-def _channels(spec: CondaSpec) -> Sequence[str]:
+def _list_channels(spec: CondaSpec) -> Sequence[str]:
     return spec.channels or (f"file://{CHANNEL}",)
 
 

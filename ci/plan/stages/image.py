@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ci.plan.definition import StageDefinition
-from ci.plan.image_config import image_env, image_labels
+from ci.plan.image_config import make_env, make_labels
 from ci.plan.resolver import Resolver
 from ci.plan.stage import Spec, Stage
 from ci.plan.system import Account
@@ -32,8 +32,8 @@ def resolve(resolver: Resolver) -> Stage:
     spec = ImageSpec(
         kind=target.kind,
         account=resolver.account,
-        env=image_env(resolver),
-        labels=image_labels(resolver),
+        env=make_env(resolver),
+        labels=make_labels(resolver),
         entrypoint=("tini", "--"),
         args=args,
         port=port,

@@ -14,7 +14,7 @@ from ci.plan.installs import InstallSpec
 from ci.plan.paths import PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import shell_command
-from ci.plan.requirements import ray_nightly_wheel
+from ci.plan.requirements import name_ray_nightly_wheel
 from ci.plan.resolver import Resolver
 from ci.plan.stage import Spec, Stage
 from ci.util.errors import UserError
@@ -60,7 +60,7 @@ def _resolve_nightly(resolver: Resolver) -> Stage:
     if not template:
         name = resolver.inputs.sources_name
         raise UserError(f"the {name} sources have no nightly Ray wheels; accepted here: stable")
-    wheel = ray_nightly_wheel(resolver.matrix.ray.nightly, resolver.cell.abi)
+    wheel = name_ray_nightly_wheel(resolver.matrix.ray.nightly, resolver.cell.abi)
     install = resolver.pair.install("ray", locked=False)
     spec = RaySpec(mode="nightly", install=install.spec, wheel=fill_placeholders(template, wheel=wheel))
     return _make(resolver, spec, f"Ray nightly: {wheel}", install.notes)

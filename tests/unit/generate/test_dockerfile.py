@@ -10,7 +10,7 @@ from ci.generate.dockerfile import dockerfile
 from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.inputs import Options
 from ci.plan.installs import InstallSpec
-from ci.plan.pair import extension_pages
+from ci.plan.pair import list_extension_pages
 from ci.plan.plan import Plan
 from ci.plan.planner import Planner
 from ci.plan.stages import STAGES
@@ -29,7 +29,7 @@ def plans(sources_name: str, cuda: str, python: str, options: Options | None = N
     stand = inputs(sources_name)
     cells = select_pair(stand.matrix, cuda, python)
     some = pyg_page(["pyg_lib", "torch_scatter"])
-    pages = {some.address: some} if some.address in extension_pages(cells[0], stand) else {}
+    pages = {some.address: some} if some.address in list_extension_pages(cells[0], stand) else {}
     planner = Planner(stand, pages, options)
     return [planner.plan(cell) for cell in cells]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import ci
-from ci.plan.code_digests import digest_code, read_code, stage_sources
+from ci.plan.code_digests import digest_code, list_sources, read_code
 from ci.plan.inputs import Options
 from ci.plan.planner import plan_cell
 from ci.plan.stages import STAGES
@@ -57,7 +57,7 @@ def test_every_file_that_makes_images_belongs_to_a_stage() -> None:
         if path.name not in AROUND and not {"checks", "__pycache__"} & {*path.parts}
     }
     shared = {"plan/system.py", "plan/installs.py", "plan/image_config.py"}
-    assert {file for name in STAGES for file in stage_sources(name)} == stages | programs | shared
+    assert {file for name in STAGES for file in list_sources(name)} == stages | programs | shared
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from ci.inspection.checks import checks_for
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.installs import InstallSpec
 from ci.plan.layers import layer_key
-from ci.plan.pair import extension_pages
+from ci.plan.pair import list_extension_pages
 from ci.plan.plan import Plan
-from ci.plan.planner import checked_archs, parse_ray_mode, plan_cell
+from ci.plan.planner import parse_archs, parse_ray_mode, plan_cell
 from ci.plan.stages.base import BaseSpec
 from ci.plan.stages.conda import CondaSpec
 from ci.plan.stages.image import ImageSpec
@@ -395,8 +395,8 @@ def test_digests_do_not_depend_on_the_process_or_the_machine(
     ],
 )
 def test_the_page_of_wheels_is_named_by_torch_and_cuda_tag(cell_id: str, address: str) -> None:
-    assert extension_pages(cell(cell_id), inputs()) == (address,)
-    assert extension_pages(cell(cell_id), inputs("registries")) == ()
+    assert list_extension_pages(cell(cell_id), inputs()) == (address,)
+    assert list_extension_pages(cell(cell_id), inputs("registries")) == ()
 
 
 def test_wheels_are_used_where_the_page_has_all_of_them() -> None:
@@ -427,9 +427,9 @@ def test_only_what_has_no_wheel_is_compiled() -> None:
     ]
     assert spec.compiled == ("torch-cluster==1.6.3", "torch-spline-conv==1.2.2")
     assert spec.left_out == ()
-    requirement_lines = made.spec("wheels", WheelsSpec).requirements
-    assert re.findall(r"(?m)^[a-z-]+==\S+", requirement_lines) == list(spec.compiled)
-    assert requirement_lines.count("--hash=sha256:") >= 2
+    write_requirements = made.spec("wheels", WheelsSpec).requirements
+    assert re.findall(r"(?m)^[a-z-]+==\S+", write_requirements) == list(spec.compiled)
+    assert write_requirements.count("--hash=sha256:") >= 2
     told = "compile (no cp313 wheel on the PyG page for torch 2.11.0+cu128)"
     assert reason(made, "pyg") == (
         "pyg-lib 0.8.0: wheel; torch-scatter 2.1.2: wheel; torch-sparse 0.6.18: wheel; "
@@ -823,12 +823,12 @@ def test_a_cpu_image_has_no_architectures_even_when_they_are_given() -> None:
 
 @pytest.mark.parametrize("value", ["8.0", "8.0 9.0+PTX", "7.5;8.0;9.0a", "10.0 12.0f+PTX"])
 def test_lists_of_architectures_are_accepted_as_torch_writes_them(value: str) -> None:
-    assert checked_archs(value) == value
+    assert parse_archs(value) == value
 
 
 @nasty
 def test_a_nasty_list_of_architectures_is_a_mistake(value: str) -> None:
-    assert mistake(lambda: checked_archs(value)).startswith("bad list of GPU architectures ")
+    assert mistake(lambda: parse_archs(value)).startswith("bad list of GPU architectures ")
 
 
 NO_LISTS = [
@@ -848,12 +848,12 @@ NO_LISTS = [
 
 @pytest.mark.parametrize("value", [*NO_LISTS, "8.0\n", "8.0\n9.0", "8.0; id", "8.0 --x", "\u0668.0"])
 def test_anything_else_is_no_list_of_architectures(value: str) -> None:
-    assert "accepted: numbers such as '8.0 9.0+PTX'" in mistake(lambda: checked_archs(value))
+    assert "accepted: numbers such as '8.0 9.0+PTX'" in mistake(lambda: parse_archs(value))
 
 
 @given(texts | st.text(alphabet="0189. ;+PTXa\n$", max_size=20))
 def test_a_list_that_is_accepted_holds_nothing_else(value: str) -> None:
-    if answer(lambda: checked_archs(value)) is not None:
+    if answer(lambda: parse_archs(value)) is not None:
         assert re.fullmatch(r"[0-9a-z.+PTX ;]+", value)
         assert (
             plan("cu12.8.1-py3.13-devel", options=Options(archs=value)).spec("wheels", WheelsSpec).arch_list
@@ -929,7 +929,7 @@ def test_every_cell_is_planned_from_any_sources_that_are_accepted_or_refused(
             code=stand.code,
         )
         for one in stand.matrix.cells[::5]:
-            answer(partial(extension_pages, one, changed))
+            answer(partial(list_extension_pages, one, changed))
             answer(partial(plan_cell, one, changed, {}))
 
 

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.plan.requirements import pinned_versions, ray_nightly_wheel, requirement_lines, satisfies, select_pins
+from ci.plan.requirements import (
+    name_ray_nightly_wheel,
+    pinned_versions,
+    satisfies,
+    select_pins,
+    write_requirements,
+)
 from tests.unit.plans import matrix_with
 from tests.unit.user_errors import texts
 
@@ -27,13 +33,13 @@ torch-sparse==0.6.18 --hash=sha256:dddd
 
 
 def test_torch_is_asked_for_with_the_label_of_its_own_index() -> None:
-    asked = requirement_lines("torch", MATRIX, PINS, "cu128").splitlines()
+    asked = write_requirements("torch", MATRIX, PINS, "cu128").splitlines()
     assert asked[:3] == ["torch==2.11.0+cu128", "torchvision==0.26.0+cu128", "torchaudio==2.11.0+cu128"]
     assert asked[3:] == list(MATRIX.environment.packages)
 
 
 def test_torch_has_no_label_where_it_has_no_index() -> None:
-    asked = requirement_lines("torch", MATRIX, PINS).splitlines()
+    asked = write_requirements("torch", MATRIX, PINS).splitlines()
     assert asked[:3] == ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0"]
 
 
@@ -46,11 +52,11 @@ def test_torch_has_no_label_where_it_has_no_index() -> None:
     ],
 )
 def test_other_stages_ask_for_one_package(stage: str, text: str) -> None:
-    assert requirement_lines(stage, MATRIX, PINS, "cu128") == text
+    assert write_requirements(stage, MATRIX, PINS, "cu128") == text
 
 
 def test_nightly_ray_asks_for_the_version_that_the_nightly_wheel_carries() -> None:
-    assert requirement_lines("ray", MATRIX, PINS, nightly=True) == "ray[data,train,tune,serve]==3.0.0.dev0\n"
+    assert write_requirements("ray", MATRIX, PINS, nightly=True) == "ray[data,train,tune,serve]==3.0.0.dev0\n"
 
 
 # -- picked --------------------------------------------------------------------------------------------------
@@ -132,4 +138,4 @@ def test_a_lock_honours_what_is_asked_or_does_not(asked: str, honoured: bool) ->
 @pytest.mark.parametrize("abi", ["cp312", "cp313", "cp314"])
 def test_the_tag_of_the_nightly_wheel_is_the_cells_own(abi: str) -> None:
     # It was cp314 for every Python once, and no 3.13 image could be built.
-    assert ray_nightly_wheel("3.0.0.dev0", abi) == f"ray-3.0.0.dev0-{abi}-{abi}-manylinux2014_x86_64.whl"
+    assert name_ray_nightly_wheel("3.0.0.dev0", abi) == f"ray-3.0.0.dev0-{abi}-{abi}-manylinux2014_x86_64.whl"

@@ -3,7 +3,7 @@
 import pytest
 
 from ci.config.matrix import default_matrix
-from ci.plan.tags import checked_repository, tags
+from ci.plan.tags import make_tags, parse_repository
 from ci.util.errors import UserError
 from tests.unit.plans import plan
 
@@ -24,7 +24,7 @@ FOUND = {"torch": "2.8.0+cu128", "ray": "2.54.0", "marimo": "0.25.2", "python": 
     ],
 )
 def test_a_tag_tells_the_cell_and_the_versions_in_the_image(cell: str, wheel_tag: str, expected: str) -> None:
-    stays, moves = tags(plan(cell, "registries"), wheel_tag, FOUND)
+    stays, moves = make_tags(plan(cell, "registries"), wheel_tag, FOUND)
     assert stays == expected
     assert stays.startswith(f"{moves}-torch")
     assert moves == expected.partition("-torch")[0]
@@ -34,13 +34,13 @@ def test_a_version_that_was_not_found_is_never_made_up() -> None:
     with pytest.raises(
         UserError, match=r"no tag without the version of ray, which was not found in the image"
     ):
-        tags(plan("cu12.8.1-py3.13-ray-runtime", "registries"), "cu128", {"torch": "2.8.0"})
+        make_tags(plan("cu12.8.1-py3.13-ray-runtime", "registries"), "cu128", {"torch": "2.8.0"})
 
 
 def test_every_tag_is_one_that_registries_take() -> None:
     matrix = default_matrix()
     for cell in matrix.cells:
-        for tag in tags(plan(cell.id, "registries"), matrix.cuda[cell.cuda].wheel_tag, FOUND):
+        for tag in make_tags(plan(cell.id, "registries"), matrix.cuda[cell.cuda].wheel_tag, FOUND):
             assert len(tag) <= 128
             assert set(tag) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
@@ -60,7 +60,7 @@ def test_the_users_name_is_spelled_as_they_spell_it() -> None:
     ],
 )
 def test_repositories_are_taken_as_docker_push_takes_them(value: str) -> None:
-    assert checked_repository(value) == value
+    assert parse_repository(value) == value
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_repositories_are_taken_as_docker_push_takes_them(value: str) -> None:
 )
 def test_what_is_no_repository_is_refused_in_one_line(value: str) -> None:
     with pytest.raises(UserError, match="bad repository"):
-        checked_repository(value)
+        parse_repository(value)

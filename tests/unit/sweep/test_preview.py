@@ -9,7 +9,7 @@ from ci.config.selection import select_cells
 from ci.history.history import History
 from ci.history.records import BuildRecord, LayerSize, StageRun
 from ci.plan.inputs import Options
-from ci.plan.plan import Plan, changed_plans
+from ci.plan.plan import Plan, select_changed_plans
 from ci.sweep.preview import PlanPreview, excluded_cells, github_matrix, preview, render_json, render_text
 from ci.util.errors import UserError
 from tests.unit.plans import CELLS, explain, matrix_with, plan, pyg_page
@@ -153,12 +153,14 @@ def test_the_form_for_github_is_a_strategy_matrix() -> None:
 def test_unchanged_plans_are_not_built_again() -> None:
     plans = [plan(name, "upstream") for name in ("cu12.8.1-py3.13-devel", "cu12.8.1-py3.13-ray-runtime")]
     before = render_json(preview(plans, {}, History()))
-    assert changed_plans(plans, before, "before.json") == []
+    assert select_changed_plans(plans, before, "before.json") == []
     newer = [plan(made.cell.id, "upstream", changes='[ray]\nversion = "2.60.1"\n') for made in plans]
-    assert [made.id for made in changed_plans(newer, before, "before.json")] == [
+    assert [made.id for made in select_changed_plans(newer, before, "before.json")] == [
         "cu12.8.1-py3.13-ray-runtime"
     ]
-    assert changed_plans(plans, '{"cells": []}', "before.json") == plans, "what was not there before is new"
+    assert select_changed_plans(plans, '{"cells": []}', "before.json") == plans, (
+        "what was not there before is new"
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_unchanged_plans_are_not_built_again() -> None:
 )
 def test_a_file_without_plans_is_refused(given: str) -> None:
     with pytest.raises(UserError, match=r"^before\.json: not plans as `plan --format json` prints them$"):
-        changed_plans([], given, "before.json")
+        select_changed_plans([], given, "before.json")
 
 
 def test_an_empty_selection_is_named_and_empty_for_github() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ci.plan.tags import registry_of
+from ci.plan.tags import find_registry
 from ci.sweep.publish import PublishOptions, open_publisher
 from ci.sweep.registry import RegistryClient
 from ci.util.errors import UserError
@@ -21,7 +21,7 @@ from ci.util.errors import UserError
     ],
 )
 def test_a_registry_is_named_by_its_host(address: str, registry: str) -> None:
-    assert registry_of(address) == registry
+    assert find_registry(address) == registry
 
 
 def test_a_container_reaches_any_registry_but_one_on_loopback() -> None:

@@ -18,9 +18,9 @@ def failure(kind: FailureKind) -> Failure:
 
 def test_the_pause_doubles_and_the_try_is_numbered() -> None:
     first = plan_retry(failure("network"), 1, FIRST_ATTEMPT, jobs=2)
-    assert first == Retry(StageAttempt(tried=2), 2.0, "network, tried again")
-    second = plan_retry(failure("network"), 2, StageAttempt(jobs=3, tried=2), jobs=2)
-    assert second == Retry(StageAttempt(jobs=3, tried=3), 4.0, "network, tried again")
+    assert first == Retry(StageAttempt(number=2), 2.0, "network, tried again")
+    second = plan_retry(failure("network"), 2, StageAttempt(jobs=3, number=2), jobs=2)
+    assert second == Retry(StageAttempt(jobs=3, number=3), 4.0, "network, tried again")
     assert plan_retry(failure("network"), POLICIES["network"].tries, FIRST_ATTEMPT, jobs=2) is None
 
 
@@ -33,7 +33,7 @@ def test_a_step_without_a_stage_is_retried_unchanged() -> None:
     ("known", "jobs", "half"), [(None, 9, 4), (5, 9, 2), (None, 3, 1), (None, 1, None), (1, 8, None)]
 )
 def test_the_compile_jobs_are_halved_to_one_at_least(known: int | None, jobs: int, half: int | None) -> None:
-    retry = plan_retry(failure("out-of-memory"), 1, StageAttempt(jobs=known, tried=2), jobs)
+    retry = plan_retry(failure("out-of-memory"), 1, StageAttempt(jobs=known, number=2), jobs)
     assert (retry and retry.attempt) == (StageAttempt(jobs=half) if half else None)
     if retry:
         plural = "s" if half != 1 else ""
@@ -55,11 +55,11 @@ async def test_each_try_of_a_stage_is_numbered_and_later_stages_see_the_number()
     executor = FakeExecutor(fails("network", "torch", CELLS[0], tries=2))
     await run_sweep(executor, [PLANS[0], PLANS[1]], cells=2)
     tries = [
-        attempts.get("torch", FIRST_ATTEMPT).tried for _, name, attempts in executor.calls if name == "torch"
+        attempts.get("torch", FIRST_ATTEMPT).number for _, name, attempts in executor.calls if name == "torch"
     ]
     assert tries == [1, 2, 3]
     after = [dict(attempts) for _, name, attempts in executor.calls if name in ("pyg", "image", "finish")]
-    assert after == [{"torch": StageAttempt(tried=3)}] * len(after)
+    assert after == [{"torch": StageAttempt(number=3)}] * len(after)
 
 
 async def test_a_later_sweep_repeats_the_attempt_that_succeeded() -> None:
