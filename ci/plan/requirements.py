@@ -51,7 +51,7 @@ def pinned_versions(locked: str) -> Mapping[str, str]:
 def list_cuda_libraries(text: str) -> str:
     """Return the pins that fix CUDA's libraries in an environment: their own in a lock, else torch's.
 
-    >>> cuda_libraries("numpy==2.1\\nnvidia-nccl-cu12==2.27.5 \\\\\\n"), cuda_libraries("numpy>=2\\ntorch==2.11.0\\n")
+    >>> list_cuda_libraries("numpy==2.1\\nnvidia-nccl-cu12==2.27.5 \\\\\\n"), list_cuda_libraries("numpy>=2\\ntorch==2.11.0\\n")
     ('nvidia-nccl-cu12==2.27.5', 'torch==2.11.0')
     """
     found = pinned_versions(text)
@@ -92,7 +92,7 @@ def _select_pins(locked: str, wanted_pins: tuple[str, ...]) -> str | None:
 def name_ray_nightly_wheel(version: str, abi: str) -> str:
     """Name Ray's nightly wheel for an interpreter; the tag comes from the cell, never from a constant.
 
-    >>> ray_nightly_wheel("3.0.0.dev0", "cp313")
+    >>> name_ray_nightly_wheel("3.0.0.dev0", "cp313")
     'ray-3.0.0.dev0-cp313-cp313-manylinux2014_x86_64.whl'
     """
     return f"ray-{version}-{abi}-{abi}-manylinux2014_x86_64.whl"

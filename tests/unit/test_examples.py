@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("util", "config", "report", "generate")
+PACKAGES = (
+    "util",
+    "config",
+    "index",
+    "plan",
+    "history",
+    "report",
+    "generate",
+    "sweep",
+    "inspection",
+    "updates",
+)
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in PACKAGES
