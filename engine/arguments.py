@@ -13,7 +13,7 @@ from engine.paths import PROJECT
 SOURCES = "registries"
 BUNDLE = "bundle:"
 # Dagger's global options that take a value, which is not the subcommand.
-WITH_VALUE = {
+OPTIONS_WITH_VALUE = {
     "--allow-llm",
     "-c",
     "--command",
@@ -27,10 +27,15 @@ WITH_VALUE = {
 
 def complete_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[str], bool]:
     """The arguments with the embedded engine's sources put in, and whether they were."""
-    place = _subcommand(arguments)
-    if place is None or arguments[place] != "call" or _chosen(arguments) or not _is_ours(arguments, folder):
+    position = _find_subcommand(arguments)
+    if (
+        position is None
+        or arguments[position] != "call"
+        or _has_sources(arguments)
+        or not _loads_this_project(arguments, folder)
+    ):
         return list(arguments), False
-    return [*arguments[: place + 1], "--sources", SOURCES, *arguments[place + 1 :]], True
+    return [*arguments[: position + 1], "--sources", SOURCES, *arguments[position + 1 :]], True
 
 
 def split_bundle_option(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
@@ -46,38 +51,38 @@ def split_bundle_option(arguments: Sequence[str]) -> tuple[list[str], Path | Non
             value, after = "".join(arguments[after : after + 1]), after + 1
         if option == "--sources" and value.startswith(BUNDLE):
             folder = Path(value.removeprefix(BUNDLE))
-            words = ["--sources", read_manifest(folder).sources, "--from-bundle", str(folder)]
-            return [*arguments[:i], *words, *arguments[after:]], folder
+            options = ["--sources", read_manifest(folder).sources, "--from-bundle", str(folder)]
+            return [*arguments[:i], *options, *arguments[after:]], folder
     return list(arguments), None
 
 
-def _subcommand(arguments: Sequence[str]) -> int | None:
+def _find_subcommand(arguments: Sequence[str]) -> int | None:
     skip = False
     for i, argument in enumerate(arguments):
         if skip:
             skip = False
-        elif argument in WITH_VALUE:
+        elif argument in OPTIONS_WITH_VALUE:
             skip = True
         elif not argument.startswith("-"):
             return i
     return None
 
 
-def _chosen(arguments: Sequence[str]) -> bool:
+def _has_sources(arguments: Sequence[str]) -> bool:
     return any(argument.split("=")[0] == "--sources" for argument in arguments)
 
 
-def _is_ours(arguments: Sequence[str], folder: Path) -> bool:
+def _loads_this_project(arguments: Sequence[str], folder: Path) -> bool:
     """Whether the module that dagger will load is this project's: no other needs to know these sources."""
-    named = _module(arguments)
-    start = folder / named if named else folder
+    module = _find_module(arguments)
+    start = folder / module if module else folder
     for candidate in [start, *start.parents]:
         if (candidate / "dagger.json").exists():
-            return _name(candidate) == _name(PROJECT)
+            return _read_module_name(candidate) == _read_module_name(PROJECT)
     return False
 
 
-def _module(arguments: Sequence[str]) -> str | None:
+def _find_module(arguments: Sequence[str]) -> str | None:
     for i, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
         if option in {"-m", "--mod"}:
@@ -85,7 +90,7 @@ def _module(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _name(folder: Path) -> object:
+def _read_module_name(folder: Path) -> object:
     try:
         return json.loads((folder / "dagger.json").read_text()).get("name")
     except (OSError, ValueError):

@@ -14,18 +14,18 @@ from typing import Any
 
 from engine import debian
 from engine.output import EngineError, warn
-from engine.paths import PROJECT, Paths, source_digest
+from engine.paths import PROJECT, Paths, compute_source_digest
 from engine.processes import Commands
 
-_PROGRAM = PROJECT / "ci" / "programs" / "make_bundle.py"
+PROGRAM = PROJECT / "ci" / "programs" / "make_bundle.py"
 USAGE = "daggerw bundle PATH [OPTIONS OF EVERY CALL --] [FILTERS], or: verify PATH, diff ONE OTHER"
 
 
-def _format() -> ModuleType:
+def _load_program() -> ModuleType:
     """The program as a module: importing its package would ask for what the module's own Python has."""
     name = "cslr_images_bundle"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, _PROGRAM)
+        spec = importlib.util.spec_from_file_location(name, PROGRAM)
         assert spec
         assert spec.loader
         sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -33,15 +33,15 @@ def _format() -> ModuleType:
     return sys.modules[name]
 
 
-def program(arguments: list[str]) -> int:
+def run_program(arguments: list[str]) -> int:
     """Runs the program: `verify PATH`, `diff ONE OTHER`."""
-    status: int = _format().main(arguments)
+    status: int = _load_program().main(arguments)
     return status
 
 
 def read_manifest(folder: Path) -> Any:
     """The list of a bundle."""
-    program = _format()
+    program = _load_program()
     try:
         return program.manifest_of(folder)
     except program.BundleError as error:
@@ -70,9 +70,9 @@ def make_staging_folder(target: Path) -> Path:
 
 def add_engine(folder: Path, paths: Paths, commands: Commands) -> None:
     """Adds the parts that the engine is made of, and the Debian packages that its machine needs."""
-    program, top = _format(), f"engine/{source_digest()}"
-    known = json.loads(paths.record.read_text())
-    tools = Path(known["tools"])
+    program, top = _load_program(), f"engine/{compute_source_digest()}"
+    record = json.loads(paths.record.read_text())
+    tools = Path(record["tools"])
     if tools.name == "tools-brought":
         raise EngineError("this engine came in a bundle itself: make the bundle where it was made")
     images = next(folder for folder in paths.parts.glob("images-*") if not folder.suffix)
@@ -83,15 +83,15 @@ def add_engine(folder: Path, paths: Paths, commands: Commands) -> None:
     }
     with TemporaryDirectory(dir=paths.run) as scratch:
         debs = Path(scratch) / "debs"
-        debian.download(commands, debs, next(paths.parts.glob("roots-*")) / "base")
+        debian.download_packages(commands, debs, next(paths.parts.glob("roots-*")) / "base")
         program.index_debs(debs)
         files |= {f"{top}/debs/{path}": file for path, file in program.files_below(debs)}
         program.add(folder, read_manifest(folder), [top], files)
 
 
-def commit(new: Path, target: Path) -> str:
+def update_bundle(new: Path, target: Path) -> str:
     """Moves what is new into the bundle; what it has stays, the list comes last. Tells what it is."""
-    program, manifest = _format(), read_manifest(new)
+    program, manifest = _load_program(), read_manifest(new)
     for entry in manifest.files:
         have = target / entry.blob
         if (new / entry.blob).is_file() and not (have.is_file() and have.stat().st_size == entry.size):
@@ -109,45 +109,45 @@ def commit(new: Path, target: Path) -> str:
 def has_engine(bundle: Path) -> bool:
     """Whether a bundle has an engine; one of another state of this repository is an error."""
     sets = [one for one in read_manifest(bundle).sets if one.startswith("engine/")]
-    if sets and f"engine/{source_digest()}" not in sets:
+    if sets and f"engine/{compute_source_digest()}" not in sets:
         raise EngineError(
             f"the engine in {bundle} is of another state of engine/: use the checkout that the bundle was made with"
         )
     return bool(sets)
 
 
-def bundled_parts(paths: Paths) -> tuple[Path, Path] | None:
+def find_bundled_parts(paths: Paths) -> tuple[Path, Path] | None:
     """The folders of the tools and images that came in a bundle, if they are what this repository says."""
     try:
-        known = json.loads(paths.bundled_parts.read_text())
+        record = json.loads(paths.bundle_record.read_text())
     except (OSError, ValueError):
         return None
     folders = (paths.parts / "tools-brought", paths.parts / "images-brought")
-    right = known == {"source": source_digest()} and all(folder.is_dir() for folder in folders)
+    right = record == {"source": compute_source_digest()} and all(folder.is_dir() for folder in folders)
     return folders if right else None
 
 
-def take_engine(bundle: Path, paths: Paths, commands: Commands) -> None:
+def unpack_engine(bundle: Path, paths: Paths, commands: Commands) -> None:
     """Makes the engine's parts of a bundle, each content checked, with no network."""
-    top = f"engine/{source_digest()}"
+    top = f"engine/{compute_source_digest()}"
     warn(f"makes the embedded engine in {paths.cache} of the bundle {bundle}, once")
-    paths.bundled_parts.unlink(missing_ok=True)
+    paths.bundle_record.unlink(missing_ok=True)
     for part in ("tools", "images"):
         folder = paths.parts / f"{part}-brought"
         commands.run("rm", "--recursive", "--force", "--one-file-system", str(folder))
-        _copy(bundle, f"{top}/{part}", folder)
+        _copy_files(bundle, f"{top}/{part}", folder)
     for tool in (paths.parts / "tools-brought").iterdir():
         tool.chmod(0o755)
     paths.run.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=paths.run) as scratch:
         debs = Path(scratch) / "debs"
-        _copy(bundle, f"{top}/debs", debs)
+        _copy_files(bundle, f"{top}/debs", debs)
         debian.ensure_packages(commands, debs)
-    paths.bundled_parts.write_text(json.dumps({"source": source_digest()}))
+    paths.bundle_record.write_text(json.dumps({"source": compute_source_digest()}))
 
 
-def _copy(bundle: Path, top: str, folder: Path) -> None:
-    program = _format()
+def _copy_files(bundle: Path, top: str, folder: Path) -> None:
+    program = _load_program()
     entries = read_manifest(bundle).below(top)
     if not entries:
         raise EngineError(f"the bundle {bundle} has no {top}")

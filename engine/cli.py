@@ -45,8 +45,8 @@ def run(arguments: list[str]) -> int:
     """Does what the arguments say; trouble becomes one line and exit status 1."""
     try:
         _dispatch(arguments)
-    except EngineError as trouble:
-        warn(str(trouble))
+    except EngineError as error:
+        warn(str(error))
         return 1
     except KeyboardInterrupt:
         warn("interrupted; the next use goes on from here")
@@ -58,38 +58,38 @@ def _dispatch(arguments: list[str]) -> None:
     paths = Paths.default()
     match arguments:
         case ["bundle", "verify" | "diff", *_]:
-            raise SystemExit(bundle_module.program(arguments[1:]))
-        case ["bundle", *words]:
-            _bundle(paths, words)
-        case ["own", *words]:  # with a dagger and a container runtime of the machine's own
-            os.execvp("dagger", ["dagger", *split_bundle_option(words)[0]])  # noqa: S606
+            raise SystemExit(bundle_module.run_program(arguments[1:]))
+        case ["bundle", *rest]:
+            _make_bundle(paths, rest)
+        case ["own", *rest]:  # with a dagger and a container runtime of the machine's own
+            os.execvp("dagger", ["dagger", *split_bundle_option(rest)[0]])  # noqa: S606
         case ["help"]:
             print(HELP, end="")
         case ["status"]:
-            _status(paths)
+            _print_status(paths)
         case ["logs"]:
-            _logs(paths)
+            _print_log(paths)
         case ["stop"]:
-            _need_root()
+            _require_root()
             with setup.exclusive_lock(paths):
-                print("stopped" if server.stop(paths) else "was not running")
+                print("stopped" if server.stop_engine(paths) else "was not running")
         case ["clean", *options] if set(options) <= {"--all"}:
-            _need_root()
+            _require_root()
             _clean(paths, everything="--all" in options)
         case ["clean" | "status" | "stop" | "logs" | "help", *_]:
             raise EngineError("unknown option (see daggerw help)")
         case _:
-            _dagger(paths, arguments)
+            _run_dagger(paths, arguments)
 
 
-def _dagger(paths: Paths, arguments: list[str]) -> None:
-    _need_root()
-    own, bundle = split_bundle_option(arguments)
-    engine = server.running(paths)
+def _run_dagger(paths: Paths, arguments: list[str]) -> None:
+    _require_root()
+    dagger_arguments, bundle = split_bundle_option(arguments)
+    engine = server.find_engine(paths)
     if engine is None:
         with setup.exclusive_lock(paths):
-            engine = server.running(paths) or server.start(paths, setup.make(paths, bundle))
-    full, added = complete_arguments(own, Path.cwd())
+            engine = server.find_engine(paths) or server.start_engine(paths, setup.make_parts(paths, bundle))
+    completed, added = complete_arguments(dagger_arguments, Path.cwd())
     _describe_engine(paths, added)
     program = str(Path(engine.tools) / "dagger")
     environment = {
@@ -98,39 +98,39 @@ def _dagger(paths: Paths, arguments: list[str]) -> None:
         "DO_NOT_TRACK": "1",
         "_EXPERIMENTAL_DAGGER_RUNNER_HOST": f"unix://{engine.socket}",
     }
-    os.execve(program, ["dagger", *full], environment)  # noqa: S606 - dagger takes daggerw's place
+    os.execve(program, ["dagger", *completed], environment)  # noqa: S606 - dagger takes daggerw's place
 
 
-def _bundle(paths: Paths, words: list[str]) -> None:
+def _make_bundle(paths: Paths, rest: list[str]) -> None:
     """Makes a bundle by the module, and adds what the engine itself is made of."""
-    target, call, filters = bundle_module.parse_arguments(words)
-    new = bundle_module.make_staging_folder(target)
-    command = [str(PROJECT / "daggerw"), "call", *call, "bundle", *filters, "export", f"--path={new}"]
+    target, call, filters = bundle_module.parse_arguments(rest)
+    staging = bundle_module.make_staging_folder(target)
+    command = [str(PROJECT / "daggerw"), "call", *call, "bundle", *filters, "export", f"--path={staging}"]
     if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
         raise EngineError("the bundle is not finished: the same call goes on from here")
-    if server.running(paths):
-        bundle_module.add_engine(new, paths, Commands(paths.setup_log))
+    if server.find_engine(paths):
+        bundle_module.add_engine(staging, paths, Commands(paths.setup_log))
     else:
         warn("this machine has a dagger of its own: the bundle has no engine")
-    print(bundle_module.commit(new, target))
+    print(bundle_module.update_bundle(staging, target))
 
 
 def _describe_engine(paths: Paths, added: bool) -> None:
-    free = _gb(shutil.disk_usage(paths.cache).free)
+    free = _to_gb(shutil.disk_usage(paths.cache).free)
     sources = f"--sources {SOURCES}" if added else "no sources chosen"
     warning = f"; only {free:.0f} GB of disk free" if free < LOW_GB else ""
     info(f"embedded engine {VERSION}, {sources}{warning}")
 
 
-def _status(paths: Paths) -> None:
+def _print_status(paths: Paths) -> None:
     engine = server.Engine.read(paths)
     alive = engine is not None and engine.alive
     lines = {
         "engine": f"{'running' if alive else 'not running'}, {VERSION}",
         "cache folder": str(paths.cache),
-        "state": _used(paths.state),
-        "free disk": f"{_gb(shutil.disk_usage(_existing(paths.cache)).free):.0f} GB",
-        "kept free": f"{_gb(server.KEPT_FREE):.0f} GB: with less, the engine drops what it has cached",
+        "state": _measure(paths.state),
+        "free disk": f"{_to_gb(shutil.disk_usage(_find_existing(paths.cache)).free):.0f} GB",
+        "kept free": f"{_to_gb(server.KEPT_FREE):.0f} GB: with less, the engine drops what it has cached",
     }
     if engine and alive:
         lines |= {
@@ -144,7 +144,7 @@ def _status(paths: Paths) -> None:
         print(f"{name:13} {value}")
 
 
-def _logs(paths: Paths) -> None:
+def _print_log(paths: Paths) -> None:
     if not paths.log.exists():
         raise EngineError(f"no log in {paths.run}")
     print("\n".join(paths.log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
@@ -156,18 +156,18 @@ def _clean(paths: Paths, *, everything: bool) -> None:
         return
     before = shutil.disk_usage(paths.cache).free
     with setup.exclusive_lock(paths):
-        server.stop(paths)
+        server.stop_engine(paths)
         removed = [paths.state, paths.registry, *([paths.parts, paths.run] if everything else [])]
         subprocess.run(["rm", "--recursive", "--force", "--one-file-system", *map(str, removed)], check=True)
-    freed = shutil.disk_usage(_existing(paths.cache)).free - before
+    freed = shutil.disk_usage(_find_existing(paths.cache)).free - before
     if everything:
         paths.lock.unlink(missing_ok=True)
         with suppress(OSError):  # the tests keep an environment of theirs there
             paths.cache.rmdir()
-    print(f"freed {max(0.0, _gb(freed)):.1f} GB")
+    print(f"freed {max(0.0, _to_gb(freed)):.1f} GB")
 
 
-def _used(folder: Path) -> str:
+def _measure(folder: Path) -> str:
     if not folder.exists():
         return "none"
     measure = ["du", "--summarize", "--one-file-system", "--block-size=1", str(folder)]
@@ -177,18 +177,18 @@ def _used(folder: Path) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"too large to measure in {STATUS_SECONDS} s"
-    return f"{_gb(int(result.stdout.split()[0])):.1f} GB"
+    return f"{_to_gb(int(result.stdout.split()[0])):.1f} GB"
 
 
-def _existing(folder: Path) -> Path:
+def _find_existing(folder: Path) -> Path:
     return next(candidate for candidate in [folder, *folder.parents] if candidate.exists())
 
 
-def _gb(size: float) -> float:
+def _to_gb(size: float) -> float:
     return size / 1e9
 
 
-def _need_root() -> None:
+def _require_root() -> None:
     if os.geteuid() != 0:
         raise EngineError(
             "the embedded engine needs root; without root, install dagger and a container runtime"

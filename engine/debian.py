@@ -9,14 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from engine.output import EngineError, warn
-from engine.processes import Commands, output
+from engine.processes import Commands, read_output
 
 RELEASE = "bookworm"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 LOCK = Path(__file__).with_name("debian.lock")
 
 
-def locked() -> dict[str, tuple[str, str]]:
+def read_lock() -> dict[str, tuple[str, str]]:
     """Each package's locked version and the sha256 of its .deb."""
     lines = [line.split() for line in LOCK.read_text().splitlines() if line and not line.startswith("#")]
     return {name: (version, sha256) for name, version, sha256 in lines}
@@ -27,28 +27,28 @@ def ensure_packages(commands: Commands, repository: Path | None = None) -> None:
 
     `repository` is a folder of packages with their list, which apt then reads in place of its own sources.
     """
-    missing = [name for name in locked() if not _installed(name)]
+    missing = [name for name in read_lock() if not _is_installed(name)]
     if not missing:
         return
     warn(f"installs Debian packages by apt-get: {' '.join(missing)}")
     if repository:
-        with alone(f"deb [trusted=yes] file:{repository.resolve()} ./\n") as settings:
-            _install(commands, [f"{name}={locked()[name][0]}" for name in missing], settings)
+        with isolate_apt(f"deb [trusted=yes] file:{repository.resolve()} ./\n") as settings:
+            _install_packages(commands, [f"{name}={read_lock()[name][0]}" for name in missing], settings)
         return
-    wanted = _checked(missing)
+    wanted = _check_candidates(missing)
     if wanted is None:
         commands.run("apt-get", "update", "--quiet")
-        wanted = _checked(missing)
+        wanted = _check_candidates(missing)
     if wanted is None:
         raise EngineError(f"apt has no candidate for one of: {' '.join(missing)}")
-    _install(commands, wanted)
+    _install_packages(commands, wanted)
 
 
-def download(commands: Commands, folder: Path, root: Path) -> None:
+def download_packages(commands: Commands, folder: Path, root: Path) -> None:
     """Downloads the packages, with all that a root with nothing in it needs for them."""
-    with alone(package_sources(commands), root) as settings:
+    with isolate_apt(read_package_sources(commands), root) as settings:
         commands.run("apt-get", "update", "--quiet", env=settings)
-        wanted = [f"{name}={version}" for name, (version, _) in locked().items()]
+        wanted = [f"{name}={version}" for name, (version, _) in read_lock().items()]
         options = [
             "--download-only",
             "--yes",
@@ -62,7 +62,7 @@ def download(commands: Commands, folder: Path, root: Path) -> None:
 
 
 @contextmanager
-def alone(sources: str, root: Path | None = None) -> Iterator[dict[str, str]]:
+def isolate_apt(sources: str, root: Path | None = None) -> Iterator[dict[str, str]]:
     """The environment in which apt knows no sources but these, and takes what a root has for what is installed."""
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -80,27 +80,27 @@ def alone(sources: str, root: Path | None = None) -> Iterator[dict[str, str]]:
         yield {"APT_CONFIG": str(folder / "apt.conf")}
 
 
-def _install(commands: Commands, wanted: list[str], settings: dict[str, str] | None = None) -> None:
+def _install_packages(commands: Commands, wanted: list[str], settings: dict[str, str] | None = None) -> None:
     environment = {"DEBIAN_FRONTEND": "noninteractive", **(settings or {})}
     if settings:
         commands.run("apt-get", "update", "--quiet", env=environment)
     commands.run("apt-get", "install", "--yes", "--no-install-recommends", *wanted, env=environment)
 
 
-def package_sources(commands: Commands) -> str:
+def read_package_sources(commands: Commands) -> str:
     """The machine's own Debian sources, as lines for sources.list."""
-    lines = _sources()
+    lines = _list_sources()
     if not lines:
         commands.run("apt-get", "update", "--quiet")
-        lines = _sources()
+        lines = _list_sources()
     if not lines:
         raise EngineError(f"needs a machine whose apt sources name Debian {RELEASE}")
     return "\n".join(lines) + "\n"
 
 
-def _sources() -> list[str]:
+def _list_sources() -> list[str]:
     fields = "$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)|$(ARCHITECTURE)"
-    targets = output(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
+    targets = read_output(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
     lines = []
     for target in targets.splitlines():
         origin, release, component, uri, architecture = target.split("|")
@@ -109,33 +109,33 @@ def _sources() -> list[str]:
     return lines
 
 
-def _installed(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", name]
     result = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return result.stdout == "installed"
 
 
-def _checked(names: list[str]) -> list[str] | None:
+def _check_candidates(names: list[str]) -> list[str] | None:
     """What to ask apt for: the locked version where apt still has it. None when apt knows no candidate."""
-    wanted, moved = [], []
+    wanted, newer = [], []
     for name in names:
-        version, sha256 = locked()[name]
-        candidate = _candidate(name)
+        version, sha256 = read_lock()[name]
+        candidate = _find_candidate(name)
         if candidate is None:
             return None
         if candidate["Version"] != version:
-            moved.append(f"{name} {candidate['Version']}")
+            newer.append(f"{name} {candidate['Version']}")
             wanted.append(name)
         elif candidate["SHA256"] != sha256:
             raise EngineError(f"{name} {version} has sha256 {candidate['SHA256']}, debian.lock says {sha256}")
         else:
             wanted.append(f"{name}={version}")
-    if moved:
-        warn(f"newer in Debian than in debian.lock, vouched for by apt's signature: {', '.join(moved)}")
+    if newer:
+        warn(f"newer in Debian than in debian.lock, vouched for by apt's signature: {', '.join(newer)}")
     return wanted
 
 
-def _candidate(name: str) -> dict[str, str] | None:
+def _find_candidate(name: str) -> dict[str, str] | None:
     result = subprocess.run(
         ["apt-cache", "show", "--no-all-versions", name],
         stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.output import EngineError
 from engine.paths import SOURCE, VERSION
-from engine.processes import Commands, output
+from engine.processes import Commands, read_output
 
 MODULE = SOURCE / "tools"
 DAGGER = "github.com/dagger/dagger"
@@ -18,28 +18,28 @@ PROGRAMS = [f"{DAGGER}/cmd/{name}" for name in ("dagger", "engine", "dnsname", "
 SETTINGS = {"GOFLAGS": "-mod=readonly", "GOWORK": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
 
 
-def go_version() -> str:
+def check_go_version() -> str:
     wanted = re.search(r"^go (\d+)\.(\d+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
     assert wanted
     need = f"Go {wanted[1]}.{wanted[2]} or newer"
     if not shutil.which("go"):
         raise EngineError(f"needs {need} on PATH to build the embedded engine, and finds no go")
-    version = output(["go", "env", "GOVERSION"])
+    version = read_output(["go", "env", "GOVERSION"])
     found = re.match(r"go(\d+)\.(\d+)", version)
     if found and (int(found[1]), int(found[2])) < (int(wanted[1]), int(wanted[2])):
         raise EngineError(f"needs {need} to build the embedded engine, and finds {version}")
     return version
 
 
-def build(folder: Path, commands: Commands) -> None:
-    linked = f"-s -w -X {DAGGER}/engine.Version={VERSION} -X {DAGGER}/engine.Tag={VERSION}"
+def build_tools(folder: Path, commands: Commands) -> None:
+    linker_flags = f"-s -w -X {DAGGER}/engine.Version={VERSION} -X {DAGGER}/engine.Tag={VERSION}"
     commands.run(
         "go",
         "build",
         "-trimpath",
         "-buildvcs=false",
         "-tags=dfexcludepatterns,dfparents",
-        f"-ldflags={linked}",
+        f"-ldflags={linker_flags}",
         f"-o={folder}{os.sep}",
         *PROGRAMS,
         cwd=MODULE,
@@ -47,6 +47,6 @@ def build(folder: Path, commands: Commands) -> None:
     )
 
 
-def toolchain() -> Path:
+def find_toolchain() -> Path:
     """Where the machine's Go lives: containers that build the SDK get a copy."""
-    return Path(output(["go", "env", "GOROOT"]))
+    return Path(read_output(["go", "env", "GOROOT"]))

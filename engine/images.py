@@ -11,7 +11,7 @@ from engine import offline
 from engine.go_tools import DAGGER, MODULE
 from engine.oci import Layout
 from engine.paths import SOURCE
-from engine.processes import Commands, output
+from engine.processes import Commands, read_output
 
 SDK = SOURCE / "sdk"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -25,46 +25,46 @@ GO_ENVIRONMENT = [
 
 
 @dataclass(frozen=True)
-class Built:
+class ImageDigests:
     """The digests by which the engine asks for its built-in images."""
 
     go_sdk: str
     python_sdk: str
 
     @classmethod
-    def read(cls, folder: Path) -> "Built":
+    def read(cls, folder: Path) -> "ImageDigests":
         return cls(**json.loads((folder / "built.json").read_text()))
 
 
-def build(folder: Path, roots: Path, tools: Path, commands: Commands) -> None:
+def build_images(folder: Path, roots: Path, tools: Path, commands: Commands) -> None:
     base = Layout(folder / "base")
     base.add_image([base.add_layer(roots / "base")], {"Env": [f"PATH={PATH}"], "Cmd": ["bash"]})
 
     content = Layout(folder / "content")
     root = content.add_layer(roots / "sdk")
     scratch = folder / "scratch"
-    go_files, python_files = _go_files(scratch / "go", tools), _python_files(scratch / "python")
-    offline.go_modules(go_files / offline.GO_MODULES, scratch, commands)
-    offline.wheels(python_files, roots / "sdk", commands)
+    go_files, python_files = _write_go_files(scratch / "go", tools), _write_python_files(scratch / "python")
+    offline.download_go_modules(go_files / offline.GO_MODULES, scratch, commands)
+    offline.download_wheels(python_files, roots / "sdk", commands)
     _unpack_uv(python_files)
     go_layer = content.add_layer(go_files, owned_by_root=True)
     python_layer = content.add_layer(python_files, owned_by_root=True)
-    built = Built(
+    digests = ImageDigests(
         go_sdk=content.add_image([root, go_layer], {"Env": GO_ENVIRONMENT}),
         python_sdk=content.add_image([root, python_layer], {"Env": [f"PATH={PATH}"]}),
     )
     shutil.rmtree(scratch)
-    (folder / "built.json").write_text(json.dumps(asdict(built)))
+    (folder / "built.json").write_text(json.dumps(asdict(digests)))
 
 
-def _go_files(folder: Path, tools: Path) -> Path:
+def _write_go_files(folder: Path, tools: Path) -> Path:
     programs = folder / "usr/local/bin"
     programs.mkdir(parents=True)
     shutil.copy(tools / "codegen", programs)
     return folder
 
 
-def _python_files(folder: Path) -> Path:
+def _write_python_files(folder: Path) -> Path:
     shutil.copytree(SDK / "runtime", folder / "runtime")
     programs = folder / "opt/runtime"
     programs.mkdir(parents=True)
@@ -77,7 +77,8 @@ def _python_files(folder: Path) -> Path:
 def _copy_client(target: Path) -> None:
     """Copies the source of Dagger's Python client, and of what generates it, out of the module of Dagger."""
     source = (
-        Path(json.loads(output(["go", "mod", "download", "-json", DAGGER], cwd=MODULE))["Dir"]) / "sdk/python"
+        Path(json.loads(read_output(["go", "mod", "download", "-json", DAGGER], cwd=MODULE))["Dir"])
+        / "sdk/python"
     )
     target.mkdir(parents=True)
     for name in ("pyproject.toml", "README.md", "LICENSE"):

@@ -7,15 +7,15 @@ import socket
 import subprocess
 
 from engine.output import EngineError
-from engine.processes import output
+from engine.processes import read_output
 
 POOL = [ipaddress.ip_network(f"10.{second}.0.0/16") for second in range(64, 128)]
 PORTS = range(25000, 26000)
 
 
-def free_subnet(number: int) -> str:
+def find_free_subnet(number: int) -> str:
     """A range of private addresses that no route of the machine overlaps."""
-    used = routed(output(["ip", "-4", "route", "show", "table", "all"]))
+    used = parse_routes(read_output(["ip", "-4", "route", "show", "table", "all"]))
     for i in range(len(POOL)):
         candidate = POOL[(number + i) % len(POOL)]
         if not any(candidate.overlaps(network) for network in used):
@@ -23,7 +23,7 @@ def free_subnet(number: int) -> str:
     raise EngineError("finds no free range of addresses in 10.64.0.0/10 for the engine's network")
 
 
-def free_port(number: int) -> int:
+def find_free_port(number: int) -> int:
     """A port of 127.0.0.1; the same for the same number, as long as it is free."""
     for i in range(len(PORTS)):
         port = PORTS[(number + i) % len(PORTS)]
@@ -37,20 +37,22 @@ def free_port(number: int) -> int:
     raise EngineError(f"finds no free port from {PORTS.start} on")
 
 
-def forget(name: str) -> None:
+def remove_network(name: str) -> None:
     """Removes the bridge and the packet filter rules of a network whose engine has ended."""
     subprocess.run(["ip", "link", "delete", f"{name}0"], stderr=subprocess.DEVNULL)
     chains = set()
-    for rule in output(["iptables", "--wait", "--table=nat", "--list-rules", "POSTROUTING"]).splitlines():
+    for rule in read_output(
+        ["iptables", "--wait", "--table=nat", "--list-rules", "POSTROUTING"]
+    ).splitlines():
         if f'name: \\"{name}\\"' in rule and (chain := re.search(r"-j (CNI-\w+)", rule)):
             chains.add(chain[1])
-            _iptables("nat", "--delete", *shlex.split(rule)[1:])
+            _run_iptables("nat", "--delete", *shlex.split(rule)[1:])
     for unused in chains:
-        _iptables("nat", "--flush", unused)
-        _iptables("nat", "--delete-chain", unused)
+        _run_iptables("nat", "--flush", unused)
+        _run_iptables("nat", "--delete-chain", unused)
 
 
-def forget_forwarding(subnet: str) -> None:
+def remove_forwarding_rules(subnet: str) -> None:
     """Removes the rules that let packets of the subnet's containers through."""
     network = ipaddress.ip_network(subnet)
     rules = subprocess.run(
@@ -62,15 +64,15 @@ def forget_forwarding(subnet: str) -> None:
     for rule in rules.stdout.splitlines():
         address = re.search(r"-[sd] (10\.[\d.]+)/32", rule)
         if address and ipaddress.ip_address(address[1]) in network:
-            _iptables("filter", "--delete", *shlex.split(rule)[1:])
+            _run_iptables("filter", "--delete", *shlex.split(rule)[1:])
 
 
-def routed(table: str) -> list[ipaddress.IPv4Network]:
+def parse_routes(table: str) -> list[ipaddress.IPv4Network]:
     """The networks that a table of routes, as `ip route` prints it, leads to."""
     routes = (route for route in table.splitlines() if "default" not in route)
     found = [re.search(r"\b(\d+\.\d+\.\d+\.\d+(?:/\d+)?)\b", route) for route in routes]
     return [ipaddress.IPv4Network(match[1], strict=False) for match in found if match]
 
 
-def _iptables(table: str, *arguments: str) -> None:
+def _run_iptables(table: str, *arguments: str) -> None:
     subprocess.run(["iptables", "--wait", f"--table={table}", *arguments], stderr=subprocess.DEVNULL)

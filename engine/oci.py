@@ -31,11 +31,11 @@ class Layout:
         partial = self.blobs / "partial"
         with subprocess.Popen(command, stdout=subprocess.PIPE) as tar, partial.open("wb") as out:
             assert tar.stdout is not None
-            digest, size = _copy_hashing(tar.stdout, out)
+            digest, size = _copy_and_hash(tar.stdout, out)
         if tar.returncode != 0:
             raise subprocess.CalledProcessError(tar.returncode, command)
         partial.rename(self.blobs / digest)
-        return _descriptor("application/vnd.oci.image.layer.v1.tar", digest, size)
+        return _make_descriptor("application/vnd.oci.image.layer.v1.tar", digest, size)
 
     def add_image(self, layers: Sequence[Descriptor], config: dict[str, Any]) -> str:
         """Adds an image made of these layers and returns its manifest's digest."""
@@ -60,10 +60,10 @@ class Layout:
         data = json.dumps(value, sort_keys=True).encode()
         digest = hashlib.sha256(data).hexdigest()
         (self.blobs / digest).write_bytes(data)
-        return _descriptor(media_type, digest, len(data))
+        return _make_descriptor(media_type, digest, len(data))
 
 
-def _copy_hashing(source: IO[bytes], target: IO[bytes]) -> tuple[str, int]:
+def _copy_and_hash(source: IO[bytes], target: IO[bytes]) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(CHUNK):
         digest.update(chunk)
@@ -72,5 +72,5 @@ def _copy_hashing(source: IO[bytes], target: IO[bytes]) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _descriptor(media_type: str, digest: str, size: int) -> Descriptor:
+def _make_descriptor(media_type: str, digest: str, size: int) -> Descriptor:
     return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}

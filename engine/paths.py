@@ -10,8 +10,8 @@ VERSION = "v0.19.10"
 SOURCE = Path(__file__).resolve().parent
 PROJECT = SOURCE.parent
 # What the SDK image brings: what the module itself needs, and what installs it.
-RUNTIME = PROJECT / "requirements" / "runtime.txt"
-INSTALLERS = PROJECT / "requirements" / "sdk.txt"
+RUNTIME_LOCK = PROJECT / "requirements" / "runtime.txt"
+INSTALLER_LOCK = PROJECT / "requirements" / "sdk.txt"
 CUSTOM_CAS = Path("/usr/local/share/ca-certificates")
 
 # A unix socket's path has room for 107 bytes.
@@ -40,7 +40,7 @@ class Paths:
         return self.cache / "parts"
 
     @property
-    def bundled_parts(self) -> Path:
+    def bundle_record(self) -> Path:
         """Which parts came in a bundle, and of which source."""
         return self.parts / "brought.json"
 
@@ -98,43 +98,43 @@ class PartDigests:
 
     @cached_property
     def tools(self) -> str:
-        return digest(self.go_version, *files_below(SOURCE / "tools"), SOURCE / "go_tools.py")
+        return compute_digest(self.go_version, *list_files(SOURCE / "tools"), SOURCE / "go_tools.py")
 
     @cached_property
     def roots(self) -> str:
-        return digest(self.apt_sources, self.go_version, *certificates(), SOURCE / "rootfs.py")
+        return compute_digest(self.apt_sources, self.go_version, *list_certificates(), SOURCE / "rootfs.py")
 
     @cached_property
     def images(self) -> str:
-        return digest(
+        return compute_digest(
             self.tools,
             self.roots,
-            *files_below(SOURCE / "sdk"),
+            *list_files(SOURCE / "sdk"),
             SOURCE / "images.py",
             SOURCE / "oci.py",
             SOURCE / "offline.py",
-            RUNTIME,
-            INSTALLERS,
+            RUNTIME_LOCK,
+            INSTALLER_LOCK,
         )
 
 
-def source_digest() -> str:
+def compute_source_digest() -> str:
     """A digest of all in this repository that a running engine depends on."""
     modules = (SOURCE / f"{name}.py" for name in ("images", "oci", "offline", "rootfs", "server", "go_tools"))
     scripts = sorted(SOURCE.glob("*.sh"))
-    folders = (*files_below(SOURCE / "sdk"), *files_below(SOURCE / "tools"))
-    return digest(VERSION, *modules, *scripts, *folders, RUNTIME, INSTALLERS)
+    folders = (*list_files(SOURCE / "sdk"), *list_files(SOURCE / "tools"))
+    return compute_digest(VERSION, *modules, *scripts, *folders, RUNTIME_LOCK, INSTALLER_LOCK)
 
 
-def certificates() -> list[Path]:
+def list_certificates() -> list[Path]:
     return sorted(CUSTOM_CAS.glob("*.crt"))
 
 
-def files_below(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def digest(*inputs: str | Path) -> str:
+def compute_digest(*inputs: str | Path) -> str:
     """Hashes texts, and files with their names."""
     total = hashlib.sha256()
     for item in inputs:

@@ -34,13 +34,13 @@ class Commands:
                 stderr=log,
             )
         if result.returncode != 0:
-            raise EngineError(f"{command[0]} failed: {self._last_words(start)} (all of it: {self.log})")
+            raise EngineError(f"{command[0]} failed: {self._find_reason(start)} (all of it: {self.log})")
 
-    def _last_words(self, start: int) -> str:
+    def _find_reason(self, start: int) -> str:
         lines = self.log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
-        full = [line for line in lines if "No space left on device" in line]
-        return (full or lines or ["no word why"])[-1].strip()
+        disk_full = [line for line in lines if "No space left on device" in line]
+        return (disk_full or lines or ["no word why"])[-1].strip()
 
 
-def output(command: Sequence[str], cwd: Path | None = None) -> str:
+def read_output(command: Sequence[str], cwd: Path | None = None) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=cwd).stdout.strip()

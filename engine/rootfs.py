@@ -5,14 +5,14 @@ from pathlib import Path
 
 from engine import go_tools
 from engine.debian import RELEASE
-from engine.paths import certificates
+from engine.paths import list_certificates
 from engine.processes import Commands
 
 SDK_PACKAGES = ["git", "python3", "python3-pip-whl"]
 # As in Debian's own slim images.
-LEFT_OUT = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"]
+EXCLUDED = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"]
 # Of Go's toolchain, what no build needs.
-GO_LEFT_OUT = ["api", "doc", "misc", "test"]
+GO_EXCLUDED = ["api", "doc", "misc", "test"]
 
 INSTALL = """
 set -eu
@@ -28,7 +28,7 @@ rm /usr/lib/python3.*/EXTERNALLY-MANAGED
 """
 
 
-def build(folder: Path, commands: Commands, sources: str) -> None:
+def build_roots(folder: Path, commands: Commands, sources: str) -> None:
     base, sdk = folder / "base", folder / "sdk"
     _build_base(base, commands, sources)
     commands.run("cp", "--archive", str(base), str(sdk))
@@ -42,7 +42,7 @@ def _build_base(base: Path, commands: Commands, sources: str) -> None:
         "--format=directory",
         "--variant=minbase",
         "--include=ca-certificates",
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
         RELEASE,
         str(base),
@@ -56,19 +56,19 @@ def _build_base(base: Path, commands: Commands, sources: str) -> None:
 def _build_sdk(sdk: Path, commands: Commands) -> None:
     # These roots never leave the machine, so its own certificates may be in them. Without the update program,
     # which takes about a second, the engine does not run it before and after each call of a module.
-    for certificate in certificates():
+    for certificate in list_certificates():
         shutil.copy(certificate, sdk / "usr/local/share/ca-certificates")
     shutil.copy("/etc/resolv.conf", sdk / "etc/resolv.conf")
     commands.run("chroot", str(sdk), "sh", "-c", INSTALL, "sh", *SDK_PACKAGES)
     (sdk / "etc/resolv.conf").unlink()
     (sdk / "usr/sbin/update-ca-certificates").unlink()
     shutil.copytree(
-        go_tools.toolchain(),
+        go_tools.find_toolchain(),
         sdk / "usr/local/go",
         symlinks=True,
         ignore=shutil.ignore_patterns("testdata", "*_test.go"),
     )
-    for name in GO_LEFT_OUT:
+    for name in GO_EXCLUDED:
         shutil.rmtree(sdk / "usr/local/go" / name, ignore_errors=True)
     # Dagger takes these as the first content of its caches for Go.
     for cache in ("go/pkg/mod", "root/.cache/go-build"):

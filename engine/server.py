@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine import network
-from engine.images import Built
+from engine.images import ImageDigests
 from engine.output import EngineError, warn
-from engine.paths import SOURCE, Paths, source_digest
-from engine.processes import Commands, output
+from engine.paths import SOURCE, Paths, compute_source_digest
+from engine.processes import Commands, read_output
 from engine.setup import Parts
 
 START_SECONDS = 120
@@ -42,17 +42,17 @@ class Process:
 
     @classmethod
     def find(cls, pid: int) -> "Process":
-        return cls(pid, _start_time(pid))
+        return cls(pid, _read_start_time(pid))
 
     @property
     def alive(self) -> bool:
-        return self.started != "" and _start_time(self.pid) == self.started
+        return self.started != "" and _read_start_time(self.pid) == self.started
 
     @property
     def ending(self) -> bool:
         """Whether it was killed, or has begun to exit: the first process of a PID namespace ends after all others."""
         try:
-            flags = int(_stat(self.pid)[6])
+            flags = int(_read_stat(self.pid)[6])
             status = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
             return True
@@ -77,15 +77,15 @@ class Engine:
     def read(cls, paths: Paths) -> "Engine | None":
         """The engine that was started last, whichever version of this file wrote it down."""
         try:
-            known = json.loads(paths.record.read_text())
+            record = json.loads(paths.record.read_text())
             return cls(
-                source=known.get("source", ""),
-                tools=known.get("tools", ""),
-                socket=known["socket"],
-                registry=known["registry"],
-                subnet=known["subnet"],
-                holder=Process(**known["holder"]),
-                init=Process(**known["init"]),
+                source=record.get("source", ""),
+                tools=record.get("tools", ""),
+                socket=record["socket"],
+                registry=record["registry"],
+                subnet=record["subnet"],
+                holder=Process(**record["holder"]),
+                init=Process(**record["init"]),
             )
         except (OSError, ValueError, TypeError, KeyError):
             return None
@@ -101,71 +101,71 @@ class Engine:
         return False
 
 
-def running(paths: Paths) -> Engine | None:
+def find_engine(paths: Paths) -> Engine | None:
     """The engine of this cache folder, if it runs and is what the repository says, or is at work for somebody."""
     engine = Engine.read(paths)
     if engine is None or not engine.alive:
         return None
-    if engine.source == source_digest():
+    if engine.source == compute_source_digest():
         return engine
-    if not clients(Path("/proc/net/unix").read_text(), engine.socket):
+    if not count_clients(Path("/proc/net/unix").read_text(), engine.socket):
         return None
     warn("engine/ has changed, but another call is using the engine: goes on with it as it is")
     return engine
 
 
-def clients(table: str, address: str) -> int:
+def count_clients(table: str, address: str) -> int:
     """How many connections a listening unix socket has accepted, by the kernel's table of sockets."""
     rows = (line.split() for line in table.splitlines())
     return sum(row[5] == CONNECTED and row[7] == address for row in rows if len(row) == 8)
 
 
-def start(paths: Paths, parts: Parts) -> Engine:
-    stop(paths)
-    _rotate(paths.log)
+def start_engine(paths: Paths, parts: Parts) -> Engine:
+    stop_engine(paths)
+    _rotate_log(paths.log)
     shutil.rmtree(paths.registry, ignore_errors=True)  # its index is lost when it ends
     for folder in (paths.state, paths.registry):
         folder.mkdir(parents=True, exist_ok=True)
-    registry = f"127.0.0.1:{network.free_port(paths.number)}"
-    subnet = network.free_subnet(paths.number)
+    registry = f"127.0.0.1:{network.find_free_port(paths.number)}"
+    subnet = network.find_free_subnet(paths.number)
     paths.socket.unlink(missing_ok=True)
-    paths.config.write_text(json.dumps(configuration(registry, os.statvfs(paths.state)), indent=2))
-    holder = _spawn(paths, parts, registry, subnet)
+    paths.config.write_text(json.dumps(make_config(registry, os.statvfs(paths.state)), indent=2))
+    holder = _spawn_engine(paths, parts, registry, subnet)
     engine = Engine(
-        source=source_digest(),
+        source=compute_source_digest(),
         tools=str(parts.tools),
         socket=str(paths.socket),
         registry=registry,
         subnet=subnet,
         holder=Process.find(holder.pid),
-        init=_only_child(holder),
+        init=_find_only_child(holder),
     )
     paths.record.write_text(json.dumps(asdict(engine), indent=2))
-    _wait(lambda: _accepts(registry), holder, paths)
+    _wait_until(lambda: _accepts(registry), holder, paths)
     Commands(paths.setup_log).run(
         str(parts.tools / "crane"), "push", str(parts.images / "base"), f"{registry}/{BASE_IMAGE}"
     )
-    _wait(lambda: _accepts(engine.socket), holder, paths)
+    _wait_until(lambda: _accepts(engine.socket), holder, paths)
     return engine
 
 
-def stop(paths: Paths) -> bool:
+def stop_engine(paths: Paths) -> bool:
     """Ends the engine of this cache folder and waits for it; tells whether there was one."""
     engine = Engine.read(paths)
     if engine is None:
         return False
     was_alive = engine.init.alive
-    _end(engine)
-    network.forget(paths.name)
-    network.forget_forwarding(engine.subnet)
+    _end_engine(engine)
+    network.remove_network(paths.name)
+    network.remove_forwarding_rules(engine.subnet)
     Path(engine.socket).unlink(missing_ok=True)
     paths.record.unlink(missing_ok=True)
     return was_alive
 
 
-def configuration(registry: str, disk: os.statvfs_result) -> dict[str, object]:
+def make_config(registry: str, disk: os.statvfs_result) -> dict[str, object]:
     # The engine counts the blocks that the file system keeps back as free; nobody can write them.
-    kept_back = (disk.f_bfree - disk.f_bavail) * disk.f_frsize
+    unavailable = (disk.f_bfree - disk.f_bavail) * disk.f_frsize
     # One rule for everything: the default's first rule would cut cache volumes that lay idle for two days. It is about
     # free space alone: the engine counts files that layers share (by hard links) once for each layer. Seen: 53 GB
     # counted where 21 GB were used, so that a limit on what is used threw away compiles on a disk that was half empty.
@@ -174,7 +174,7 @@ def configuration(registry: str, disk: os.statvfs_result) -> dict[str, object]:
     rule = {
         "all": True,
         "reservedSpace": 5_000_000_000,
-        "minFreeSpace": KEPT_FREE + kept_back,
+        "minFreeSpace": KEPT_FREE + unavailable,
         "maxUsedSpace": 100 * disk.f_blocks * disk.f_frsize,
     }
     return {
@@ -185,18 +185,18 @@ def configuration(registry: str, disk: os.statvfs_result) -> dict[str, object]:
     }
 
 
-def _spawn(paths: Paths, parts: Parts, registry: str, subnet: str) -> subprocess.Popen[bytes]:
-    built = Built.read(parts.images)
+def _spawn_engine(paths: Paths, parts: Parts, registry: str, subnet: str) -> subprocess.Popen[bytes]:
+    digests = ImageDigests.read(parts.images)
     environment = {
         **os.environ,
-        "DAGGER_GO_SDK_MANIFEST_DIGEST": built.go_sdk,
-        "DAGGER_PYTHON_SDK_MANIFEST_DIGEST": built.python_sdk,
+        "DAGGER_GO_SDK_MANIFEST_DIGEST": digests.go_sdk,
+        "DAGGER_PYTHON_SDK_MANIFEST_DIGEST": digests.python_sdk,
         "ENGINE_NETWORK": paths.name,
         "ENGINE_SUBNET": subnet,
         "ENGINE_SOCKET": str(paths.socket),
         "ENGINE_REGISTRY": registry,
         # The machine's, wherever it is set: containers that build the SDK are given it.
-        "GOPROXY": _proxy(),
+        "GOPROXY": _read_go_proxy(),
     }
     folders = [parts.tools, parts.images / "content", paths.state, paths.registry, paths.run]
     namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
@@ -213,12 +213,12 @@ def _spawn(paths: Paths, parts: Parts, registry: str, subnet: str) -> subprocess
         )
 
 
-def _proxy() -> str:
+def _read_go_proxy() -> str:
     """Where the machine's Go gets modules from; without a Go, nothing is to be got."""
-    return output(["go", "env", "GOPROXY"]) if shutil.which("go") else "off"
+    return read_output(["go", "env", "GOPROXY"]) if shutil.which("go") else "off"
 
 
-def _only_child(parent: subprocess.Popen[bytes]) -> Process:
+def _find_only_child(parent: subprocess.Popen[bytes]) -> Process:
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
     for _ in range(100):
         if parent.poll() is None and (pids := children.read_text().split()):
@@ -227,20 +227,20 @@ def _only_child(parent: subprocess.Popen[bytes]) -> Process:
     raise EngineError("cannot start the engine: unshare makes no process")
 
 
-def _wait(ready: Callable[[], bool], holder: subprocess.Popen[bytes], paths: Paths) -> None:
+def _wait_until(ready: Callable[[], bool], holder: subprocess.Popen[bytes], paths: Paths) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         if holder.poll() is not None:
             raise EngineError(
-                f"the engine ended while it started: {_last_line(paths.log)} (all of it: {paths.log})"
+                f"the engine ended while it started: {_read_last_line(paths.log)} (all of it: {paths.log})"
             )
         if time.monotonic() > deadline:
-            stop(paths)
+            stop_engine(paths)
             raise EngineError(f"the engine did not start in {START_SECONDS} s (see {paths.log})")
         time.sleep(0.05)
 
 
-def _end(engine: Engine) -> None:
+def _end_engine(engine: Engine) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     if engine.init.alive:
         os.kill(engine.init.pid, signal.SIGTERM)
@@ -251,17 +251,17 @@ def _end(engine: Engine) -> None:
             os.kill(process.pid, signal.SIGKILL)
 
 
-def _start_time(pid: int) -> str:
+def _read_start_time(pid: int) -> str:
     """The process's start in ticks since boot, with the boot's own mark; nothing for one that has ended."""
     try:
-        fields = _stat(pid)
+        fields = _read_stat(pid)
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
     return "" if fields[0] == "Z" else f"{boot}:{fields[19]}"
 
 
-def _stat(pid: int) -> list[str]:
+def _read_stat(pid: int) -> list[str]:
     """The fields of a process's state, from the third on: the name before them may hold anything."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
@@ -288,11 +288,11 @@ def _answers(address: str) -> bool:
             return False
 
 
-def _rotate(log: Path) -> None:
+def _rotate_log(log: Path) -> None:
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
 
 
-def _last_line(log: Path) -> str:
+def _read_last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"

@@ -45,55 +45,61 @@ def exclusive_lock(paths: Paths) -> Iterator[None]:
         yield
 
 
-def make(paths: Paths, bundle: Path | None = None) -> Parts:
+def make_parts(paths: Paths, bundle: Path | None = None) -> Parts:
     """Makes the parts that are missing, or takes those of a bundle; what an interrupted set-up finished is kept."""
     commands = Commands(paths.setup_log)
     debian.check_machine()
-    if bundle and bundle_module.has_engine(bundle) and not bundle_module.bundled_parts(paths):
-        bundle_module.take_engine(bundle, paths, commands)
-    if folders := bundle_module.bundled_parts(paths):
+    if bundle and bundle_module.has_engine(bundle) and not bundle_module.find_bundled_parts(paths):
+        bundle_module.unpack_engine(bundle, paths, commands)
+    if folders := bundle_module.find_bundled_parts(paths):
         return Parts(*folders)
     debian.ensure_packages(commands)
-    digests = PartDigests(go_version=go_tools.go_version(), apt_sources=debian.package_sources(commands))
+    digests = PartDigests(
+        go_version=go_tools.check_go_version(), apt_sources=debian.read_package_sources(commands)
+    )
     parts = Parts.of(paths, digests)
-    made_roots = paths.parts / f"roots-{digests.roots}"
+    roots = paths.parts / f"roots-{digests.roots}"
     if parts.complete:
         return parts
     _check_space(paths)
     warn(f"makes the embedded engine in {paths.cache}, once: some minutes (follow it in {commands.log})")
     with ThreadPoolExecutor() as pool:
-        work = [
-            pool.submit(_make, parts.tools, commands, lambda folder: go_tools.build(folder, commands)),
+        futures = [
             pool.submit(
-                _make,
-                made_roots,
+                _make_part, parts.tools, commands, lambda folder: go_tools.build_tools(folder, commands)
+            ),
+            pool.submit(
+                _make_part,
+                roots,
                 commands,
-                lambda folder: rootfs.build(folder, commands, digests.apt_sources),
+                lambda folder: rootfs.build_roots(folder, commands, digests.apt_sources),
             ),
         ]
-    for part in work:
+    for part in futures:
         part.result()
-    _make(parts.images, commands, lambda folder: images.build(folder, made_roots, parts.tools, commands))
-    _forget_others({parts.tools, parts.images, made_roots}, paths, commands)
+    _make_part(
+        parts.images, commands, lambda folder: images.build_images(folder, roots, parts.tools, commands)
+    )
+    _remove_other_parts({parts.tools, parts.images, roots}, paths, commands)
     return parts
 
 
-def _make(part: Path, commands: Commands, build: Callable[[Path], None]) -> None:
+def _make_part(part: Path, commands: Commands, build: Callable[[Path], None]) -> None:
     if part.exists():
         return
     partial = part.with_suffix(".partial")
-    _remove(partial, commands)
+    _remove_folder(partial, commands)
     partial.mkdir(parents=True)
     build(partial)
     partial.rename(part)
 
 
-def _forget_others(current: set[Path], paths: Paths, commands: Commands) -> None:
+def _remove_other_parts(current: set[Path], paths: Paths, commands: Commands) -> None:
     for part in set(paths.parts.iterdir()) - current:
-        _remove(part, commands)
+        _remove_folder(part, commands)
 
 
-def _remove(folder: Path, commands: Commands) -> None:
+def _remove_folder(folder: Path, commands: Commands) -> None:
     # A root that was being made when the machine went down may have mounts in it.
     commands.run("rm", "--recursive", "--force", "--one-file-system", str(folder))
 

@@ -26,8 +26,8 @@ OTHER_LOCKS = ("uv.lock", "requirements.lock")
 
 def install_locked(requirements: Path) -> None:
     """Install what a lock lists, hashes required."""
-    hashed = ["--no-deps", "--require-hashes", "--requirement", str(requirements)]
-    _pip("install", *hashed, *_wheels(requirements))
+    options = ["--no-deps", "--require-hashes", "--requirement", str(requirements)]
+    _run_pip("install", *options, *_list_wheel_options(requirements))
 
 
 def install_module(source: Path) -> None:
@@ -39,8 +39,8 @@ def install_module(source: Path) -> None:
     project = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))
     if problem := find_difference(project, {path.name: path for path in source.iterdir()}):
         sys.exit(f"the embedded engine cannot run this module as Dagger would: {problem}")
-    _pip("install", "--editable", "./sdk", "--editable", ".", *_wheels(source / LOCK))
-    _pip("check")
+    _run_pip("install", "--editable", "./sdk", "--editable", ".", *_list_wheel_options(source / LOCK))
+    _run_pip("check")
     # A mounted folder keeps what is compiled here; otherwise each call compiles it again.
     client = re.escape(f"{source}/sdk/")  # compiled already
     subprocess.run([sys.executable, "-m", "compileall", "-q", "-x", client, str(source)], check=True)
@@ -75,19 +75,19 @@ def generate_client(sdk: Path, schema: Path) -> None:
     folder = sdk / "codegen/src"
     subprocess.run([*command, "--output", str(target)], check=True, cwd=folder, env={**os.environ, **path})
     # By hashes that are not checked: copies of these files get other times.
-    compiling = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
-    subprocess.run([*compiling, str(sdk / "src")], check=True)
+    compile_command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
+    subprocess.run([*compile_command, str(sdk / "src")], check=True)
 
 
-def _wheels(requirements: Path) -> list[str]:
+def _list_wheel_options(requirements: Path) -> list[str]:
     """Return the options that keep uv to the image's wheels, where they are those of a lock."""
     own = WHEELS / requirements.name
     same = requirements.exists() and own.exists() and own.read_bytes() == requirements.read_bytes()
     return ["--no-index", "--find-links", str(WHEELS), "--find-links", str(INSTALLERS)] if same else []
 
 
-def _pip(*words: str) -> None:
-    subprocess.run(["uv", "pip", *words], check=True)
+def _run_pip(*arguments: str) -> None:
+    subprocess.run(["uv", "pip", *arguments], check=True)
 
 
 if __name__ == "__main__":

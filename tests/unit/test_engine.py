@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from engine import server
 from engine.arguments import complete_arguments
-from engine.network import free_port, routed
+from engine.network import find_free_port, parse_routes
 from engine.oci import Layout
 from engine.paths import PROJECT, VERSION, PartDigests, Paths
 
@@ -32,7 +32,7 @@ broadcast 10.70.255.255 dev cni0 table local proto kernel scope link src 10.70.0
 
 
 @pytest.mark.parametrize(
-    ("given_words", "full"),
+    ("given_arguments", "full"),
     [
         ("call cells", "call --sources registries cells"),
         ("--progress plain call cells", "--progress plain call --sources registries cells"),
@@ -46,10 +46,10 @@ broadcast 10.70.255.255 dev cni0 table local proto kernel scope link src 10.70.0
         ("--progress", "--progress"),
     ],
 )
-def test_calls_of_this_module_get_the_sources(given_words: str, full: str) -> None:
-    words, added = complete_arguments(given_words.split(), PROJECT)
-    assert words == full.split()
-    assert added == (words != given_words.split())
+def test_calls_of_this_module_get_the_sources(given_arguments: str, full: str) -> None:
+    arguments, added = complete_arguments(given_arguments.split(), PROJECT)
+    assert arguments == full.split()
+    assert added == (arguments != given_arguments.split())
 
 
 def test_calls_of_another_module_are_left_alone(tmp_path: Path) -> None:
@@ -67,15 +67,15 @@ def test_a_folder_in_the_project_counts_as_the_project() -> None:
 
 def test_routes_become_networks() -> None:
     networks = ["10.70.0.0/16", "172.30.0.0/24", "127.0.0.1/32", "10.70.255.255/32"]
-    assert routed(ROUTES) == [ip_network(network) for network in networks]
+    assert parse_routes(ROUTES) == [ip_network(network) for network in networks]
 
 
 def test_a_port_that_is_taken_is_passed_over() -> None:
-    first = free_port(0)
+    first = find_free_port(0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", first))
         taken.listen()
-        assert free_port(0) != first
+        assert find_free_port(0) != first
 
 
 @pytest.fixture
@@ -91,13 +91,13 @@ def test_connections_to_a_socket_are_counted(listening: tuple[socket.socket, str
     listener, address = listening
     table = Path("/proc/net/unix")
     with listener, socket.socket(socket.AF_UNIX) as client:
-        assert server.clients(table.read_text(), address) == 0
+        assert server.count_clients(table.read_text(), address) == 0
         client.connect(address)
         accepted, _ = listener.accept()
         with accepted:
-            assert server.clients(table.read_text(), address) == 1
-            assert server.clients(table.read_text(), address + "x") == 0
-        assert server.clients(table.read_text(), address) == 0
+            assert server.count_clients(table.read_text(), address) == 1
+            assert server.count_clients(table.read_text(), address + "x") == 0
+        assert server.count_clients(table.read_text(), address) == 0
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def engine_of(process: subprocess.Popen[bytes], address: str) -> server.Engine:
+def make_engine(process: subprocess.Popen[bytes], address: str) -> server.Engine:
     init = server.Process.find(process.pid)
     return server.Engine("", "", address, "", "", holder=init, init=init)
 
@@ -129,7 +129,7 @@ def test_an_engine_that_takes_connections_and_ends_without_an_answer_is_not_used
     killer = threading.Timer(0.3, sleeper.kill)
     with listener:
         killer.start()
-        assert not engine_of(sleeper, address).alive
+        assert not make_engine(sleeper, address).alive
     killer.join()
 
 
@@ -150,10 +150,10 @@ def test_an_engine_that_answers_is_used_and_one_without_a_listener_is_not(
     answering = threading.Thread(target=answer, daemon=True)
     answering.start()
     with listener:
-        assert engine_of(sleeper, address).alive
+        assert make_engine(sleeper, address).alive
         answering.join(timeout=10)
     assert heard == [b"", server.HELLO]
-    assert not engine_of(sleeper, address).alive
+    assert not make_engine(sleeper, address).alive
 
 
 # The fields of os.statvfs_result that are asked for.
@@ -161,11 +161,11 @@ Disk = namedtuple("Disk", "f_bfree f_bavail f_blocks f_frsize")
 
 
 @given(st.integers(10**5, 10**9), st.integers(0, 10**4))
-def test_the_engine_leaves_disk_free_that_can_be_used(blocks: int, kept_back: int) -> None:
-    disk = Disk(f_bfree=blocks // 2, f_bavail=blocks // 2 - kept_back, f_blocks=blocks, f_frsize=4096)
-    made = server.configuration("127.0.0.1:1", disk)  # type: ignore[arg-type]
-    rule = json.loads(json.dumps(made))["gc"]["policies"][0]
-    assert rule["minFreeSpace"] - kept_back * 4096 == server.KEPT_FREE
+def test_the_engine_leaves_disk_free_that_can_be_used(blocks: int, unavailable: int) -> None:
+    disk = Disk(f_bfree=blocks // 2, f_bavail=blocks // 2 - unavailable, f_blocks=blocks, f_frsize=4096)
+    config = server.make_config("127.0.0.1:1", disk)  # type: ignore[arg-type]
+    rule = json.loads(json.dumps(config))["gc"]["policies"][0]
+    assert rule["minFreeSpace"] - unavailable * 4096 == server.KEPT_FREE
     assert rule["maxUsedSpace"] > 10 * blocks * 4096, "what layers share is counted for each of them"
 
 
@@ -205,17 +205,17 @@ def test_two_cache_folders_take_different_names_and_sockets_fit(tmp_path: Path) 
 
 
 def test_a_part_is_made_anew_when_what_it_is_made_of_changes() -> None:
-    marks, newer = PartDigests("go1", "sources"), PartDigests("go2", "sources")
-    assert marks.tools != newer.tools
-    assert marks.images != newer.images
-    assert marks.tools == PartDigests("go1", "other sources").tools
-    assert marks.roots != PartDigests("go1", "other sources").roots
+    digests, newer = PartDigests("go1", "sources"), PartDigests("go2", "sources")
+    assert digests.tools != newer.tools
+    assert digests.images != newer.images
+    assert digests.tools == PartDigests("go1", "other sources").tools
+    assert digests.roots != PartDigests("go1", "other sources").roots
 
 
-def daggerw(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run_daggerw(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of daggerw's own commands over a cache folder."""
     return subprocess.run(
-        [PROJECT / "daggerw", *words],
+        [PROJECT / "daggerw", *arguments],
         env={**os.environ, "CSLR_IMAGES_CACHE": str(cache)},
         capture_output=True,
         text=True,
@@ -227,20 +227,20 @@ def test_cleaning_removes_the_engine_and_nothing_that_others_keep_beside_it(tmp_
     for name in ("parts", "run", "registry", "alone/parts"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "tests-environment").touch()
-    assert daggerw(tmp_path, "clean", "--all").stdout.startswith("freed ")
+    assert run_daggerw(tmp_path, "clean", "--all").stdout.startswith("freed ")
     assert {path.name for path in tmp_path.iterdir()} == {"alone", "tests-environment"}
-    daggerw(tmp_path / "alone", "clean", "--all")
+    run_daggerw(tmp_path / "alone", "clean", "--all")
     assert not (tmp_path / "alone").exists()
-    assert daggerw(tmp_path / "alone", "clean").stdout == "nothing to remove\n"
+    assert run_daggerw(tmp_path / "alone", "clean").stdout == "nothing to remove\n"
 
 
 def test_every_command_of_daggerws_own_is_in_its_help(tmp_path: Path) -> None:
-    said = daggerw(tmp_path, "help").stdout
+    text = run_daggerw(tmp_path, "help").stdout
     script = (PROJECT / "daggerw").read_text("utf-8")
     own = set(re.findall(r"\$\{1:-\} == (\w+)", script))
     own |= set(re.search(r"^  ([a-z |]+)\) ;;$", script, re.MULTILINE)[1].split(" | ")) - {"help"}  # type: ignore[index]
     assert own == {"bundle", "clean", "debug", "logs", "status", "stop", "sweep"}
-    assert own <= set(re.findall(r"^  daggerw (\w+)", said, re.MULTILINE))
+    assert own <= set(re.findall(r"^  daggerw (\w+)", text, re.MULTILINE))
 
 
 def test_dagger_has_one_version_wherever_it_is_named() -> None:
