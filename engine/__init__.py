@@ -1,1 +1,1 @@
-"""The embedded engine: a real Dagger engine for machines that have no container runtime. See README.md."""
+"""Build and run a Dagger engine on machines that have no container runtime. See README.md."""

@@ -1,9 +1,9 @@
-"""Starts daggerw's own part, if this Python can run it."""
+"""Run daggerw's commands, if this Python is new enough."""
 
 import sys
 from pathlib import Path
 
-if sys.version_info < (3, 11):  # noqa: UP036 - here is where that is checked
+if sys.version_info < (3, 11):  # noqa: UP036 - this is the check
     sys.exit(
         "daggerw: the embedded engine needs Python 3.11 or newer; or install dagger and a container runtime"
     )

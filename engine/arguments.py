@@ -1,6 +1,7 @@
-"""Which arguments dagger gets: the user's own, and `--sources registries` where the user chose no sources.
+"""Translate daggerw's arguments into dagger's.
 
-`--sources bundle:PATH` is daggerw's: it becomes the sources that the bundle was made of, and `--from-bundle PATH`.
+A call without `--sources` gets `--sources registries`. `--sources bundle:PATH`, which only daggerw knows, becomes the
+sources that the bundle was made from and `--from-bundle PATH`.
 """
 
 import json
@@ -12,7 +13,7 @@ from engine.paths import PROJECT
 
 SOURCES = "registries"
 BUNDLE = "bundle:"
-# Dagger's global options that take a value, which is not the subcommand.
+# Dagger's global options that take a value: the argument after them is not the subcommand.
 OPTIONS_WITH_VALUE = {
     "--allow-llm",
     "-c",
@@ -26,7 +27,10 @@ OPTIONS_WITH_VALUE = {
 
 
 def complete_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[str], bool]:
-    """The arguments with the embedded engine's sources put in, and whether they were."""
+    """Add `--sources registries` if needed; return the arguments and whether it was added.
+
+    It is added to calls of this project's module that name no sources.
+    """
     position = _find_subcommand(arguments)
     if (
         position is None
@@ -39,10 +43,13 @@ def complete_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[str
 
 
 def split_bundle_option(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
-    """The arguments with a bundle among the sources as the module takes it, and the bundle, if there is one.
+    """Replace `--sources bundle:PATH`; return the arguments and the bundle's folder, if any.
 
-    >>> unbundled(["call", "cells"])
+    >>> split_bundle_option(["call", "cells"])
     (['call', 'cells'], None)
+
+    Raises:
+        EngineError: The folder is not a bundle.
     """
     for i, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
@@ -57,6 +64,7 @@ def split_bundle_option(arguments: Sequence[str]) -> tuple[list[str], Path | Non
 
 
 def _find_subcommand(arguments: Sequence[str]) -> int | None:
+    """Return the index of dagger's subcommand, or None if there is none."""
     skip = False
     for i, argument in enumerate(arguments):
         if skip:
@@ -69,11 +77,12 @@ def _find_subcommand(arguments: Sequence[str]) -> int | None:
 
 
 def _has_sources(arguments: Sequence[str]) -> bool:
+    """Return whether `--sources` is given."""
     return any(argument.split("=")[0] == "--sources" for argument in arguments)
 
 
 def _loads_this_project(arguments: Sequence[str], folder: Path) -> bool:
-    """Whether the module that dagger will load is this project's: no other needs to know these sources."""
+    """Return whether dagger will load this project's module; others may not know these sources."""
     module = _find_module(arguments)
     start = folder / module if module else folder
     for candidate in [start, *start.parents]:
@@ -83,6 +92,7 @@ def _loads_this_project(arguments: Sequence[str], folder: Path) -> bool:
 
 
 def _find_module(arguments: Sequence[str]) -> str | None:
+    """Return the value of dagger's `--mod`, or None."""
     for i, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
         if option in {"-m", "--mod"}:
@@ -91,6 +101,7 @@ def _find_module(arguments: Sequence[str]) -> str | None:
 
 
 def _read_module_name(folder: Path) -> object:
+    """Read a module's name from its dagger.json; return None if that is not possible."""
     try:
         return json.loads((folder / "dagger.json").read_text()).get("name")
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""Bundles on this machine: made here with the engine's own parts in them, and an engine made of one, with no network.
+"""Write bundles with the engine in them, and set the engine up from one without a network.
 
-What a bundle is, is told by `ci/programs/make_bundle.py`, the program that containers run too.
+`ci/programs/make_bundle.py` defines the format of a bundle; containers run that program too.
 """
 
 import importlib.util
@@ -22,7 +22,10 @@ USAGE = "daggerw bundle PATH [OPTIONS OF EVERY CALL --] [FILTERS], or: verify PA
 
 
 def _load_program() -> ModuleType:
-    """The program as a module: importing its package would ask for what the module's own Python has."""
+    """Import make_bundle.py from its file.
+
+    Importing its package would need the dependencies of the Dagger module, which this Python may not have.
+    """
     name = "cslr_images_bundle"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, PROGRAM)
@@ -34,13 +37,17 @@ def _load_program() -> ModuleType:
 
 
 def run_program(arguments: list[str]) -> int:
-    """Runs the program: `verify PATH`, `diff ONE OTHER`."""
+    """Run make_bundle.py with `verify PATH` or `diff ONE OTHER`, and return its exit status."""
     status: int = _load_program().main(arguments)
     return status
 
 
 def read_manifest(folder: Path) -> Any:
-    """The list of a bundle."""
+    """Read a bundle's manifest.
+
+    Raises:
+        EngineError: The folder is not a bundle, or its manifest is damaged.
+    """
     program = _load_program()
     try:
         return program.manifest_of(folder)
@@ -48,11 +55,15 @@ def read_manifest(folder: Path) -> Any:
         raise EngineError(str(error)) from None
 
 
-# -- making one --------------------------------------------------------------------------------------------
+# -- write a bundle ----------------------------------------------------------------------------------------
 
 
 def parse_arguments(arguments: list[str]) -> tuple[Path, list[str], list[str]]:
-    """Where the bundle goes, the options of the call, and the filters."""
+    """Split the arguments of `daggerw bundle`: the target, the call's options, the filters.
+
+    Raises:
+        EngineError: The target is missing.
+    """
     if not arguments or arguments[0].startswith("-"):
         raise EngineError(USAGE)
     target, rest = Path(arguments[0]), arguments[1:]
@@ -61,15 +72,23 @@ def parse_arguments(arguments: list[str]) -> tuple[Path, list[str], list[str]]:
 
 
 def make_staging_folder(target: Path) -> Path:
-    """The folder beside a bundle in which its next state is put together."""
+    """Return the staging folder beside a bundle, and create the folder that contains both.
+
+    Raises:
+        EngineError: The target has files in it and is not a bundle.
+    """
     if target.exists() and any(target.iterdir()):
-        read_manifest(target)  # only a bundle is written over
+        read_manifest(target)  # overwrite only a bundle
     target.parent.mkdir(parents=True, exist_ok=True)
     return target.with_name(f".{target.name}.partial")
 
 
 def add_engine(folder: Path, paths: Paths, commands: Commands) -> None:
-    """Adds the parts that the engine is made of, and the Debian packages that its machine needs."""
+    """Add the engine's parts to a bundle, and the Debian packages that its machine needs.
+
+    Raises:
+        EngineError: The engine in use was itself set up from a bundle.
+    """
     program, top = _load_program(), f"engine/{compute_source_digest()}"
     record = json.loads(paths.record.read_text())
     tools = Path(record["tools"])
@@ -89,26 +108,34 @@ def add_engine(folder: Path, paths: Paths, commands: Commands) -> None:
         program.add(folder, read_manifest(folder), [top], files)
 
 
-def update_bundle(new: Path, target: Path) -> str:
-    """Moves what is new into the bundle; what it has stays, the list comes last. Tells what it is."""
-    program, manifest = _load_program(), read_manifest(new)
+def update_bundle(staging: Path, target: Path) -> str:
+    """Move new files from the staging folder into the bundle; return a one-line description.
+
+    Files that the bundle has already are kept; the manifest is written last.
+    """
+    program, manifest = _load_program(), read_manifest(staging)
     for entry in manifest.files:
-        have = target / entry.blob
-        if (new / entry.blob).is_file() and not (have.is_file() and have.stat().st_size == entry.size):
-            have.parent.mkdir(parents=True, exist_ok=True)
-            (new / entry.blob).rename(have)
+        existing = target / entry.blob
+        if (staging / entry.blob).is_file() and not (
+            existing.is_file() and existing.stat().st_size == entry.size
+        ):
+            existing.parent.mkdir(parents=True, exist_ok=True)
+            (staging / entry.blob).rename(existing)
     program.finish(target, manifest)
-    shutil.rmtree(new)
-    told: str = program.told(manifest)
-    return f"{target}: {told}"
+    shutil.rmtree(staging)
+    return f"{target}: {program.describe(manifest)}"
 
 
-# -- an engine out of one ----------------------------------------------------------------------------------
+# -- set up an engine from a bundle ------------------------------------------------------------------------
 
 
 def has_engine(bundle: Path) -> bool:
-    """Whether a bundle has an engine; one of another state of this repository is an error."""
-    sets = [one for one in read_manifest(bundle).sets if one.startswith("engine/")]
+    """Return whether a bundle includes an engine.
+
+    Raises:
+        EngineError: The bundle's engine is from another state of engine/.
+    """
+    sets = [name for name in read_manifest(bundle).sets if name.startswith("engine/")]
     if sets and f"engine/{compute_source_digest()}" not in sets:
         raise EngineError(
             f"the engine in {bundle} is of another state of engine/: use the checkout that the bundle was made with"
@@ -117,18 +144,22 @@ def has_engine(bundle: Path) -> bool:
 
 
 def find_bundled_parts(paths: Paths) -> tuple[Path, Path] | None:
-    """The folders of the tools and images that came in a bundle, if they are what this repository says."""
+    """Return the tools and images copied from a bundle, if they match this repository."""
     try:
         record = json.loads(paths.bundle_record.read_text())
     except (OSError, ValueError):
         return None
     folders = (paths.parts / "tools-brought", paths.parts / "images-brought")
-    right = record == {"source": compute_source_digest()} and all(folder.is_dir() for folder in folders)
-    return folders if right else None
+    current = record == {"source": compute_source_digest()} and all(folder.is_dir() for folder in folders)
+    return folders if current else None
 
 
 def unpack_engine(bundle: Path, paths: Paths, commands: Commands) -> None:
-    """Makes the engine's parts of a bundle, each content checked, with no network."""
+    """Copy the engine's parts from a bundle and install its Debian packages, without a network.
+
+    Raises:
+        EngineError: A file of the bundle is missing or damaged.
+    """
     top = f"engine/{compute_source_digest()}"
     warn(f"makes the embedded engine in {paths.cache} of the bundle {bundle}, once")
     paths.bundle_record.unlink(missing_ok=True)
@@ -147,6 +178,7 @@ def unpack_engine(bundle: Path, paths: Paths, commands: Commands) -> None:
 
 
 def _copy_files(bundle: Path, top: str, folder: Path) -> None:
+    """Copy the files below one path of a bundle to a folder, and check their SHA-256."""
     program = _load_program()
     entries = read_manifest(bundle).below(top)
     if not entries:

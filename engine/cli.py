@@ -1,4 +1,4 @@
-"""`daggerw` on a machine without a container runtime, and its own commands on any machine."""
+"""Run daggerw on machines without a container runtime, and its own commands on any machine."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ LOG_LINES = 50
 
 
 def run(arguments: list[str]) -> int:
-    """Does what the arguments say; trouble becomes one line and exit status 1."""
+    """Run a command and return the exit status; print an error as one line."""
     try:
         _dispatch(arguments)
     except EngineError as error:
@@ -55,13 +55,14 @@ def run(arguments: list[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> None:
+    """Run the command that the arguments name; anything else is passed to dagger."""
     paths = Paths.default()
     match arguments:
         case ["bundle", "verify" | "diff", *_]:
             raise SystemExit(bundle_module.run_program(arguments[1:]))
         case ["bundle", *rest]:
             _make_bundle(paths, rest)
-        case ["own", *rest]:  # with a dagger and a container runtime of the machine's own
+        case ["own", *rest]:  # the machine has dagger and a container runtime
             os.execvp("dagger", ["dagger", *split_bundle_option(rest)[0]])  # noqa: S606
         case ["help"]:
             print(HELP, end="")
@@ -83,6 +84,7 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _run_dagger(paths: Paths, arguments: list[str]) -> None:
+    """Start the engine if it is not running, and replace this process with dagger."""
     _require_root()
     dagger_arguments, bundle = split_bundle_option(arguments)
     engine = server.find_engine(paths)
@@ -90,7 +92,7 @@ def _run_dagger(paths: Paths, arguments: list[str]) -> None:
         with setup.exclusive_lock(paths):
             engine = server.find_engine(paths) or server.start_engine(paths, setup.make_parts(paths, bundle))
     completed, added = complete_arguments(dagger_arguments, Path.cwd())
-    _describe_engine(paths, added)
+    _print_engine(paths, added)
     program = str(Path(engine.tools) / "dagger")
     environment = {
         **os.environ,
@@ -98,11 +100,11 @@ def _run_dagger(paths: Paths, arguments: list[str]) -> None:
         "DO_NOT_TRACK": "1",
         "_EXPERIMENTAL_DAGGER_RUNNER_HOST": f"unix://{engine.socket}",
     }
-    os.execve(program, ["dagger", *completed], environment)  # noqa: S606 - dagger takes daggerw's place
+    os.execve(program, ["dagger", *completed], environment)  # noqa: S606 - replaces this process
 
 
 def _make_bundle(paths: Paths, rest: list[str]) -> None:
-    """Makes a bundle by the module, and adds what the engine itself is made of."""
+    """Write a bundle: call the module's `bundle` function, then add the engine's own parts."""
     target, call, filters = bundle_module.parse_arguments(rest)
     staging = bundle_module.make_staging_folder(target)
     command = [str(PROJECT / "daggerw"), "call", *call, "bundle", *filters, "export", f"--path={staging}"]
@@ -115,7 +117,8 @@ def _make_bundle(paths: Paths, rest: list[str]) -> None:
     print(bundle_module.update_bundle(staging, target))
 
 
-def _describe_engine(paths: Paths, added: bool) -> None:
+def _print_engine(paths: Paths, added: bool) -> None:
+    """Print which engine and sources are used, and warn if the disk is nearly full."""
     free = _to_gb(shutil.disk_usage(paths.cache).free)
     sources = f"--sources {SOURCES}" if added else "no sources chosen"
     warning = f"; only {free:.0f} GB of disk free" if free < LOW_GB else ""
@@ -123,12 +126,13 @@ def _describe_engine(paths: Paths, added: bool) -> None:
 
 
 def _print_status(paths: Paths) -> None:
+    """Print the engine's state, its disk use and its addresses."""
     engine = server.Engine.read(paths)
     alive = engine is not None and engine.alive
     lines = {
         "engine": f"{'running' if alive else 'not running'}, {VERSION}",
         "cache folder": str(paths.cache),
-        "state": _measure(paths.state),
+        "state": _measure_folder(paths.state),
         "free disk": f"{_to_gb(shutil.disk_usage(_find_existing(paths.cache)).free):.0f} GB",
         "kept free": f"{_to_gb(server.KEPT_FREE):.0f} GB: with less, the engine drops what it has cached",
     }
@@ -145,12 +149,14 @@ def _print_status(paths: Paths) -> None:
 
 
 def _print_log(paths: Paths) -> None:
+    """Print the last lines of the engine's log."""
     if not paths.log.exists():
         raise EngineError(f"no log in {paths.run}")
     print("\n".join(paths.log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
 
 
 def _clean(paths: Paths, *, everything: bool) -> None:
+    """Stop the engine and remove its cache, or everything in the cache folder that is its own."""
     if not paths.cache.exists():
         print("nothing to remove")
         return
@@ -162,12 +168,13 @@ def _clean(paths: Paths, *, everything: bool) -> None:
     freed = shutil.disk_usage(_find_existing(paths.cache)).free - before
     if everything:
         paths.lock.unlink(missing_ok=True)
-        with suppress(OSError):  # the tests keep an environment of theirs there
+        with suppress(OSError):  # the folder may also hold the tests' environment
             paths.cache.rmdir()
     print(f"freed {max(0.0, _to_gb(freed)):.1f} GB")
 
 
-def _measure(folder: Path) -> str:
+def _measure_folder(folder: Path) -> str:
+    """Return the disk use of a folder as text; give up after STATUS_SECONDS."""
     if not folder.exists():
         return "none"
     measure = ["du", "--summarize", "--one-file-system", "--block-size=1", str(folder)]
@@ -181,14 +188,17 @@ def _measure(folder: Path) -> str:
 
 
 def _find_existing(folder: Path) -> Path:
+    """Return the folder, or its nearest parent that exists."""
     return next(candidate for candidate in [folder, *folder.parents] if candidate.exists())
 
 
 def _to_gb(size: float) -> float:
+    """Convert bytes to gigabytes (10^9 bytes)."""
     return size / 1e9
 
 
 def _require_root() -> None:
+    """Refuse to go on without root."""
     if os.geteuid() != 0:
         raise EngineError(
             "the embedded engine needs root; without root, install dagger and a container runtime"

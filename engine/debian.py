@@ -1,4 +1,4 @@
-"""The Debian packages that the engine needs on the machine, and the package sources that the machine uses."""
+"""Install the Debian packages that the engine needs, and read the machine's package sources."""
 
 import platform
 import shutil
@@ -17,15 +17,18 @@ LOCK = Path(__file__).with_name("debian.lock")
 
 
 def read_lock() -> dict[str, tuple[str, str]]:
-    """Each package's locked version and the sha256 of its .deb."""
+    """Return the version and the SHA-256 of the .deb of each package in debian.lock."""
     lines = [line.split() for line in LOCK.read_text().splitlines() if line and not line.startswith("#")]
     return {name: (version, sha256) for name, version, sha256 in lines}
 
 
 def ensure_packages(commands: Commands, repository: Path | None = None) -> None:
-    """Installs the packages that are missing, and says so before it touches the system.
+    """Install the packages that are missing; print a message before the system is changed.
 
-    `repository` is a folder of packages with their list, which apt then reads in place of its own sources.
+    `repository` is a folder of .deb files with a `Packages` index, which apt uses instead of the machine's sources.
+
+    Raises:
+        EngineError: apt cannot install a package, or offers a locked version with another SHA-256.
     """
     missing = [name for name in read_lock() if not _is_installed(name)]
     if not missing:
@@ -45,7 +48,7 @@ def ensure_packages(commands: Commands, repository: Path | None = None) -> None:
 
 
 def download_packages(commands: Commands, folder: Path, root: Path) -> None:
-    """Downloads the packages, with all that a root with nothing in it needs for them."""
+    """Download the packages, and all their dependencies that the Debian root does not have."""
     with isolate_apt(read_package_sources(commands), root) as settings:
         commands.run("apt-get", "update", "--quiet", env=settings)
         wanted = [f"{name}={version}" for name, (version, _) in read_lock().items()]
@@ -63,7 +66,10 @@ def download_packages(commands: Commands, folder: Path, root: Path) -> None:
 
 @contextmanager
 def isolate_apt(sources: str, root: Path | None = None) -> Iterator[dict[str, str]]:
-    """The environment in which apt knows no sources but these, and takes what a root has for what is installed."""
+    """Yield environment variables that limit apt to the given sources.
+
+    With `root`, the packages that are installed there count as installed.
+    """
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "sources.list").write_text(sources)
@@ -81,6 +87,7 @@ def isolate_apt(sources: str, root: Path | None = None) -> Iterator[dict[str, st
 
 
 def _install_packages(commands: Commands, wanted: list[str], settings: dict[str, str] | None = None) -> None:
+    """Install packages with apt-get; `settings` are those of `isolate_apt`."""
     environment = {"DEBIAN_FRONTEND": "noninteractive", **(settings or {})}
     if settings:
         commands.run("apt-get", "update", "--quiet", env=environment)
@@ -88,7 +95,11 @@ def _install_packages(commands: Commands, wanted: list[str], settings: dict[str,
 
 
 def read_package_sources(commands: Commands) -> str:
-    """The machine's own Debian sources, as lines for sources.list."""
+    """Return the machine's Debian sources as lines for sources.list.
+
+    Raises:
+        EngineError: The machine has no sources of this Debian release.
+    """
     lines = _list_sources()
     if not lines:
         commands.run("apt-get", "update", "--quiet")
@@ -99,6 +110,7 @@ def read_package_sources(commands: Commands) -> str:
 
 
 def _list_sources() -> list[str]:
+    """Return a line for sources.list for each component that apt has an index of."""
     fields = "$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)|$(ARCHITECTURE)"
     targets = read_output(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
     lines = []
@@ -110,13 +122,20 @@ def _list_sources() -> list[str]:
 
 
 def _is_installed(name: str) -> bool:
+    """Return whether dpkg lists the package as installed."""
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", name]
     result = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return result.stdout == "installed"
 
 
 def _check_candidates(names: list[str]) -> list[str] | None:
-    """What to ask apt for: the locked version where apt still has it. None when apt knows no candidate."""
+    """Return apt-get's arguments for packages: the locked version, or the newer one it offers.
+
+    Return None if apt has no candidate for one of them.
+
+    Raises:
+        EngineError: apt offers a locked version with another SHA-256.
+    """
     wanted, newer = [], []
     for name in names:
         version, sha256 = read_lock()[name]
@@ -136,6 +155,7 @@ def _check_candidates(names: list[str]) -> list[str] | None:
 
 
 def _find_candidate(name: str) -> dict[str, str] | None:
+    """Return the fields of the version that apt would install, or None."""
     result = subprocess.run(
         ["apt-cache", "show", "--no-all-versions", name],
         stdout=subprocess.PIPE,
@@ -149,6 +169,7 @@ def _find_candidate(name: str) -> dict[str, str] | None:
 
 
 def check_machine() -> None:
+    """Raise an EngineError unless this machine is Debian on x86_64."""
     if platform.machine() != "x86_64" or not Path("/etc/debian_version").exists():
         raise EngineError(
             "the embedded engine needs Debian on x86_64; install dagger and a container runtime instead"

@@ -1,4 +1,4 @@
-"""Builds the Go programs: the Dagger CLI and engine with their helpers, and crane."""
+"""Build the Go programs: the Dagger CLI and engine with their helpers, and crane."""
 
 import os
 import re
@@ -14,11 +14,16 @@ DAGGER = "github.com/dagger/dagger"
 PROGRAMS = [f"{DAGGER}/cmd/{name}" for name in ("dagger", "engine", "dnsname", "init", "codegen")] + [
     "github.com/google/go-containerregistry/cmd/crane"
 ]
-# What the machine's environment says about Go must not change what is built.
+# Override the machine's Go settings, so that they do not change the programs.
 SETTINGS = {"GOFLAGS": "-mod=readonly", "GOWORK": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
 
 
 def check_go_version() -> str:
+    """Return the version of the machine's Go.
+
+    Raises:
+        EngineError: Go is missing or too old.
+    """
     wanted = re.search(r"^go (\d+)\.(\d+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
     assert wanted
     need = f"Go {wanted[1]}.{wanted[2]} or newer"
@@ -32,6 +37,7 @@ def check_go_version() -> str:
 
 
 def build_tools(folder: Path, commands: Commands) -> None:
+    """Build all programs into a folder."""
     linker_flags = f"-s -w -X {DAGGER}/engine.Version={VERSION} -X {DAGGER}/engine.Tag={VERSION}"
     commands.run(
         "go",
@@ -48,5 +54,5 @@ def build_tools(folder: Path, commands: Commands) -> None:
 
 
 def find_toolchain() -> Path:
-    """Where the machine's Go lives: containers that build the SDK get a copy."""
+    """Return the folder of the machine's Go, which is copied into the SDK image."""
     return Path(read_output(["go", "env", "GOROOT"]))

@@ -1,4 +1,4 @@
-"""Turns the roots into images: the base image, and the two SDK images that the engine has built in."""
+"""Build the base image and the engine's two built-in SDK images from the Debian roots."""
 
 import json
 import shutil
@@ -26,17 +26,19 @@ GO_ENVIRONMENT = [
 
 @dataclass(frozen=True)
 class ImageDigests:
-    """The digests by which the engine asks for its built-in images."""
+    """Manifest digests of the engine's built-in SDK images."""
 
     go_sdk: str
     python_sdk: str
 
     @classmethod
     def read(cls, folder: Path) -> "ImageDigests":
+        """Read the digests that `build_images` wrote."""
         return cls(**json.loads((folder / "built.json").read_text()))
 
 
 def build_images(folder: Path, roots: Path, tools: Path, commands: Commands) -> None:
+    """Write the base image to `base`, the SDK images to `content`, and their digests."""
     base = Layout(folder / "base")
     base.add_image([base.add_layer(roots / "base")], {"Env": [f"PATH={PATH}"], "Cmd": ["bash"]})
 
@@ -58,6 +60,7 @@ def build_images(folder: Path, roots: Path, tools: Path, commands: Commands) -> 
 
 
 def _write_go_files(folder: Path, tools: Path) -> Path:
+    """Write the files that the Go SDK image has on top of the SDK root."""
     programs = folder / "usr/local/bin"
     programs.mkdir(parents=True)
     shutil.copy(tools / "codegen", programs)
@@ -65,6 +68,7 @@ def _write_go_files(folder: Path, tools: Path) -> Path:
 
 
 def _write_python_files(folder: Path) -> Path:
+    """Write the files that the Python SDK image has on top of the SDK root."""
     shutil.copytree(SDK / "runtime", folder / "runtime")
     programs = folder / "opt/runtime"
     programs.mkdir(parents=True)
@@ -75,7 +79,7 @@ def _write_python_files(folder: Path) -> Path:
 
 
 def _copy_client(target: Path) -> None:
-    """Copies the source of Dagger's Python client, and of what generates it, out of the module of Dagger."""
+    """Copy Dagger's Python client and its code generator from the Go module of Dagger."""
     source = (
         Path(json.loads(read_output(["go", "mod", "download", "-json", DAGGER], cwd=MODULE))["Dir"])
         / "sdk/python"
@@ -84,13 +88,13 @@ def _copy_client(target: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(source / name, target / name)
     for name in ("src", "codegen"):
-        # Modules are kept without the right to write.
+        # Files in Go's module cache are read-only.
         shutil.copytree(source / name, target / name, copy_function=shutil.copyfile)
     subprocess.run(["chmod", "--recursive", "u+w", str(target)], check=True)
 
 
 def _unpack_uv(root: Path) -> None:
-    """Takes uv out of its wheel."""
+    """Extract uv's programs from its wheel."""
     programs = root / "usr/local/bin"
     programs.mkdir(parents=True)
     with zipfile.ZipFile(next((root / offline.INSTALLERS).glob("uv-*.whl"))) as wheel:

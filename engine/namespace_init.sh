@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# PID 1 of the engine's own PID and mount namespaces: gives the engine the paths
-# that it has compiled in, without writing any of them on the machine, then runs
-# the registry and the engine. When this script ends, the kernel ends the rest.
+# Run the registry and the engine as PID 1 of their own PID and mount namespaces.
+# The script first provides the paths that are compiled into the engine, without
+# changing the machine's files. When it ends, the kernel ends all other processes.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 tools=$1 content=$2 state=$3 registry=$4 run=$5
-# DAGGER_*_MANIFEST_DIGEST, ENGINE_NETWORK, ENGINE_SUBNET, ENGINE_SOCKET and
-# ENGINE_REGISTRY come by the environment.
+# From the environment: DAGGER_*_MANIFEST_DIGEST, ENGINE_NETWORK, ENGINE_SUBNET,
+# ENGINE_SOCKET and ENGINE_REGISTRY.
 
-# A private, writable view of a folder of the machine.
+# Make a folder of the machine privately writable.
 overlay() {
   local folder=$1 layers
   layers=$run/private/${folder//\//_}
@@ -19,7 +19,7 @@ overlay() {
 
 mkdir -p "$run/private"
 mount -t tmpfs -o mode=700 tmpfs "$run/private"
-# These may be mounts of their own, which an overlay would lose.
+# These may be mount points, which an overlay would hide.
 cp --dereference /etc/resolv.conf /etc/hosts /etc/hostname "$run/private/"
 overlay /etc
 overlay /usr/local
@@ -34,11 +34,11 @@ for certificate in /usr/local/share/ca-certificates/*.crt; do
   [[ -e $certificate ]] || continue
   echo "$(basename "$certificate" .crt) $(openssl x509 -noout -subject_hash -in "$certificate")"
 done >/usr/local/lib/cslr-images/certificates
-# The engine's name server would take port 53 of every address of the machine:
-# keep it to the engine's own network, so that others can have theirs.
+# The engine's name server would listen on port 53 of all addresses of the machine:
+# limit it to the engine's own network, so that other name servers can run.
 printf '#!/bin/sh\nexec /usr/sbin/dnsmasq --bind-dynamic "$@"\n' >/usr/local/sbin/dnsmasq
 chmod +x /usr/local/sbin/dnsmasq
-# The machine has put its certificates in order already.
+# The machine's certificates are up to date already.
 ln -sf /bin/true /usr/local/sbin/update-ca-certificates
 ln -sf /bin/true /usr/local/sbin/c_rehash
 export PATH=/usr/local/sbin:$PATH
@@ -54,7 +54,7 @@ cp /usr/lib/cni/{bridge,loopback,firewall,host-local} "$tools/dnsname" /usr/loca
   --network-name "$ENGINE_NETWORK" --network-cidr "$ENGINE_SUBNET" &
 engine=$!
 trap 'kill -TERM "$engine"' TERM INT
-# `wait` returns early when a signal arrives: wait until the engine has really ended.
+# `wait` returns early when a signal arrives: repeat it until the engine has ended.
 while kill -0 "$engine" 2>/dev/null; do
   wait "$engine" || true
 done

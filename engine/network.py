@@ -1,4 +1,4 @@
-"""Chooses the engine's subnet and port, and takes away what it leaves on the machine's network."""
+"""Choose the engine's subnet and port, and remove its bridge and packet filter rules."""
 
 import ipaddress
 import re
@@ -14,7 +14,11 @@ PORTS = range(25000, 26000)
 
 
 def find_free_subnet(number: int) -> str:
-    """A range of private addresses that no route of the machine overlaps."""
+    """Return a private subnet that no route of the machine overlaps; try number `number` first.
+
+    Raises:
+        EngineError: Every subnet of the pool is in use.
+    """
     used = parse_routes(read_output(["ip", "-4", "route", "show", "table", "all"]))
     for i in range(len(POOL)):
         candidate = POOL[(number + i) % len(POOL)]
@@ -24,7 +28,11 @@ def find_free_subnet(number: int) -> str:
 
 
 def find_free_port(number: int) -> int:
-    """A port of 127.0.0.1; the same for the same number, as long as it is free."""
+    """Return a free port of 127.0.0.1; the same number gives the same port while that is free.
+
+    Raises:
+        EngineError: Every port of the range is in use.
+    """
     for i in range(len(PORTS)):
         port = PORTS[(number + i) % len(PORTS)]
         with socket.socket() as probe:
@@ -38,7 +46,7 @@ def find_free_port(number: int) -> int:
 
 
 def remove_network(name: str) -> None:
-    """Removes the bridge and the packet filter rules of a network whose engine has ended."""
+    """Remove the bridge and the NAT rules of a network whose engine has ended."""
     subprocess.run(["ip", "link", "delete", f"{name}0"], stderr=subprocess.DEVNULL)
     chains = set()
     for rule in read_output(
@@ -53,7 +61,7 @@ def remove_network(name: str) -> None:
 
 
 def remove_forwarding_rules(subnet: str) -> None:
-    """Removes the rules that let packets of the subnet's containers through."""
+    """Remove the rules that forward packets of the subnet's containers."""
     network = ipaddress.ip_network(subnet)
     rules = subprocess.run(
         ["iptables", "--wait", "--list-rules", "CNI-FORWARD"],
@@ -68,11 +76,12 @@ def remove_forwarding_rules(subnet: str) -> None:
 
 
 def parse_routes(table: str) -> list[ipaddress.IPv4Network]:
-    """The networks that a table of routes, as `ip route` prints it, leads to."""
+    """Return the networks in the output of `ip route`, without default routes."""
     routes = (route for route in table.splitlines() if "default" not in route)
     found = [re.search(r"\b(\d+\.\d+\.\d+\.\d+(?:/\d+)?)\b", route) for route in routes]
     return [ipaddress.IPv4Network(match[1], strict=False) for match in found if match]
 
 
 def _run_iptables(table: str, *arguments: str) -> None:
+    """Run iptables on a table; failures are ignored."""
     subprocess.run(["iptables", "--wait", f"--table={table}", *arguments], stderr=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Writes OCI image layouts out of folders."""
+"""Write OCI image layouts from folders."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ Descriptor = dict[str, Any]
 
 
 class Layout:
-    """An image layout that grows: images in it may share layers."""
+    """An OCI image layout that images are added to; they may share layers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -24,7 +24,7 @@ class Layout:
         (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
     def add_layer(self, folder: Path, *, owned_by_root: bool = False) -> Descriptor:
-        """Adds what a folder holds as a layer; uncompressed, since it never leaves the machine."""
+        """Add a folder's contents as a layer; uncompressed, since it never leaves the machine."""
         command = ["tar", "--create", "--numeric-owner", "--sort=name", "--directory", str(folder), "."]
         if owned_by_root:
             command += ["--owner=0", "--group=0"]
@@ -38,7 +38,7 @@ class Layout:
         return _make_descriptor("application/vnd.oci.image.layer.v1.tar", digest, size)
 
     def add_image(self, layers: Sequence[Descriptor], config: dict[str, Any]) -> str:
-        """Adds an image made of these layers and returns its manifest's digest."""
+        """Add an image with the given layers and return the digest of its manifest."""
         image = {
             "architecture": "amd64",
             "os": "linux",
@@ -57,6 +57,7 @@ class Layout:
         return str(descriptor["digest"])
 
     def _add_json(self, media_type: str, value: dict[str, Any]) -> Descriptor:
+        """Add a JSON document as a blob."""
         data = json.dumps(value, sort_keys=True).encode()
         digest = hashlib.sha256(data).hexdigest()
         (self.blobs / digest).write_bytes(data)
@@ -64,6 +65,7 @@ class Layout:
 
 
 def _copy_and_hash(source: IO[bytes], target: IO[bytes]) -> tuple[str, int]:
+    """Copy a stream; return its SHA-256 and its size in bytes."""
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(CHUNK):
         digest.update(chunk)
@@ -73,4 +75,5 @@ def _copy_and_hash(source: IO[bytes], target: IO[bytes]) -> tuple[str, int]:
 
 
 def _make_descriptor(media_type: str, digest: str, size: int) -> Descriptor:
+    """Return the OCI descriptor of a blob; `digest` is its SHA-256 in hexadecimal."""
     return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}

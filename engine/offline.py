@@ -1,4 +1,4 @@
-"""What the SDK images bring so that a module loads with no network: Go modules of the runtime, wheels of the module."""
+"""Download the Go modules and wheels that the SDK images need to work without a network."""
 
 import os
 import shutil
@@ -9,17 +9,17 @@ from engine import paths
 from engine.paths import RUNTIME_LOCK, SOURCE
 from engine.processes import Commands, read_output
 
-# Both lie in the SDK images, below the root.
+# Paths in the SDK images, relative to the root.
 GO_MODULES = Path("go/pkg/mod")
 WHEELS = Path("opt/wheels")
 INSTALLERS = Path("opt/installers")
-PIP = "usr/share/python-wheels/pip-*.whl"  # of the SDK's root
+PIP = "usr/share/python-wheels/pip-*.whl"  # in the SDK root
 
 
 def download_go_modules(folder: Path, scratch: Path, commands: Commands) -> None:
-    """Downloads what Dagger's Go SDK asks for when it builds the runtime: the packages that Dagger's own client uses.
+    """Download the Go modules that Dagger's Go SDK needs to build the runtime.
 
-    The engine takes the folder as the first content of its cache of modules.
+    They are those of Dagger's own Go client. The engine starts its Go module cache with this folder.
     """
     client = scratch / "client"
     source = read_output(["go", "list", "-m", "-f", "{{.Dir}}", "dagger.io/dagger"], cwd=SOURCE / "tools")
@@ -28,16 +28,16 @@ def download_go_modules(folder: Path, scratch: Path, commands: Commands) -> None
     settings = {"GOMODCACHE": str(folder), "GOFLAGS": "-modcacherw -mod=mod", "GOWORK": "off"}
     commands.run("go", "mod", "tidy", cwd=client, env=settings)
     commands.run("go", "mod", "download", "all", cwd=client, env=settings)
-    # As archives they are a tenth; Go unpacks what it uses.
+    # Keep only the archives, a tenth of the size: Go unpacks those that it uses.
     for unpacked in folder.iterdir():
         if unpacked.name != "cache":
             shutil.rmtree(unpacked)
 
 
 def download_wheels(root: Path, python: Path, commands: Commands) -> None:
-    """Downloads into a root the wheels of the module's own lock, which lies beside them, and of what installs it.
+    """Download the wheels of this module and of its installers into a root, by their locks.
 
-    The pip is that of `python`, the SDK's root.
+    The module's lock is copied beside its wheels. `python` is the SDK root, whose pip is used.
     """
     command = ["python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--require-hashes", "--only-binary", ":all:", "--python-version", "3.11"]

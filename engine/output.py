@@ -1,19 +1,19 @@
-"""What daggerw says: one line at a time, on stderr."""
+"""Print daggerw's messages, one line each, to stderr."""
 
 import os
 import sys
 
 
 class EngineError(Exception):
-    """Something that the user can read in one line and do something about."""
+    """An error that is shown to the user as one line."""
 
 
 def warn(message: str) -> None:
-    """News that matters whatever was asked: it touches the system, or takes a while."""
+    """Print a message, also if CSLR_IMAGES_QUIET is set."""
     print(f"daggerw: {message}", file=sys.stderr, flush=True)
 
 
 def info(message: str) -> None:
-    """The line that each call prints, which CSLR_IMAGES_QUIET=1 silences."""
+    """Print a message, unless CSLR_IMAGES_QUIET=1 is set."""
     if os.environ.get("CSLR_IMAGES_QUIET") != "1":
         warn(message)

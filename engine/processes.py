@@ -1,4 +1,4 @@
-"""Runs programs for the set-up, with what they print kept in its log."""
+"""Run programs and collect their output."""
 
 import os
 import subprocess
@@ -11,6 +11,8 @@ from engine.output import EngineError
 
 @dataclass(frozen=True)
 class Commands:
+    """Run the set-up's programs, with their output in a log."""
+
     log: Path
 
     def run(
@@ -20,7 +22,11 @@ class Commands:
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
     ) -> None:
-        """Runs one program; its failure is told in one line with the place of the whole log."""
+        """Run a program.
+
+        Raises:
+            EngineError: It failed; the message has the reason in one line and the path of the log.
+        """
         with self.log.open("a") as log:
             print(f"\n$ {' '.join(command)}", file=log, flush=True)
             start = log.tell()
@@ -37,10 +43,12 @@ class Commands:
             raise EngineError(f"{command[0]} failed: {self._find_reason(start)} (all of it: {self.log})")
 
     def _find_reason(self, start: int) -> str:
+        """Return the last line of the log after byte `start`, or the last one about a full disk."""
         lines = self.log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
         disk_full = [line for line in lines if "No space left on device" in line]
         return (disk_full or lines or ["no word why"])[-1].strip()
 
 
 def read_output(command: Sequence[str], cwd: Path | None = None) -> str:
+    """Run a program and return its output without surrounding white space."""
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=cwd).stdout.strip()

@@ -1,4 +1,4 @@
-"""Makes the two Debian roots: the base image's, and the SDK's, which grows out of a copy of it."""
+"""Build the Debian root file systems of the base image and of the SDK images."""
 
 import shutil
 from pathlib import Path
@@ -9,9 +9,9 @@ from engine.paths import list_certificates
 from engine.processes import Commands
 
 SDK_PACKAGES = ["git", "python3", "python3-pip-whl"]
-# As in Debian's own slim images.
+# Not in Debian's own slim images either.
 EXCLUDED = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"]
-# Of Go's toolchain, what no build needs.
+# Folders of Go's toolchain that no build needs.
 GO_EXCLUDED = ["api", "doc", "misc", "test"]
 
 INSTALL = """
@@ -22,13 +22,14 @@ apt-get install --yes --quiet --no-install-recommends "$@"
 apt-get clean
 rm -rf /var/lib/apt/lists/*
 update-ca-certificates
-# Python where Dagger's own base image has it, and modules are installed into it.
+# Python has the path of Dagger's own base image; modules are installed into it.
 ln --symbolic /usr/bin/python3 /usr/local/bin/python
 rm /usr/lib/python3.*/EXTERNALLY-MANAGED
 """
 
 
 def build_roots(folder: Path, commands: Commands, sources: str) -> None:
+    """Build `base` and `sdk` in a folder; `sources` are lines for apt's sources.list."""
     base, sdk = folder / "base", folder / "sdk"
     _build_base(base, commands, sources)
     commands.run("cp", "--archive", str(base), str(sdk))
@@ -36,6 +37,7 @@ def build_roots(folder: Path, commands: Commands, sources: str) -> None:
 
 
 def _build_base(base: Path, commands: Commands, sources: str) -> None:
+    """Build a minimal Debian root."""
     commands.run(
         "mmdebstrap",
         "--mode=root",
@@ -54,8 +56,9 @@ def _build_base(base: Path, commands: Commands, sources: str) -> None:
 
 
 def _build_sdk(sdk: Path, commands: Commands) -> None:
-    # These roots never leave the machine, so its own certificates may be in them. Without the update program,
-    # which takes about a second, the engine does not run it before and after each call of a module.
+    """Add Python, git and Go to a copy of the base root."""
+    # This root never leaves the machine, so it may contain the machine's certificates. The engine runs the update
+    # program, about a second, before and after each call of a module, unless the root lacks it: remove it.
     for certificate in list_certificates():
         shutil.copy(certificate, sdk / "usr/local/share/ca-certificates")
     shutil.copy("/etc/resolv.conf", sdk / "etc/resolv.conf")
@@ -70,6 +73,6 @@ def _build_sdk(sdk: Path, commands: Commands) -> None:
     )
     for name in GO_EXCLUDED:
         shutil.rmtree(sdk / "usr/local/go" / name, ignore_errors=True)
-    # Dagger takes these as the first content of its caches for Go.
+    # Dagger starts its Go caches with these folders.
     for cache in ("go/pkg/mod", "root/.cache/go-build"):
         (sdk / cache).mkdir(parents=True)

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Stands in for runc. Dagger gives a container the machine's own certificates by
-# running update-ca-certificates in it before and after each command: two seconds
-# of a processor for each step of a build. Where the outcome is certain, this does
-# the same to the container's files in milliseconds; the real runc does the rest.
+# Run runc, except where it would only update a container's certificates. Dagger
+# adds the machine's own certificates to a container by running
+# update-ca-certificates in it before and after each command: two seconds of CPU
+# time for each build step. Where the result is known beforehand, this script makes
+# the same changes to the container's files in milliseconds.
 set -euo pipefail
 
 readonly own=/usr/local/share/ca-certificates           # the same path here and in containers
-readonly list=/usr/local/lib/cslr-images/certificates   # by namespace_init.sh: lines of NAME HASH
-readonly added=/usr/local/lib/cslr-images/added         # containers that have them, with the files before and after
+readonly list=/usr/local/lib/cslr-images/certificates   # written by namespace_init.sh: lines of NAME HASH
+readonly added=/usr/local/lib/cslr-images/added         # per container: its certificate file before and after
 readonly never_ran=/usr/local/lib/cslr-images/never-ran
 
-# Prints the container's root, if updating its certificates is all it is to do.
+# Print the container's root, if it would only update its certificates.
 root_of_update() {
   local argument bundle='' previous=''
   for argument in "$@"; do
@@ -24,7 +25,7 @@ root_of_update() {
   echo "${BASH_REMATCH[1]}"
 }
 
-# Before the command: the certificates lie in the container, and are not in use yet.
+# Before the command: add the certificates, which are in the container but not in use yet.
 add() {
   local folder=$1/etc/ssl/certs name hash
   while read -r name hash; do
@@ -40,7 +41,7 @@ add() {
   cp "$folder/ca-certificates.crt" "$2/after"
 }
 
-# After the command: certain only if the command left the certificates alone.
+# After the command: remove them; fail if the command changed the certificate file.
 remove() {
   local folder=$1/etc/ssl/certs name hash
   cmp --quiet "$folder/ca-certificates.crt" "$2/after" || return 1
@@ -51,20 +52,20 @@ remove() {
 }
 
 update_quickly() {
-  local root=$1 mark
-  mark=$added/${root//\//_}
-  # A link on the way could lead out of the container.
+  local root=$1 state
+  state=$added/${root//\//_}
+  # A symbolic link in the path could lead out of the container.
   [[ $(realpath -e "$root/etc/ssl/certs/ca-certificates.crt") == "$root/etc/ssl/certs/ca-certificates.crt" ]] || return 1
-  if [[ -d $mark ]]; then
-    remove "$root" "$mark" && rm -r "$mark"
+  if [[ -d $state ]]; then
+    remove "$root" "$state" && rm -r "$state"
   else
-    add "$root" "$mark"
+    add "$root" "$state"
   fi
 }
 
 container=${*: -1}
 if [[ " $* " == *" delete "* ]]; then
-  # What the real runc never saw is gone without it.
+  # The real runc never saw this container: there is nothing to delete.
   rm "$never_ran/$container" 2>/dev/null && exit 0
 elif root=$(root_of_update "$@") && update_quickly "$root"; then
   : >"$never_ran/$container"

@@ -1,4 +1,4 @@
-"""The running engine: starts it, finds it again, stops it."""
+"""Start, find and stop the engine."""
 
 import json
 import os
@@ -20,37 +20,42 @@ from engine.setup import Parts
 
 START_SECONDS = 120
 ANSWER_SECONDS = 30
-# The engine itself may take five minutes to write everything down.
+# The engine may need five minutes to write its data.
 STOP_SECONDS = 330
 LOG_BYTES = 20_000_000
 KEPT_FREE = 15_000_000_000
 CONNECTED = "03"  # SS_CONNECTED in the kernel's linux/net.h
 EXITING = 0x4  # PF_EXITING in the kernel's linux/sched.h
 KILLED = 1 << (signal.SIGKILL - 1)
-# What a client of HTTP/2 sends first (RFC 9113, 3.4): the preface and an empty SETTINGS frame; a server answers with
-# its own. An engine that is being killed still takes connections, but answers none.
+# The HTTP/2 connection preface (RFC 9113, 3.4) with an empty SETTINGS frame, which a server answers with its own. An
+# engine that is being killed still accepts connections, but does not answer.
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 BASE_IMAGE = "library/debian:bookworm-slim"
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process by its id and its start time, which tell it from a later one with the same id."""
+    """A process, identified by its id and its start time: a later process may have the same id."""
 
     pid: int
     started: str
 
     @classmethod
     def find(cls, pid: int) -> "Process":
+        """Return the process that has this id now."""
         return cls(pid, _read_start_time(pid))
 
     @property
     def alive(self) -> bool:
+        """Return whether the process has not ended yet."""
         return self.started != "" and _read_start_time(self.pid) == self.started
 
     @property
     def ending(self) -> bool:
-        """Whether it was killed, or has begun to exit: the first process of a PID namespace ends after all others."""
+        """Return whether the process was killed or has begun to exit.
+
+        The first process of a PID namespace is still there until all others have ended.
+        """
         try:
             flags = int(_read_stat(self.pid)[6])
             status = Path(f"/proc/{self.pid}/status").read_text()
@@ -62,20 +67,20 @@ class Process:
 
 @dataclass(frozen=True)
 class Engine:
-    """What is known of an engine that was started."""
+    """An engine that was started."""
 
     source: str
     tools: str
     socket: str
     registry: str
     subnet: str
-    # unshare, and its child: the first process of the engine's own PID namespace, whose end ends all in it.
+    # unshare, and its child: the first process of the engine's PID namespace. When that ends, the kernel ends the rest.
     holder: Process
     init: Process
 
     @classmethod
     def read(cls, paths: Paths) -> "Engine | None":
-        """The engine that was started last, whichever version of this file wrote it down."""
+        """Read the record of the engine that was started last; older versions may have written it."""
         try:
             record = json.loads(paths.record.read_text())
             return cls(
@@ -92,7 +97,10 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be given a call; a busy engine is waited for, and never taken for a dead one."""
+        """Return whether the engine can be used.
+
+        A busy engine, which accepts connections but does not answer in ANSWER_SECONDS, counts as alive.
+        """
         deadline = time.monotonic() + ANSWER_SECONDS
         while self.init.alive and not self.init.ending and _accepts(self.socket):
             if _answers(self.socket) or time.monotonic() > deadline:
@@ -102,7 +110,10 @@ class Engine:
 
 
 def find_engine(paths: Paths) -> Engine | None:
-    """The engine of this cache folder, if it runs and is what the repository says, or is at work for somebody."""
+    """Return this cache folder's engine if it runs and may be used, else None.
+
+    An engine of another state of engine/ is used only while it has other clients.
+    """
     engine = Engine.read(paths)
     if engine is None or not engine.alive:
         return None
@@ -115,15 +126,20 @@ def find_engine(paths: Paths) -> Engine | None:
 
 
 def count_clients(table: str, address: str) -> int:
-    """How many connections a listening unix socket has accepted, by the kernel's table of sockets."""
+    """Count the connections to a listening unix socket in the text of /proc/net/unix."""
     rows = (line.split() for line in table.splitlines())
     return sum(row[5] == CONNECTED and row[7] == address for row in rows if len(row) == 8)
 
 
 def start_engine(paths: Paths, parts: Parts) -> Engine:
+    """Start the engine and its registry, push the base image, and wait for the engine.
+
+    Raises:
+        EngineError: The engine ended, or did not start in START_SECONDS.
+    """
     stop_engine(paths)
     _rotate_log(paths.log)
-    shutil.rmtree(paths.registry, ignore_errors=True)  # its index is lost when it ends
+    shutil.rmtree(paths.registry, ignore_errors=True)  # its index is kept in memory only
     for folder in (paths.state, paths.registry):
         folder.mkdir(parents=True, exist_ok=True)
     registry = f"127.0.0.1:{network.find_free_port(paths.number)}"
@@ -150,7 +166,7 @@ def start_engine(paths: Paths, parts: Parts) -> Engine:
 
 
 def stop_engine(paths: Paths) -> bool:
-    """Ends the engine of this cache folder and waits for it; tells whether there was one."""
+    """Stop this cache folder's engine and wait for its end; return whether it was running."""
     engine = Engine.read(paths)
     if engine is None:
         return False
@@ -164,13 +180,14 @@ def stop_engine(paths: Paths) -> bool:
 
 
 def make_config(registry: str, disk: os.statvfs_result) -> dict[str, object]:
-    # The engine counts the blocks that the file system keeps back as free; nobody can write them.
+    """Return the engine's configuration: its log level, registry and garbage collection."""
+    # The engine counts the file system's reserved blocks as free, but it cannot use them.
     unavailable = (disk.f_bfree - disk.f_bavail) * disk.f_frsize
-    # One rule for everything: the default's first rule would cut cache volumes that lay idle for two days. It is about
-    # free space alone: the engine counts files that layers share (by hard links) once for each layer. Seen: 53 GB
-    # counted where 21 GB were used, so that a limit on what is used threw away compiles on a disk that was half empty.
-    # But with no limit at all the engine takes what there is for the limit, which is then reached: seen, each time it
-    # looked, the entry that was used least went, ccache's volume among them.
+    # One rule for everything: the default's first rule would prune cache volumes that were not used for two days. The
+    # rule limits free space, not used space: the engine counts files that layers share by hard links once per layer
+    # (seen: 53 GB counted, 21 GB used), so a limit on used space drops compiled files while half of the disk is free.
+    # Without any limit, the engine uses the current size as the limit, which is then reached: seen, each garbage
+    # collection removed the least used entry, ccache's volume among them.
     rule = {
         "all": True,
         "reservedSpace": 5_000_000_000,
@@ -179,13 +196,14 @@ def make_config(registry: str, disk: os.statvfs_result) -> dict[str, object]:
     }
     return {
         "logLevel": "error",
-        # Ordinary image names resolve to the local registry first.
+        # Look up image names without a host in the local registry first.
         "registries": {"docker.io": {"mirrors": [registry]}, registry: {"http": True}},
         "gc": {"policies": [rule]},
     }
 
 
 def _spawn_engine(paths: Paths, parts: Parts, registry: str, subnet: str) -> subprocess.Popen[bytes]:
+    """Start namespace_init.sh in namespaces of its own."""
     digests = ImageDigests.read(parts.images)
     environment = {
         **os.environ,
@@ -195,12 +213,12 @@ def _spawn_engine(paths: Paths, parts: Parts, registry: str, subnet: str) -> sub
         "ENGINE_SUBNET": subnet,
         "ENGINE_SOCKET": str(paths.socket),
         "ENGINE_REGISTRY": registry,
-        # The machine's, wherever it is set: containers that build the SDK are given it.
+        # The machine's setting, for the containers that build the SDK.
         "GOPROXY": _read_go_proxy(),
     }
     folders = [parts.tools, parts.images / "content", paths.state, paths.registry, paths.run]
     namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
-    # A session of its own, and none of the caller's streams: a pipe that daggerw writes to ends with daggerw.
+    # The engine outlives daggerw: it gets a session of its own and none of daggerw's streams, which may be pipes.
     with paths.log.open("ab") as log:
         return subprocess.Popen(
             ["unshare", *namespaces, str(SOURCE / "namespace_init.sh"), *map(str, folders)],
@@ -214,11 +232,12 @@ def _spawn_engine(paths: Paths, parts: Parts, registry: str, subnet: str) -> sub
 
 
 def _read_go_proxy() -> str:
-    """Where the machine's Go gets modules from; without a Go, nothing is to be got."""
+    """Return the GOPROXY of the machine's Go, or 'off' if the machine has no Go."""
     return read_output(["go", "env", "GOPROXY"]) if shutil.which("go") else "off"
 
 
 def _find_only_child(parent: subprocess.Popen[bytes]) -> Process:
+    """Wait up to five seconds for the child process of unshare and return it."""
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
     for _ in range(100):
         if parent.poll() is None and (pids := children.read_text().split()):
@@ -228,6 +247,11 @@ def _find_only_child(parent: subprocess.Popen[bytes]) -> Process:
 
 
 def _wait_until(ready: Callable[[], bool], holder: subprocess.Popen[bytes], paths: Paths) -> None:
+    """Wait until `ready` returns true; stop the engine after START_SECONDS.
+
+    Raises:
+        EngineError: The engine ended, or it was not ready in time.
+    """
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         if holder.poll() is not None:
@@ -241,6 +265,7 @@ def _wait_until(ready: Callable[[], bool], holder: subprocess.Popen[bytes], path
 
 
 def _end_engine(engine: Engine) -> None:
+    """Terminate the engine and wait for its end; kill it after STOP_SECONDS."""
     deadline = time.monotonic() + STOP_SECONDS
     if engine.init.alive:
         os.kill(engine.init.pid, signal.SIGTERM)
@@ -252,7 +277,7 @@ def _end_engine(engine: Engine) -> None:
 
 
 def _read_start_time(pid: int) -> str:
-    """The process's start in ticks since boot, with the boot's own mark; nothing for one that has ended."""
+    """Return the boot's id and the process's start in ticks since boot; empty if it has ended."""
     try:
         fields = _read_stat(pid)
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -262,11 +287,12 @@ def _read_start_time(pid: int) -> str:
 
 
 def _read_stat(pid: int) -> list[str]:
-    """The fields of a process's state, from the third on: the name before them may hold anything."""
+    """Return the fields of /proc/PID/stat after the program's name, which may contain spaces."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _accepts(address: str) -> bool:
+    """Return whether a unix socket or HOST:PORT accepts connections."""
     family = socket.AF_UNIX if address.startswith("/") else socket.AF_INET
     host, _, port = address.partition(":")
     with socket.socket(family) as probe:
@@ -278,6 +304,7 @@ def _accepts(address: str) -> bool:
 
 
 def _answers(address: str) -> bool:
+    """Return whether the HTTP/2 server at a unix socket answers within a second."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)
         try:
@@ -289,10 +316,12 @@ def _answers(address: str) -> bool:
 
 
 def _rotate_log(log: Path) -> None:
+    """Rename a log that has more than LOG_BYTES."""
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
 
 
 def _read_last_line(log: Path) -> str:
+    """Return the last line of a log, or 'it said nothing' if it is empty."""
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"

@@ -1,4 +1,4 @@
-"""Makes what the engine is built from, once: each part in a folder named by the digest of its inputs."""
+"""Build the engine's parts once, each in a folder named by the digest of its inputs."""
 
 import fcntl
 import shutil
@@ -14,27 +14,31 @@ from engine.output import EngineError, warn
 from engine.paths import PartDigests, Paths
 from engine.processes import Commands
 
-# Tools, roots and images take 3 GB, and the builds of Go as much again.
+# Tools, roots and images need 3 GB, and Go's builds another 3 GB.
 NEEDED_GB = 8
 
 
 @dataclass(frozen=True)
 class Parts:
+    """The folders of the parts that the engine runs with."""
+
     tools: Path
     images: Path
 
     @classmethod
     def of(cls, paths: Paths, digests: PartDigests) -> "Parts":
+        """Return the folders for the given digests; they may not exist yet."""
         return cls(paths.parts / f"tools-{digests.tools}", paths.parts / f"images-{digests.images}")
 
     @property
     def complete(self) -> bool:
+        """Return whether both parts are built."""
         return self.tools.exists() and self.images.exists()
 
 
 @contextmanager
 def exclusive_lock(paths: Paths) -> Iterator[None]:
-    """Only one daggerw at a time makes, starts or stops the engine of a cache folder."""
+    """Hold the lock of a cache folder: one daggerw at a time builds, starts or stops its engine."""
     paths.run.mkdir(parents=True, exist_ok=True)
     with paths.lock.open("w") as lock:
         try:
@@ -46,7 +50,11 @@ def exclusive_lock(paths: Paths) -> Iterator[None]:
 
 
 def make_parts(paths: Paths, bundle: Path | None = None) -> Parts:
-    """Makes the parts that are missing, or takes those of a bundle; what an interrupted set-up finished is kept."""
+    """Build the parts that are missing, or copy them from a bundle; finished parts are kept.
+
+    Raises:
+        EngineError: The machine cannot run the engine, the disk is full, or a program failed.
+    """
     commands = Commands(paths.setup_log)
     debian.check_machine()
     if bundle and bundle_module.has_engine(bundle) and not bundle_module.find_bundled_parts(paths):
@@ -85,6 +93,7 @@ def make_parts(paths: Paths, bundle: Path | None = None) -> Parts:
 
 
 def _make_part(part: Path, commands: Commands, build: Callable[[Path], None]) -> None:
+    """Build a part in a temporary folder, and rename that when it is complete."""
     if part.exists():
         return
     partial = part.with_suffix(".partial")
@@ -95,16 +104,18 @@ def _make_part(part: Path, commands: Commands, build: Callable[[Path], None]) ->
 
 
 def _remove_other_parts(current: set[Path], paths: Paths, commands: Commands) -> None:
+    """Remove the parts of earlier set-ups."""
     for part in set(paths.parts.iterdir()) - current:
         _remove_folder(part, commands)
 
 
 def _remove_folder(folder: Path, commands: Commands) -> None:
-    # A root that was being made when the machine went down may have mounts in it.
+    """Remove a folder, but nothing in file systems that an interrupted build left mounted."""
     commands.run("rm", "--recursive", "--force", "--one-file-system", str(folder))
 
 
 def _check_space(paths: Paths) -> None:
+    """Raise an EngineError if the disk has less than NEEDED_GB free."""
     free = shutil.disk_usage(paths.cache).free / 1e9
     if free < NEEDED_GB:
         raise EngineError(f"{paths.cache} has {free:.0f} GB free, the embedded engine needs {NEEDED_GB}")

@@ -1,11 +1,11 @@
-"""Install a Python module of Dagger's, its dependencies and its client, with uv, as Dagger's own runtime does.
+"""Install a Dagger module written in Python with uv, as Dagger's own runtime does.
 
-    install.py locked REQUIREMENTS    what a lock lists, in a layer of its own
-    install.py module                 the client in ./sdk and the module in the working folder, both editable
+    install.py locked REQUIREMENTS    install the packages of a lock, in a layer of its own
+    install.py module                 install the client in ./sdk and the module in the working folder, both editable
     install.py client SDK SCHEMA      generate the client in SDK for the engine's schema
 
-Where REQUIREMENTS is the lock that this image was made with, everything comes from the image's wheels, without a
-network. What Dagger's own runtime would do otherwise than this one is refused, in one line.
+If REQUIREMENTS is the lock that this image was made with, all packages are installed from the image's wheels, without
+a network. A module that Dagger's own runtime would install differently is refused with a one-line message.
 """
 
 import os
@@ -18,14 +18,14 @@ from typing import Any
 
 WHEELS = Path("/opt/wheels")
 INSTALLERS = Path("/opt/installers")
-LOCK = "requirements/runtime.txt"  # of a module, where it has one
+LOCK = "requirements/runtime.txt"  # a module may have one
 SERIES = ".".join(map(str, sys.version_info[:2]))
-# Dagger's runtime would install from these.
+# Dagger's own runtime would use these.
 OTHER_LOCKS = ("uv.lock", "requirements.lock")
 
 
 def install_locked(requirements: Path) -> None:
-    """Install what a lock lists, hashes required."""
+    """Install the packages of a lock; each must match its hash."""
     options = ["--no-deps", "--require-hashes", "--requirement", str(requirements)]
     _run_pip("install", *options, *_list_wheel_options(requirements))
 
@@ -41,13 +41,13 @@ def install_module(source: Path) -> None:
         sys.exit(f"the embedded engine cannot run this module as Dagger would: {problem}")
     _run_pip("install", "--editable", "./sdk", "--editable", ".", *_list_wheel_options(source / LOCK))
     _run_pip("check")
-    # A mounted folder keeps what is compiled here; otherwise each call compiles it again.
+    # The mounted folder keeps the bytecode; otherwise each call would compile it again.
     client = re.escape(f"{source}/sdk/")  # compiled already
     subprocess.run([sys.executable, "-m", "compileall", "-q", "-x", client, str(source)], check=True)
 
 
 def find_difference(project: dict[str, Any], files: dict[str, Path]) -> str:
-    """Return what Dagger's own runtime would do differently for a module; empty if nothing.
+    """Describe what Dagger's own runtime would do differently; return an empty text if nothing.
 
     The Python series is that of `.python-version`, else the lower bound of `requires-python`.
     """
@@ -67,26 +67,27 @@ def find_difference(project: dict[str, Any], files: dict[str, Path]) -> str:
 
 
 def generate_client(sdk: Path, schema: Path) -> None:
-    """Write the client's functions for a schema, and compile the whole client for the path where it is mounted."""
+    """Generate the client's functions from a schema, and compile the client to bytecode."""
     command = [sys.executable, "-m", "codegen", "generate", "--introspection", str(schema)]
     target = sdk / "src/dagger/client/gen.py"
-    # The generator needs one package, which is pure Python: a wheel can be imported as it is.
+    # The generator needs one package; it is pure Python and can be imported from its wheel.
     path = {"PYTHONPATH": str(next(INSTALLERS.glob("graphql_core-*.whl")))}
     folder = sdk / "codegen/src"
     subprocess.run([*command, "--output", str(target)], check=True, cwd=folder, env={**os.environ, **path})
-    # By hashes that are not checked: copies of these files get other times.
+    # Unchecked hashes instead of times: copies of these files have other times.
     compile_command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
     subprocess.run([*compile_command, str(sdk / "src")], check=True)
 
 
 def _list_wheel_options(requirements: Path) -> list[str]:
-    """Return the options that keep uv to the image's wheels, where they are those of a lock."""
+    """Return options that limit uv to the image's wheels, if the lock is the image's own."""
     own = WHEELS / requirements.name
     same = requirements.exists() and own.exists() and own.read_bytes() == requirements.read_bytes()
     return ["--no-index", "--find-links", str(WHEELS), "--find-links", str(INSTALLERS)] if same else []
 
 
 def _run_pip(*arguments: str) -> None:
+    """Run `uv pip`."""
     subprocess.run(["uv", "pip", *arguments], check=True)
 
 

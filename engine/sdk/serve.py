@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Serve the functions of an installed Dagger module; with `--register`, describe them to the engine instead."""
+"""Serve the installed module's functions; with `--register`, write their descriptions."""
 
 import sys
 

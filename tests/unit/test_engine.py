@@ -1,4 +1,4 @@
-"""The parts of daggerw that decide: arguments, networks, who uses the engine; and image layouts."""
+"""Test the embedded engine's decisions, bundles and image layouts, and daggerw's own commands."""
 
 import json
 import os
@@ -16,8 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ci.programs.make_bundle import Manifest, add, verify
 from engine import server
 from engine.arguments import complete_arguments
+from engine.bundle import update_bundle
 from engine.network import find_free_port, parse_routes
 from engine.oci import Layout
 from engine.paths import PROJECT, VERSION, PartDigests, Paths
@@ -70,7 +72,7 @@ def test_routes_become_networks() -> None:
     assert parse_routes(ROUTES) == [ip_network(network) for network in networks]
 
 
-def test_a_port_that_is_taken_is_passed_over() -> None:
+def test_a_port_that_is_in_use_is_skipped() -> None:
     first = find_free_port(0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", first))
@@ -80,6 +82,7 @@ def test_a_port_that_is_taken_is_passed_over() -> None:
 
 @pytest.fixture
 def listening(tmp_path: Path) -> tuple[socket.socket, str]:
+    """Return a listening unix socket and its path."""
     address = str(tmp_path / "s")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -102,13 +105,14 @@ def test_connections_to_a_socket_are_counted(listening: tuple[socket.socket, str
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that stands for the engine's first one."""
+    """Start a process in place of the engine's first one."""
     with subprocess.Popen(["sleep", "600"]) as process:
         yield process
         process.kill()
 
 
 def make_engine(process: subprocess.Popen[bytes], address: str) -> server.Engine:
+    """Return an engine with a process and a socket."""
     init = server.Process.find(process.pid)
     return server.Engine("", "", address, "", "", holder=init, init=init)
 
@@ -117,14 +121,14 @@ def test_a_killed_process_is_ending_before_it_is_gone(sleeper: subprocess.Popen[
     process = server.Process.find(sleeper.pid)
     assert not process.ending
     sleeper.kill()
-    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # it stays in the table of processes
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # it is still in the process table
     assert process.ending
 
 
-def test_an_engine_that_takes_connections_and_ends_without_an_answer_is_not_used(
+def test_an_engine_that_accepts_connections_and_ends_without_an_answer_is_not_used(
     listening: tuple[socket.socket, str], sleeper: subprocess.Popen[bytes]
 ) -> None:
-    # Seen: an engine was killed, its socket still took connections, and dagger's client tried it for ten minutes.
+    # Seen: a killed engine's socket still accepted connections, and dagger's client tried it for ten minutes.
     listener, address = listening
     killer = threading.Timer(0.3, sleeper.kill)
     with listener:
@@ -137,14 +141,14 @@ def test_an_engine_that_answers_is_used_and_one_without_a_listener_is_not(
     listening: tuple[socket.socket, str], sleeper: subprocess.Popen[bytes]
 ) -> None:
     listener, address = listening
-    heard = []
+    received = []
 
     def answer() -> None:
         for _ in range(2):  # one connection to see that it listens, one to see that it answers
             accepted, _address = listener.accept()
             with accepted:
-                heard.append(accepted.recv(100))
-                if heard[-1]:
+                received.append(accepted.recv(100))
+                if received[-1]:
                     accepted.sendall(b"\0")
 
     answering = threading.Thread(target=answer, daemon=True)
@@ -152,24 +156,24 @@ def test_an_engine_that_answers_is_used_and_one_without_a_listener_is_not(
     with listener:
         assert make_engine(sleeper, address).alive
         answering.join(timeout=10)
-    assert heard == [b"", server.HELLO]
+    assert received == [b"", server.HELLO]
     assert not make_engine(sleeper, address).alive
 
 
-# The fields of os.statvfs_result that are asked for.
+# The fields of os.statvfs_result that make_config reads.
 Disk = namedtuple("Disk", "f_bfree f_bavail f_blocks f_frsize")
 
 
 @given(st.integers(10**5, 10**9), st.integers(0, 10**4))
-def test_the_engine_leaves_disk_free_that_can_be_used(blocks: int, unavailable: int) -> None:
+def test_the_free_space_that_the_engine_keeps_can_be_used(blocks: int, unavailable: int) -> None:
     disk = Disk(f_bfree=blocks // 2, f_bavail=blocks // 2 - unavailable, f_blocks=blocks, f_frsize=4096)
     config = server.make_config("127.0.0.1:1", disk)  # type: ignore[arg-type]
     rule = json.loads(json.dumps(config))["gc"]["policies"][0]
     assert rule["minFreeSpace"] - unavailable * 4096 == server.KEPT_FREE
-    assert rule["maxUsedSpace"] > 10 * blocks * 4096, "what layers share is counted for each of them"
+    assert rule["maxUsedSpace"] > 10 * blocks * 4096, "files that layers share are counted once per layer"
 
 
-def test_a_layout_holds_what_its_names_say(tmp_path: Path) -> None:
+def test_blobs_of_a_layout_are_named_by_their_digests(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "bin").mkdir(parents=True)
     (tree / "bin/tool").write_text("#!/bin/sh\n")
@@ -192,19 +196,34 @@ def test_a_layout_holds_what_its_names_say(tmp_path: Path) -> None:
     assert image["rootfs"]["diff_ids"] == [layer["digest"]]
 
 
-def test_a_folder_that_cannot_be_read_is_no_layer(tmp_path: Path) -> None:
+def test_a_new_bundle_is_moved_into_the_earlier_one(tmp_path: Path) -> None:
+    staging, target = tmp_path / ".bundle.partial", tmp_path / "bundle"
+    wheel = tmp_path / "torch.whl"
+    for content in ("first", "second"):
+        wheel.write_text(content, "utf-8")
+        manifest = Manifest("registries", ("cpu-py3.13-runtime",), (), ())
+        add(staging, manifest, ["wheels/cpu"], {"wheels/cpu/torch.whl": wheel})
+        line = update_bundle(staging, target)
+        start = f"{target}: 1 files in 1 contents, 0 MB, of the registries sources"
+        assert line == f"{start}, for cpu-py3.13-runtime"
+        assert not staging.exists()
+        assert verify(target) == []
+        assert (target / "wheels/cpu/torch.whl").read_text("utf-8") == content
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         Layout(tmp_path / "layout").add_layer(tmp_path / "nothing")
 
 
-def test_two_cache_folders_take_different_names_and_sockets_fit(tmp_path: Path) -> None:
+def test_two_cache_folders_have_different_names_and_socket_paths_that_fit(tmp_path: Path) -> None:
     one, other = Paths(tmp_path / "one"), Paths(tmp_path / ("d" * 120))
     assert one.name != other.name
     assert str(one.socket).startswith(str(tmp_path))
     assert len(os.fsencode(other.socket)) < 108
 
 
-def test_a_part_is_made_anew_when_what_it_is_made_of_changes() -> None:
+def test_a_part_is_built_again_when_its_inputs_change() -> None:
     digests, newer = PartDigests("go1", "sources"), PartDigests("go2", "sources")
     assert digests.tools != newer.tools
     assert digests.images != newer.images
@@ -213,7 +232,7 @@ def test_a_part_is_made_anew_when_what_it_is_made_of_changes() -> None:
 
 
 def run_daggerw(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of daggerw's own commands over a cache folder."""
+    """Run one of daggerw's own commands with a cache folder."""
     return subprocess.run(
         [PROJECT / "daggerw", *arguments],
         env={**os.environ, "CSLR_IMAGES_CACHE": str(cache)},
@@ -223,7 +242,7 @@ def run_daggerw(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_cleaning_removes_the_engine_and_nothing_that_others_keep_beside_it(tmp_path: Path) -> None:
+def test_cleaning_removes_the_engine_but_no_other_files_beside_it(tmp_path: Path) -> None:
     for name in ("parts", "run", "registry", "alone/parts"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "tests-environment").touch()
@@ -234,7 +253,7 @@ def test_cleaning_removes_the_engine_and_nothing_that_others_keep_beside_it(tmp_
     assert run_daggerw(tmp_path / "alone", "clean").stdout == "nothing to remove\n"
 
 
-def test_every_command_of_daggerws_own_is_in_its_help(tmp_path: Path) -> None:
+def test_the_help_lists_every_command_of_daggerw(tmp_path: Path) -> None:
     text = run_daggerw(tmp_path, "help").stdout
     script = (PROJECT / "daggerw").read_text("utf-8")
     own = set(re.findall(r"\$\{1:-\} == (\w+)", script))

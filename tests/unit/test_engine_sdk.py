@@ -1,4 +1,4 @@
-"""The embedded engine's SDK refuses modules that Dagger's own SDK would install in another way."""
+"""Test that the engine's SDK refuses modules that Dagger's own SDK would install differently."""
 
 import sys
 import tomllib
@@ -13,7 +13,8 @@ SERIES = ".".join(map(str, sys.version_info[:2]))
 PROBE = PROJECT / "tests/stand_ins/probe"
 
 
-def difference(folder: Path, text: str) -> str:
+def find_difference_in(folder: Path, text: str) -> str:
+    """Write a pyproject.toml into a folder and return the difference that is found."""
     (folder / "pyproject.toml").write_text(text, "utf-8")
     return find_difference(tomllib.loads(text), {path.name: path for path in folder.iterdir()})
 
@@ -39,13 +40,13 @@ def test_the_modules_of_this_project_are_installed_as_by_dagger(project: Path) -
     ],
 )
 def test_the_lower_bound_chooses_the_python_series(tmp_path: Path, bound: str, expected: str) -> None:
-    assert difference(tmp_path, f'[project]\nrequires-python = "{bound}"\n').startswith(expected)
-    assert bool(expected) == bool(difference(tmp_path, f'[project]\nrequires-python = "{bound}"\n'))
+    assert find_difference_in(tmp_path, f'[project]\nrequires-python = "{bound}"\n').startswith(expected)
+    assert bool(expected) == bool(find_difference_in(tmp_path, f'[project]\nrequires-python = "{bound}"\n'))
 
 
-def test_a_python_version_file_goes_before_the_bound(tmp_path: Path) -> None:
+def test_a_python_version_file_overrides_the_bound(tmp_path: Path) -> None:
     (tmp_path / ".python-version").write_text("3.99\n")
-    assert difference(tmp_path, f'[project]\nrequires-python = ">={SERIES}"\n').startswith(
+    assert find_difference_in(tmp_path, f'[project]\nrequires-python = ">={SERIES}"\n').startswith(
         "it asks for Python 3.99"
     )
 
@@ -60,10 +61,15 @@ def test_a_python_version_file_goes_before_the_bound(tmp_path: Path) -> None:
     ],
 )
 def test_settings_of_daggers_runtime_are_refused(tmp_path: Path, more: str, expected: str) -> None:
-    assert difference(tmp_path, f'[project]\nrequires-python = ">={SERIES}"\n{more}').startswith(expected)
+    assert find_difference_in(tmp_path, f'[project]\nrequires-python = ">={SERIES}"\n{more}').startswith(
+        expected
+    )
 
 
 @pytest.mark.parametrize("name", ["uv.lock", "requirements.lock"])
 def test_locks_that_daggers_runtime_would_install_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    assert difference(tmp_path, f'[project]\nrequires-python = ">={SERIES}"\n') == f"{name} is not supported"
+    assert (
+        find_difference_in(tmp_path, f'[project]\nrequires-python = ">={SERIES}"\n')
+        == f"{name} is not supported"
+    )

@@ -1,6 +1,6 @@
-// The Python SDK of the embedded engine: it stands in for Dagger's own, whose
-// images cannot be had on such machines, and makes `"sdk": {"source": "python"}`
-// work in the same way. engine/README.md lists what differs.
+// The Python SDK of the embedded engine. It replaces Dagger's own, whose images
+// are not available on such machines, and makes `"sdk": {"source": "python"}`
+// work in the same way. engine/README.md lists the differences.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	sources      = "/src" // each module source has a folder of its own in it
+	sources      = "/src" // with a folder for each module source
 	vendored     = "sdk"  // the client, in the module's source
 	requirements = "requirements/runtime.txt"
 	python       = "/usr/local/bin/python"
@@ -97,8 +97,8 @@ func (s *PythonSdk) withClient(context *dagger.Directory, subpath string, intros
 	return context.WithDirectory(path.Join(subpath, vendored), client)
 }
 
-// withDependencies installs what the module's lock lists, if it has one. The layer
-// is keyed by that file, so an edit of the module's code never reinstalls it.
+// withDependencies installs the packages of the module's lock, if it has one. The
+// layer depends on that file alone, so an edit of the module's code reinstalls nothing.
 func (s *PythonSdk) withDependencies(ctx context.Context, source *dagger.Directory) (*dagger.Container, error) {
 	locked, err := source.Glob(ctx, requirements)
 	if err != nil || len(locked) == 0 {
@@ -111,10 +111,10 @@ func (s *PythonSdk) withDependencies(ctx context.Context, source *dagger.Directo
 		WithoutMount(list), nil
 }
 
-// base returns the container in which modules are installed, with the variables of Dagger's own.
+// base returns the container in which modules are installed, with the environment variables of Dagger's own SDK.
 func (s *PythonSdk) base() *dagger.Container {
 	return dag.Container().
-		// There, this module's own source lies in the root.
+		// In the image, /runtime is the source of this SDK: replace it with the server.
 		WithRootfs(s.Root.WithoutDirectory(runtime).WithFile(runtime, s.Root.File(server))).
 		WithMountedCache("/root/.cache/uv", dag.CacheVolume("modpython-uv")).
 		WithEnvVariable("LANG", "C.UTF-8").

@@ -1,13 +1,13 @@
-// Package distconsts stands in for a nested module of Dagger that is not
-// published: the paths and image names that the engine takes as constants.
+// Package distconsts replaces a nested module of Dagger that is not published:
+// it defines the paths and image names that the engine uses as constants.
 package distconsts
 
 const (
 	RuncPath       = "/usr/local/bin/runc"
 	DaggerInitPath = "/usr/local/bin/dagger-init"
 
-	EngineDefaultStateDir             = "/var/lib/dagger"
-	EngineContainerBuiltinContentDir  = "/usr/local/share/dagger/content"
+	EngineDefaultStateDir              = "/var/lib/dagger"
+	EngineContainerBuiltinContentDir   = "/usr/local/share/dagger/content"
 	GoSDKManifestDigestEnvName         = "DAGGER_GO_SDK_MANIFEST_DIGEST"
 	PythonSDKManifestDigestEnvName     = "DAGGER_PYTHON_SDK_MANIFEST_DIGEST"
 	TypescriptSDKManifestDigestEnvName = "DAGGER_TYPESCRIPT_SDK_MANIFEST_DIGEST"
