@@ -99,8 +99,8 @@ def finished(new: Path, target: Path) -> str:
             (new / entry.blob).rename(have)
     program.finish(target, manifest)
     shutil.rmtree(new)
-    told: str = program.told(manifest)
-    return f"{target}: {told}"
+    description: str = program.describe(manifest)
+    return f"{target}: {description}"
 
 
 # -- an engine out of one ----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The parts of daggerw that decide: arguments, networks, who uses the engine; and image layouts."""
 
+import ast
 import json
 import os
 import re
@@ -16,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import server
+from ci.programs import make_bundle
+from engine import bundles, server
 from engine.arguments import completed
 from engine.network import free_port, routed
 from engine.oci import Layout
@@ -256,3 +258,15 @@ def test_dagger_has_one_version_wherever_it_is_named() -> None:
         },
     }
     assert [name for name, line in lines.items() if line not in (PROJECT / name).read_text("utf-8")] == []
+
+
+def test_the_engine_uses_names_that_the_bundle_format_has() -> None:
+    # The format is a program that the engine loads by its path: no type checker sees the names.
+    source = Path(bundles.__file__).read_text("utf-8")
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("program", "_format()")
+    }
+    assert used >= {"describe", "finish", "main"}
+    assert {name for name in used if not hasattr(make_bundle, name)} == set()
