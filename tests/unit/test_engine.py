@@ -1,5 +1,6 @@
 """Test the embedded engine's decisions, bundles and image layouts, and daggerw's own commands."""
 
+import ast
 import json
 import os
 import re
@@ -16,7 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ci.programs import make_bundle
 from ci.programs.make_bundle import Manifest, add, verify
+from engine import bundle as bundle_module
 from engine import server
 from engine.arguments import complete_arguments
 from engine.bundle import update_bundle
@@ -275,3 +278,15 @@ def test_dagger_has_one_version_wherever_it_is_named() -> None:
         },
     }
     assert [name for name, line in lines.items() if line not in (PROJECT / name).read_text("utf-8")] == []
+
+
+def test_the_engine_uses_names_that_the_bundle_format_has() -> None:
+    # The format is a program that the engine loads by its path: no type checker sees the names.
+    source = Path(bundle_module.__file__).read_text("utf-8")
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("program", "_load_program()")
+    }
+    assert used >= {"describe", "finish", "main"}
+    assert {name for name in used if not hasattr(make_bundle, name)} == set()
