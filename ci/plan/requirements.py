@@ -51,7 +51,8 @@ def pinned_versions(locked: str) -> Mapping[str, str]:
 def list_cuda_libraries(text: str) -> str:
     """Return the pins that fix CUDA's libraries in an environment: their own in a lock, else torch's.
 
-    >>> list_cuda_libraries("numpy==2.1\\nnvidia-nccl-cu12==2.27.5 \\\\\\n"), list_cuda_libraries("numpy>=2\\ntorch==2.11.0\\n")
+    >>> locked = "numpy==2.1\\nnvidia-nccl-cu12==2.27.5 \\\\\\n"
+    >>> list_cuda_libraries(locked), list_cuda_libraries("numpy>=2\\ntorch==2.11.0\\n")
     ('nvidia-nccl-cu12==2.27.5', 'torch==2.11.0')
     """
     found = pinned_versions(text)
