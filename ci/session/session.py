@@ -20,6 +20,7 @@ from ci.plan.pair import list_extension_pages
 from ci.plan.plan import Plan, image_name, select_changed_plans
 from ci.plan.planner import Planner, choose_variant
 from ci.programs.make_bundle import MANIFEST, BundleError, read_manifest
+from ci.sdk.ids import remember_id
 from ci.session.options import CallOptions
 from ci.stages.context import BuildContext
 from ci.stages.offline import OfflineBundle
@@ -166,7 +167,7 @@ async def open_session(call: CallOptions) -> Session:
     inputs = await _read_inputs(call, read_matrix(matrix_text, matrix_file.rpartition("/")[2]))
     require_choice("variant", call.variant, inputs.matrix.variants)
     network = Network(
-        mirror=call.mirror_service,
+        mirror=remember_id(call.mirror_service) if call.mirror_service else None,
         mirror_host=await call.mirror_service.hostname() if call.mirror_service else "",
         index=inputs.sources.wheels.index,
     )

@@ -9,6 +9,7 @@ from ci.plan.bundle_inputs import list_stage_inputs
 from ci.plan.layers import LIBRARIES_LAYER, layer_key, layer_names
 from ci.plan.plan import Plan
 from ci.plan.stages.image import ImageSpec
+from ci.sdk.ids import remember_id
 from ci.stages.channel import copy_bundled_channel
 from ci.stages.context import BuildContext
 from ci.stages.pack import make_layer
@@ -103,10 +104,10 @@ class ImageBuilder:
             for layer, tree in composed.items():
                 place = self._layer_key(layer)
                 if place not in self.cache.built_layers:
-                    self.cache.layers[place] = await tree.sync()
+                    self.cache.layers[place] = remember_id(await tree.sync())
                     self.cache.built_layers.add(place)
         else:
-            self.cache.stages[key] = await composed.sync()
+            self.cache.stages[key] = remember_id(await composed.sync())
 
     def steps(self) -> list[Step]:
         """Return the steps of all stages in the order of the plan; nothing is built."""

@@ -6,6 +6,7 @@ import dagger
 from dagger import CacheSharingMode, dag
 
 from ci.plan.caches import Cache
+from ci.sdk.ids import remember_id
 
 
 def with_cache(container: dagger.Container, cache: Cache, distribution: str = "") -> dagger.Container:
@@ -19,6 +20,6 @@ def without_cache(container: dagger.Container, cache: Cache) -> dagger.Container
     return container.without_mount(cache.path)
 
 
-@remembered  # the engine is asked for the id of an object once
+@remembered
 def _volume(name: str) -> dagger.CacheVolume:
-    return dag.cache_volume(name)
+    return remember_id(dag.cache_volume(name))

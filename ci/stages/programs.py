@@ -6,6 +6,7 @@ import dagger
 from dagger import dag
 
 from ci.plan.programs import mounted_names, mounted_path
+from ci.sdk.ids import remember_id
 
 
 def with_program(container: dagger.Container, name: str) -> dagger.Container:
@@ -25,15 +26,15 @@ def without_program(container: dagger.Container, name: str) -> dagger.Container:
     return container
 
 
-@cache  # the engine is asked for the id of an object once
+@cache
 def program_file(name: str) -> dagger.File:
     """Return a file of ci/programs."""
-    return _programs().file(name)
+    return remember_id(_programs().file(name))
 
 
 @cache
 def _folder(name: str) -> dagger.Directory:
-    return _programs().directory(name)
+    return remember_id(_programs().directory(name))
 
 
 @cache
