@@ -93,6 +93,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--job-gb", type=job_memory, default={}, help="memory of one compiler, GB: 3.5, or cu=1.6,cpp=1.1")
     add("--jobs", type=int, default=0, help="compilers at once (default: by cores and memory)")
     add("--full-headers", action="store_true", help="compile with torch's own headers only")
+    add("--only", metavar="GLOB", help="compile the sources that match, and neither link nor pack")
     add("--plan", action="store_true", help="print when each object would be compiled, and compile nothing")
     add("--work", type=Path, default=Path("/opt/compile-wheels"), help="default: %(default)s")
     add("--no-ccache", action="store_true", help="do not use ccache even if it is installed")
@@ -143,12 +144,13 @@ def build(options: argparse.Namespace) -> None:
         cached=cached,
         memory={**MEMORY, **options.job_gb},
     )
-    tasks = preparation.tasks(preparation.sources(packages))
+    sources = preparation.sources(packages, options.only or "*")
+    tasks = preparation.objects(sources) if options.only else preparation.tasks(sources)
     if options.plan:
         print("\n".join(show_plan(plan_jobs([task.job for task in tasks], room), room)))
         return
     pool = Pool(room)
-    progress = Progress(pool, packages)
+    progress = Progress(pool, tasks)
     pool.run(tasks, progress.ended, progress.quiet)
     about = {
         "torch": str(torch.__version__),

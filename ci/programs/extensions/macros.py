@@ -11,9 +11,10 @@ import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+_DEFINED_IN = {"CUDA_VERSION": "cuda.h"}  # headers that are cheap to include
 _CONDITION = re.compile(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|elif)\b((?:\\\n|[^\n])*)", re.MULTILINE)
 _NAME = re.compile(r"\b[A-Za-z_]\w*")
 _DEFINE = re.compile(r"^#define[ \t]+(\w+)", re.MULTILINE)
@@ -29,9 +30,10 @@ def names_in_conditions(text: str) -> set[str]:
     return {name for name in found if not name.startswith("__")} - {"defined"}
 
 
-def guard(names: Iterable[str]) -> str:
-    """Return lines for the end of a narrow header that stop the compiler where a macro is not defined."""
-    return "".join(
+def guard(names: Collection[str]) -> str:
+    """Return lines for the end of a narrow header that define macros, or stop the compiler where one is not defined."""
+    headers = "".join(f"#include <{header}>\n" for name, header in _DEFINED_IN.items() if name in set(names))
+    return headers + "".join(
         f"#ifndef {name}\n#error torch's own headers define {name}, which this source asks for\n#endif\n"
         for name in sorted(names)
     )

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from extensions.schedule import SHORT, Job, length, plan_jobs
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from extensions.commands import Package
@@ -61,9 +62,9 @@ class Made:
 class Progress:
     """Count objects, foresee the time that is left, and print both."""
 
-    def __init__(self, pool: Pool, packages: Sequence[Package]) -> None:
+    def __init__(self, pool: Pool, tasks: Iterable[Task]) -> None:
         self.pool = pool
-        self.total = {package.name: len(package.objects) for package in packages}
+        self.total = Counter(task.package.name for task in tasks if task.job.kind not in SHORT)
         self.made: list[Made] = []
         self.expected: dict[
             str, list[tuple[float, float]]
@@ -168,7 +169,11 @@ def write_report(
         "python": sys.version.split()[0],
         "headers": count_headers(made),
         "peak_bytes": {kind: max(one.peak_bytes for one in made if one.kind == kind) for kind in kinds},
-        "packages": {package.name: copy_wheel(package, made, options.out, cached) for package in packages},
+        "packages": {
+            package.name: copy_wheel(package, made, options.out, cached)
+            for package in packages
+            if package.wheel
+        },
         "compiled": [asdict(one) for one in made],
     }
     (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -178,4 +183,4 @@ def write_report(
         stats = [entry["ccache"] for entry in report["packages"].values()]
         hits, misses = sum(entry["hits"] for entry in stats), sum(entry["misses"] for entry in stats)
         told += f", ccache {hits} hits, {misses} misses"
-    log(f"{len(packages)} wheels in {report['seconds']:.0f} s{told}")
+    log(f"{len(report['packages'])} wheels in {report['seconds']:.0f} s{told}")

@@ -6,6 +6,7 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,14 +52,14 @@ class Preparation:
         """Return where torch is found by every Python's compilers, so that ccache knows an object again."""
         return self.work / "torch"
 
-    def sources(self, packages: Sequence[Package]) -> list[Source]:
-        """Read the sources of all objects, and write the narrow headers of those that can have them."""
+    def sources(self, packages: Sequence[Package], only: str = "*") -> list[Source]:
+        """Read the sources that match a glob, and write the narrow headers of those that can have them."""
         self.link.unlink(missing_ok=True)
         self.link.symlink_to(self.torch)
         shutil.rmtree(self.work / "narrow", ignore_errors=True)
         found = []
         for package in packages:
-            for made in package.objects:
+            for made in (one for one in package.objects if fnmatchcase(one.source, only)):
                 words = commands.with_torch_at(made.words, self.torch, self.link)
                 folders = [package.source / name for name in commands.include_folders(words)]
                 closure = read_closure(package.source / made.source, folders, package.source)
@@ -77,7 +78,8 @@ class Preparation:
                 continue
             name = source.made.source.replace("/", "_")
             source.narrow = self.work / "narrow" / source.made.module / name
-            wanted = macros.names_in_conditions(source.closure.text) & known
+            given = {word[2:].partition("=")[0] for word in source.words if word.startswith("-D")}
+            wanted = (macros.names_in_conditions(source.closure.text) & known) - given
             headers.write(source.narrow, source.closure, macros.guard(wanted))
 
     def _macros_of_torch(self, sources: Sequence[Source]) -> dict[bool, frozenset[str] | None]:
@@ -101,7 +103,7 @@ class Preparation:
         # Python.h wants to be the first.
         lines = [f"#include <{name}>\n" for name in sorted(names, key=lambda name: (name != PYTHON, name))]
         probe.write_text("".join(lines), encoding="utf-8")
-        out = probe.with_suffix(".txt")
+        out = folder / f"{probe.name}.txt"
         command = macros.probe_command(sources[0].words, probe, out, cuda)
         # Not through ccache, which caches no preprocessing.
         return macros.read_macros(
@@ -109,9 +111,9 @@ class Preparation:
         )
 
     def tasks(self, sources: Sequence[Source]) -> list[Task]:
-        """Return the tasks of all packages."""
+        """Return the tasks of all packages: objects, links, wheels."""
         packages = list({id(source.package): source.package for source in sources}.values())
-        tasks = [self._object(number, source) for number, source in enumerate(sources)]
+        tasks = self.objects(sources)
         for package in packages:
             linked = [task for module in package.modules for task in self._links(package, module)]
             needs = frozenset(task.job.name for task in linked)
@@ -119,6 +121,10 @@ class Preparation:
             work = partial(commands.build_wheel, package)
             tasks += [*linked, Task(package, "wheel", work, job, package.build / "wheel.log")]
         return tasks
+
+    def objects(self, sources: Sequence[Source]) -> list[Task]:
+        """Return the tasks of objects."""
+        return [self._object(number, source) for number, source in enumerate(sources)]
 
     def _object(self, number: int, source: Source) -> Task:
         """Return the task of an object: with narrow headers, and with torch's own if that fails."""
