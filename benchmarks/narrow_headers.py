@@ -109,7 +109,8 @@ def main() -> int:
         "## Narrow headers",
         "",
         f"`python -m benchmarks.narrow_headers … --only '{options.only}'`, {machine()}, for {options.arch_list}.",
-        f"{len(cheap)} objects were compiled both ways. Not compiled with narrow headers: {', '.join(failed) or 'none'}.",
+        f"{len(cheap)} objects were compiled both ways.",
+        f"Not compiled with narrow headers: {', '.join(failed) or 'none'}.",
         "GPU code (`.nv_fatbin`, byte for byte) and the operators that are called (with overloads): "
         + (f"{len(different)} differences." if different else "the same in all of them."),
         *different,
