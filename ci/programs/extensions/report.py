@@ -180,7 +180,7 @@ def write_report(
     counts = report["headers"]
     told = f", objects: {counts['narrow']} with narrow headers, {counts['full']} with torch's own"
     if cached:
-        stats = [entry["ccache"] for entry in report["packages"].values()]
+        stats = [count_cache(package) for package in packages]
         hits, misses = sum(entry["hits"] for entry in stats), sum(entry["misses"] for entry in stats)
         told += f", ccache {hits} hits, {misses} misses"
     log(f"{len(report['packages'])} wheels in {report['seconds']:.0f} s{told}")
