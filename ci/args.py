@@ -34,7 +34,7 @@ Archs = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    Doc("Number of compile jobs at once: `2`. Default: what memory and cores allow (3.5 GB a job)."),
+    Doc("Number of compile jobs at once: `2`. Default: what memory and cores allow (1.6 GB a job)."),
 ]
 RayMode = Annotated[
     str, Doc("Where Ray comes from: `stable`, `nightly` (a wheel) or `source` (built with bazel).")

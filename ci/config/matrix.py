@@ -6,7 +6,7 @@ from functools import cached_property
 from importlib import resources
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from ci.config.fields import (
     AbsolutePath,
@@ -26,6 +26,9 @@ from ci.config.schedule import Schedule
 from ci.config.size_limits import SizeLimits
 from ci.config.variants import Rule, Variant
 from ci.util.model import FrozenModel, load_model, parse_toml
+
+_MAX_GB = 1e6
+Gigabytes = Annotated[float, Field(gt=0, le=_MAX_GB)]
 
 
 class Cell(FrozenModel):
@@ -156,11 +159,40 @@ class Apt(FrozenModel):
     runtime: tuple[DebianName, ...]
 
 
-class ResourceEstimates(FrozenModel):
-    """Memory of a compile job, and the size to which uv's cache is pruned, in GB (10^9 bytes)."""
+class JobMemory(FrozenModel):
+    """Memory of one compiler in GB (10^9 bytes): CUDA and host sources, with narrow headers or with torch's own."""
 
-    job_gb: Annotated[float, Field(gt=0, le=1e6)]
-    uv_cache_gb: Annotated[float, Field(gt=0, le=1e6)]
+    cu: Gigabytes
+    cpp: Gigabytes
+    full_cu: Gigabytes
+    full_cpp: Gigabytes
+
+
+class ResourceEstimates(FrozenModel):
+    """Memory of compile jobs, and the size to which uv's cache is pruned, in GB (10^9 bytes).
+
+    `full_headers` compiles with torch's own headers only, instead of those that include what a source uses.
+    """
+
+    job_gb: JobMemory
+    uv_cache_gb: Gigabytes
+    full_headers: bool = False
+
+    @field_validator("job_gb", mode="before")
+    @classmethod
+    def accept_number(cls, value: object) -> object:
+        """Take one number for all kinds of jobs."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        if not 0 < value <= _MAX_GB:
+            raise ValueError(f"must be a number of GB above 0, at most {_MAX_GB:g}")
+        return dict.fromkeys(JobMemory.model_fields, value)
+
+    @property
+    def largest_job_gb(self) -> float:
+        """Return the memory of the largest compile job, GB."""
+        jobs = self.job_gb
+        return max(jobs.full_cu, jobs.full_cpp) if self.full_headers else max(jobs.cu, jobs.cpp)
 
 
 class Exclude(FrozenModel):

@@ -25,6 +25,20 @@ _CHECK_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "profiler_symbols": ("common/elf.py",),
     }
 )
+_EXTENSIONS = (  # modules of compile_wheels.py
+    *(
+        "commands",
+        "compilers",
+        "headers",
+        "limits",
+        "macros",
+        "pool",
+        "report",
+        "schedule",
+        "sources",
+        "tasks",
+    ),
+)
 # Program: its files below ci/programs. A name without a dot is a folder.
 PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -33,7 +47,11 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "build_ray.sh": ("build_ray.sh",),
         "collect_debs.sh": ("collect_debs.sh",),
         "collect_packages.py": ("collect_packages.py", "common/commands.py", "common/errors.py"),
-        "compile_wheels.py": ("compile_wheels.py", "common/errors.py", "common/files.py"),
+        "compile_wheels.py": (
+            "compile_wheels.py",
+            *("common/errors.py", "common/files.py"),
+            *(f"extensions/{name}.py" for name in _EXTENSIONS),
+        ),
         "conda_env.sh": ("conda_env.sh",),
         "copy_changes.py": ("copy_changes.py",),
         "copy_env.py": ("copy_env.py", "common/errors.py", "common/files.py", "common/trees.py"),

@@ -72,7 +72,7 @@ async def build_cells(
 def _sweep_limits(session: Session, options: SweepOptions, machine: Machine) -> SweepLimits:
     floor = int(options.disk_floor * GB)
     return SweepLimits(
-        cells=options.limit or cells_at_once(machine, session.matrix.limits.job_gb, floor),
+        cells=options.limit or cells_at_once(machine, session.matrix.limits.largest_job_gb, floor),
         disk_floor=floor,
         jobs=session.context.jobs or machine.cores,
         fail_fast=options.fail_fast,

@@ -1,62 +1,27 @@
-"""compile_wheels.py: how much runs at once, the compilers' scripts run for real, and wheels of a real small package."""
+"""compile_wheels.py: the compilers' scripts run for real, processes that fail, and wheels of a real small package."""
 
 import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import textwrap
 import time
 import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 import compile_wheels
 from common.errors import UserError
-
-GB = 1_000_000_000
-MEMINFO = "MemTotal:       25000000 kB\nMemFree:         1000000 kB\nMemAvailable:   16000000 kB\n"
-
-
-@pytest.mark.parametrize(
-    ("limit", "current", "stat", "expected"),
-    [
-        ("", "", "", 16_384_000_000),
-        ("max\n", "4096\n", "", 16_384_000_000),
-        (f"{8 * GB}\n", f"{GB}\n", "", 7 * GB),
-        (f"{8 * GB}\n", f"{6 * GB}\n", f"anon {GB}\nfile {5 * GB}\ninactive_file {4 * GB}\nactive_file {GB}\n", 7 * GB),
-        (f"{GB}\n", f"{2 * GB}\n", "", 0),
-        (f"{99 * GB}\n", "0\n", "", 16_384_000_000),
-    ],
-)  # fmt: skip
-def test_memory_is_the_lesser_of_machine_and_control_group(
-    limit: str, current: str, stat: str, expected: int
-) -> None:
-    assert compile_wheels.available_memory(MEMINFO, limit, current, stat) == expected
-
-
-@pytest.mark.parametrize(
-    ("affinity", "cpu_max", "expected"),
-    [
-        (8, "", 8),
-        (8, "max 100000\n", 8),
-        (8, "200000 100000\n", 2),
-        (8, "50000 100000", 1),
-        (2, "800000 100000", 2),
-    ],
-)
-def test_cores_are_those_that_the_control_group_grants(affinity: int, cpu_max: str, expected: int) -> None:
-    assert compile_wheels.cores(affinity, cpu_max) == expected
-
-
-@pytest.mark.parametrize(
-    ("processors", "memory", "expected"), [(2, 24 * GB, 2), (16, 16 * GB, 4), (16, 64 * GB, 16), (8, GB, 1)]
-)
-def test_slots_are_bounded_by_cores_and_memory(processors: int, memory: int, expected: int) -> None:
-    assert compile_wheels.slots(processors, memory, 3.5e9) == expected
+from extensions import compilers
+from extensions.commands import Package
+from extensions.pool import Pool, Task, Usage
+from extensions.schedule import Job, Room
 
 
 def program(path: Path, text: str) -> Path:
@@ -85,7 +50,7 @@ def output(*words: object, path: str = os.environ["PATH"]) -> list[str]:
 
 def test_a_host_compiler_is_called_through_ccache(tools: Path) -> None:
     path = str(tools / "bin")
-    compile_wheels.write_host_wrappers(tools / "wrappers", ["g++", "icc"], f"{path}/ccache", path)
+    compilers.write_host_wrappers(tools / "wrappers", ["g++", "icc"], f"{path}/ccache", path)
     assert output("g++", "-c", "a b.cpp", path=f"{tools}/wrappers:{os.environ['PATH']}") == [
         f"ccache {path}/g++",
         "g++ -c a b.cpp",
@@ -95,7 +60,7 @@ def test_a_host_compiler_is_called_through_ccache(tools: Path) -> None:
 
 def test_the_overlay_calls_nvcc_through_ccache_with_flags_that_it_knows(tools: Path) -> None:
     path = f"{tools}/bin:{os.environ['PATH']}"
-    compile_wheels.make_cuda_overlay(tools / "overlay", tools / "cuda", f"{tools}/bin/ccache", path)
+    compilers.make_cuda_overlay(tools / "overlay", tools / "cuda", f"{tools}/bin/ccache", path)
     words = [
         "-c",
         "a b.cu",
@@ -114,26 +79,93 @@ def test_the_overlay_calls_nvcc_through_ccache_with_flags_that_it_knows(tools: P
 
 
 def test_ccache_takes_another_cicc_for_another_compiler(tools: Path) -> None:
-    before = compile_wheels.compilers_digest(tools / "cuda")
+    before = compilers.compilers_digest(tools / "cuda")
     program(tools / "cuda/nvvm/bin/cicc", "exit 0")
-    assert compile_wheels.compilers_digest(tools / "cuda") != before
+    assert compilers.compilers_digest(tools / "cuda") != before
 
 
-def packages(folder: Path, count: int) -> list[compile_wheels.Package]:
-    found = [
-        compile_wheels.Package(f"p{number}", "1", folder, folder / f"b{number}") for number in range(count)
-    ]
+def packages(folder: Path, count: int) -> list[Package]:
+    found = [Package(f"p{number}", "1", folder, folder / f"b{number}") for number in range(count)]
     for package in found:
         package.build.mkdir()
     return found
 
 
+def task(package: Package, what: str, work: Callable[[], None], needs: Iterable[str] = ()) -> Task:
+    job = Job(f"{package.name} {what}", "cpp", 1.0, 1.0, frozenset(needs))
+    return Task(package, what, work, job, package.build / f"{what}.log")
+
+
+def pool(size: int) -> Pool:
+    return Pool(Room(size, float("inf")))
+
+
+def ignore(_: Task, __: Usage) -> None:
+    pass
+
+
 def test_the_pool_keeps_to_its_size(tmp_path: Path) -> None:
-    began, log = time.monotonic(), []
-    tasks = [compile_wheels.Task(one, "sleep", lambda: time.sleep(0.2)) for one in packages(tmp_path, 4)]
-    compile_wheels.Pool(2).run(tasks, lambda task: log.append(task.package.name))
+    running, log = tmp_path / "running", list[str]()
+    running.mkdir()
+
+    def work() -> None:
+        (running / str(os.getpid())).touch()
+        time.sleep(0.2)
+        os.write(1, b"%d" % len(list(running.iterdir())))
+        (running / str(os.getpid())).unlink()
+
+    tasks = [task(one, "work", work) for one in packages(tmp_path, 4)]
+    small = pool(2)
+    small.run(tasks, lambda task, _: log.append(task.package.name))
+    assert small.most == 2
     assert sorted(log) == ["p0", "p1", "p2", "p3"]
-    assert time.monotonic() - began >= 0.4
+    assert max(int(one.log.read_text(encoding="utf-8")) for one in tasks) <= 2
+
+
+def test_a_task_waits_for_what_it_needs(tmp_path: Path) -> None:
+    log = list[str]()
+    (package,) = packages(tmp_path, 1)
+    tasks = [
+        task(package, "wheel", lambda: None, ["p0 link"]),
+        task(package, "link", lambda: None, ["p0 object"]),
+        task(package, "object", lambda: None),
+    ]
+    pool(2).run(tasks, lambda task, _: log.append(task.what))
+    assert log == ["object", "link", "wheel"]
+
+
+def test_what_a_process_used_is_counted_with_its_children(tmp_path: Path) -> None:
+    used = list[Usage]()
+    (package,) = packages(tmp_path, 1)
+    text = "x = bytearray(200_000_000); sum(range(3_000_000))"
+
+    def use() -> None:
+        subprocess.run([sys.executable, "-c", text], check=True)
+
+    pool(1).run([task(package, "use", use)], lambda _, usage: used.append(usage))
+    assert used[0].peak > 200_000_000
+    assert used[0].cpu_seconds > 0.01
+
+
+def test_a_failure_is_tried_again_in_the_other_way(tmp_path: Path) -> None:
+    log = list[tuple[str, bool]]()
+    (package,) = packages(tmp_path, 1)
+    first, second = task(package, "object", lambda: sys.exit(1)), task(package, "object", lambda: None)
+    first.retry, second.again = second, True
+    tasks = [first, task(package, "link", lambda: None, ["p0 object"])]
+    pool(1).run(tasks, lambda task, _: log.append((task.what, task.again)))
+    assert log == [("object", True), ("link", False)]
+
+
+def test_a_lack_of_memory_is_no_reason_to_try_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (package,) = packages(tmp_path, 1)
+    first = task(package, "object", lambda: os.kill(os.getpid(), signal.SIGKILL))
+    first.retry = task(package, "object", lambda: None)
+    with pytest.raises(UserError, match="smaller --jobs"):
+        pool(1).run([first], ignore)
+    capfd.readouterr()
 
 
 def test_the_first_failure_ends_the_others_and_names_its_package(
@@ -152,9 +184,8 @@ def test_the_first_failure_ends_the_others_and_names_its_package(
         subprocess.run(["sleep", "60"], check=True)
         (tmp_path / "survived").touch()
 
-    tasks = [compile_wheels.Task(second, "linger", linger), compile_wheels.Task(first, "fail", fail)]
     with pytest.raises(UserError, match=r"^p0 1: fail: exit status 1$"):
-        compile_wheels.Pool(2).run(tasks, lambda _: None)
+        pool(2).run([task(second, "linger", linger), task(first, "fail", fail)], ignore)
     assert "x.cu(3): error: no such thing" in capfd.readouterr().err
     assert lingers.is_symlink()
     assert not lingers.exists(), "its process has ended"
@@ -171,7 +202,7 @@ def test_a_compiler_that_was_killed_is_told_as_such(
         raise SystemExit(1)
 
     with pytest.raises(UserError, match="smaller --jobs"):
-        compile_wheels.Pool(1).run([compile_wheels.Task(package, "m", out_of_memory)], lambda _: None)
+        pool(1).run([task(package, "m", out_of_memory)], ignore)
     assert "cc1plus" in capfd.readouterr().err
 
 
@@ -242,13 +273,16 @@ def test_a_package_becomes_the_same_wheel_twice(tiny: Path) -> None:
     done = compile_tiny(tiny, "first")
     assert done.returncode == 0, done.stderr
     assert "tiny-ops 1.0: 2 modules, 2 objects" in done.stdout
-    assert "tiny-ops 1.0: 2/2 objects" in done.stdout
+    assert "tiny-ops 1.0: 2/2 objects, " in done.stdout
+    assert "objects: 0 with narrow headers, 2 with torch's own" in done.stdout
     (wheel,) = (tiny / "first").glob("*.whl")
     inside = zipfile.ZipFile(wheel).namelist()
     assert sum(name.startswith("tiny_ops/_") and name.endswith(".so") for name in inside) == 2
     report = json.loads((tiny / "first/report.json").read_text(encoding="utf-8"))
     assert report["torch"] == "9.9"
     assert report["packages"]["tiny-ops"]["objects"] == 2
+    assert report["headers"] == report["packages"]["tiny-ops"]["headers"] == {"narrow": 0, "full": 2}
+    assert {one["source"] for one in report["compiled"]} == {"csrc/one.c", "csrc/two.c"}
     assert report["packages"]["tiny-ops"]["bytes"] == wheel.stat().st_size
     again = compile_tiny(tiny, "second")
     assert again.returncode == 0, again.stderr
@@ -265,7 +299,7 @@ def test_a_source_that_does_not_compile_fails_the_run(tiny: Path) -> None:
     assert done.returncode == 1
     assert "not today" in done.stderr
     assert done.stderr.splitlines()[-1].startswith(
-        "compile_wheels.py: error: tiny-ops 1.0: tiny_ops._two: exit status"
+        "compile_wheels.py: error: tiny-ops 1.0: csrc/two.c: exit status"
     )
     assert not list((tiny / "out").glob("*"))
 
@@ -276,6 +310,8 @@ def test_a_source_that_does_not_compile_fails_the_run(tiny: Path) -> None:
         (["--out", "o", "--cpu"], "nothing to compile"),
         (["--out", "o", "a==1"], "--arch-list is needed"),
         (["--out", "o", "--cpu", "--jobs", "-1", "a==1"], "positive"),
+        (["--out", "o", "--cpu", "--job-gb", "0", "a==1"], "positive"),
+        (["--out", "o", "--cpu", "--job-gb", "cu=2,cxx=1", "a==1"], "'cxx=1': not a positive number of GB"),
     ],
 )
 def test_options_that_do_not_fit(
@@ -288,7 +324,7 @@ def test_options_that_do_not_fit(
 
 @pytest.mark.parametrize("arch_list", ["8.0", "8.0;9.0+PTX", "8.0 9.0a"])
 def test_architectures_that_nvcc_knows_pass(arch_list: str) -> None:
-    compile_wheels.check_architectures(arch_list, ["compute_80", "compute_90"], "12.4.131")
+    compilers.check_architectures(arch_list, ["compute_80", "compute_90"], "12.4.131")
 
 
 @pytest.mark.parametrize(
@@ -300,7 +336,7 @@ def test_architectures_that_nvcc_knows_pass(arch_list: str) -> None:
 )
 def test_architectures_that_nvcc_does_not_know_are_refused(arch_list: str, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        compile_wheels.check_architectures(arch_list, ["compute_80", "compute_90"], "12.4.131")
+        compilers.check_architectures(arch_list, ["compute_80", "compute_90"], "12.4.131")
 
 
 def test_another_python_is_become_once(tiny: Path) -> None:

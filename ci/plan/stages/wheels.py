@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 
-from ci.config.matrix import Cell
+from ci.config.matrix import Cell, JobMemory
 from ci.plan.caches import Cache
 from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
@@ -22,7 +22,8 @@ class WheelsSpec(Spec):
 
     requirements: str
     arch_list: str | None
-    job_gb: float
+    job_gb: JobMemory
+    full_headers: bool
 
 
 def applies(resolver: Resolver) -> bool:
@@ -37,6 +38,7 @@ def resolve(resolver: Resolver) -> Stage:
         requirements=pair.extensions.sdists,
         arch_list=pair.arch_list,
         job_gb=resolver.matrix.limits.job_gb,
+        full_headers=resolver.matrix.limits.full_headers,
     )
     for_archs = f" for {spec.arch_list}" if spec.arch_list else " for the CPU"
     reason = f"compile {', '.join(pair.extensions.compiled)}{for_archs}"
@@ -46,7 +48,8 @@ def resolve(resolver: Resolver) -> Stage:
 def compile_wheels_command(spec: WheelsSpec, requirements: str, out: str, jobs: int | None) -> list[str]:
     """Return the command that compiles; without a number of jobs the program takes what the memory allows."""
     words = ["--requirements", requirements, "--python", f"{PREFIX}/bin/python", "--out", out]
-    words += ["--job-gb", str(spec.job_gb)]
+    words += ["--job-gb", ",".join(f"{kind}={gb:g}" for kind, gb in spec.job_gb)]
+    words += ["--full-headers"] if spec.full_headers else []
     words += ["--arch-list", spec.arch_list, "--cuda-home", CUDA_HOME] if spec.arch_list else ["--cpu"]
     return python_command(PROGRAM, *words, *(["--jobs", str(jobs)] if jobs else []))
 

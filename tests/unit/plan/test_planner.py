@@ -192,7 +192,8 @@ def test_a_mirror_is_where_every_package_comes_from() -> None:
 
 
 def test_the_memory_of_a_job_reaches_the_compilation() -> None:
-    assert plan("cu12.8.1-py3.13-devel").spec("wheels", WheelsSpec).job_gb == 3.5
+    spec = plan("cu12.8.1-py3.13-devel").spec("wheels", WheelsSpec)
+    assert (spec.job_gb.cu, spec.job_gb.full_cu, spec.full_headers) == (1.6, 3.5, False)
 
 
 def test_symbols_are_stripped_only_when_asked() -> None:
