@@ -25,7 +25,6 @@ VERSION_LABELS = {
 }
 
 
-
 class CheckNeeds(FrozenModel):
     """What a check needs while it runs, and on which layers its result does not depend.
 

@@ -51,7 +51,8 @@ class Below:
 
     def names(self, folder: PurePosixPath) -> set[str]:
         """Return the names in a folder of all trees."""
-        return {name for tree in self.trees if (tree / folder).is_dir() for name in os.listdir(tree / folder)}
+        trees = (tree / folder for tree in self.trees)
+        return {one.name for tree in trees if tree.is_dir() for one in tree.iterdir()}
 
     def modules(self, folder: PurePosixPath) -> set[str]:
         """Return the names of the modules and packages in a folder."""
@@ -96,7 +97,9 @@ def describe_addition(layer: Path, path: PurePosixPath, below: Below) -> str:
     if below.packages in here.parents:
         return _describe_part(path, below)
     if str(here) == "bin":
-        return f"hides the command {name}" if any(os.path.lexists(one / name) for one in below.commands) else ""
+        return (
+            f"hides the command {name}" if any(os.path.lexists(one / name) for one in below.commands) else ""
+        )
     is_data = path.parts[0] in HARMLESS or (len(path.parts) == 1 and not (layer / path).is_dir())
     return "" if is_data and path.name != VENV else f"adds {path}"
 
@@ -147,7 +150,9 @@ def main() -> None:
     parser.add_argument("layer", type=Path)
     parser.add_argument("--below", type=Path, nargs="+", required=True, metavar="TREE")
     parser.add_argument("--base", type=Path, required=True, metavar="ROOT")
-    parser.add_argument("--packages", type=PurePosixPath, required=True, metavar="lib/python3.13/site-packages")
+    parser.add_argument(
+        "--packages", type=PurePosixPath, required=True, metavar="lib/python3.13/site-packages"
+    )
     parser.add_argument("--path", required=True, metavar="PATH", help="where commands are found in the image")
     options = parser.parse_args()
     commands = tuple(options.base / folder.lstrip("/") for folder in options.path.split(":"))
