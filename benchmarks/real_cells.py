@@ -89,7 +89,7 @@ def build_anew(cuda: str, python: str, folder: Path) -> None:
     matrix = folder / "anew.toml"
     matrix.write_text(text.replace("uid = 1000", f"uid = {uid}"), "utf-8")
     chosen = (f"--cuda={cuda}", f"--python={python}", "--target=ray-runtime")
-    call(f"--matrix-file={matrix}", "matrix", *chosen, "--no-verify", "--disk-floor=15")
+    call(f"--matrix-file={matrix}", "matrix", *chosen, "--verify=none", "--disk-floor=15")
 
 
 def measure(cuda: str, python: str, target: str, variant: str, registry: int) -> Measured:
@@ -100,7 +100,7 @@ def measure(cuda: str, python: str, target: str, variant: str, registry: int) ->
     call(chosen, "matrix", *pair, which, "--disk-floor=15")
     built = newest(cell)
     print(f"{cell}: built in {built['seconds']:.0f} s", flush=True)
-    call(chosen, "matrix", *pair, which, "--disk-floor=15", "--no-verify")
+    call(chosen, "matrix", *pair, which, "--disk-floor=15", "--verify=none")
     cached = newest(cell)
     longest: dict[str, float] = {}
     mine = (record for record in history() if record["cell"].startswith(f"cu{cuda}-py{python}-"))

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, AliasChoices, Field
 
 from ci.util.model import FrozenModel
 
-# Version 2 renamed the key `promises` to `checks`. Version 3 has `checked_in`, and among the stages the steps that follow
-# those of an image, which have no digest. A reader of an earlier version keeps lines of a later one unread.
+# Version 2 renamed the key `promises` to `checks`. Version 3 has `checked_in`, and among the stages the steps that
+# follow them, without a digest. A reader of an earlier version keeps lines of a later one unread.
 SCHEMA: Final = 3
 
 Status = Literal["not-run", "building", "ok", "warning", "failed"]

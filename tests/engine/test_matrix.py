@@ -222,7 +222,7 @@ def test_below_the_disk_floor_nothing_starts(small: SmallStack, tmp_path: Path) 
     ("words", "message"),
     [
         (("matrix", "--limit=0"), "bad limit 0; accepted: 1 to 64 cells at once"),
-        (("matrix", "--publish", "--no-verify"), "an image is not published unverified"),
+        (("matrix", "--publish", "--verify=none"), "an image is not published unverified"),
         (("matrix", "--publish", "--repositories=nowhere"), "bad repository 'nowhere'"),
         (
             ("matrix", "--compression=zip"),

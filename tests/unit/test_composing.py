@@ -78,7 +78,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "limit": 2,
         "disk_floor": 1.0,
         "fail_fast": True,
-        "no_verify": False,
+        "verify": "once",
         "history": HISTORY,
         "publish": True,
         "webhook": ENGINE.secret("none://mirror/"),
