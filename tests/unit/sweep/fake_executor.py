@@ -63,6 +63,7 @@ class FakeExecutor:
     async def _finish(self, plan: Plan, attempts: Attempts, result: ImageResult) -> ImageResult:
         self.calls.append((plan.cell.id, "finish", attempts))
         await anyio.lowlevel.checkpoint()
+        self.clock += 1
         tries = sum(call[:2] == (plan.cell.id, "finish") for call in self.calls)
         self.fault(plan, "finish", tries)
         return result.model_copy(update={"size": 1, "versions": {"torch": "1"}})
