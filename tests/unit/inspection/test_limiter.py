@@ -23,7 +23,7 @@ from ci.util.units import GB
 
 SMALL, LARGE = CheckNeeds(memory_gb=1.0), CheckNeeds(memory_gb=3.0)
 ALONE, WIDE = CheckNeeds(memory_gb=1.0, alone=True), CheckNeeds(memory_gb=1.0, cores=2)
-CHECKS = tuple(map(lambda name: Check(name=name), CHECK_NEEDS))
+CHECKS = tuple(Check(name=name) for name in CHECK_NEEDS)
 
 
 @dataclass
