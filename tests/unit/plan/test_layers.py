@@ -1,9 +1,12 @@
 """Which images are others with more layers on top: what the plan knows, by digests."""
 
+from dataclasses import replace
+
 import pytest
 
 from ci.plan.inputs import Options
 from ci.plan.layers import added_layers, base_name
+from ci.plan.system import Account
 from tests.unit.plans import CELLS, plan
 
 PAIR = "cu12.8.1-py3.13"
@@ -45,3 +48,19 @@ def test_an_image_of_other_pins_or_another_user_is_not_below() -> None:
         '[pyg]\ntorch-geometric = "2.7.0"\n',
     ):
         assert added_layers(ray, plan(f"{PAIR}-runtime", changes=changes)) == (), changes
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_below"),
+    [
+        ({"env": (("PATH", "/elsewhere"),)}, False),
+        ({"account": Account(user="other", uid=1, workdir="/")}, False),
+        ({"labels": (), "args": ("sh",), "port": 1}, True),
+    ],
+    ids=["variables", "user", "labels, command and port"],
+)
+def test_commands_must_run_with_the_same_settings(settings: dict[str, object], is_below: bool) -> None:
+    ray, below = plan(f"{PAIR}-ray-runtime"), plan(f"{PAIR}-runtime")
+    image = replace(below.stages[-1], spec=below.stages[-1].spec.model_copy(update=settings))
+    changed = replace(below, stages=(*below.stages[:-1], image))
+    assert added_layers(ray, changed) == (("ray",) if is_below else ())
