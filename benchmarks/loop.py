@@ -175,7 +175,7 @@ def timed(run: Callable[[], object]) -> float:
 
 def sweep(small: SmallStack, matrix: Path) -> None:
     """Build all cells by one call."""
-    succeed(*small.words(matrix=matrix), "matrix", "--no-verify", "--disk-floor=1")
+    succeed(*small.words(matrix=matrix), "matrix", "--verify=none", "--disk-floor=1")
 
 
 def bare(small: SmallStack, matrix: Path) -> None:

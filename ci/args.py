@@ -67,8 +67,13 @@ Limit = Annotated[
 ]
 DiskFloor = Annotated[float, Doc("Free disk space in GB below which no further cell starts: `30`.")]
 FailFast = Annotated[bool, Doc("Start no further cell after one has failed.")]
-NoVerify = Annotated[
-    bool, Doc("Do not run the images' checks; the cells end with a warning, and nothing is published.")
+Verify = Annotated[
+    str,
+    Doc(
+        "Which checks run: `once`: a check counts from the image below if an image only adds layers that the check "
+        "does not depend on; `all`: every check in every image; `none`: the cells end with a warning, and nothing is "
+        "published."
+    ),
 ]
 HistoryFile = Annotated[
     dagger.File | None,

@@ -7,6 +7,9 @@ OUTDATED_FORMATS = ("text", "json")
 BUMP_FORMATS = ("text", "diff", "toml")
 COMPRESSIONS = ("zstd", "gzip")
 
+# Which checks a sweep runs: each once where that is enough, each in every image, or none.
+VERIFY_MODES = ("once", "all", "none")
+
 MAX_JOBS = 1024  # compile jobs at once
 MAX_CELLS = 64  # cells at once
 MAX_DISK_FLOOR = 1_000_000  # GB

@@ -24,7 +24,7 @@ from ci.stages.image import make_text_directory, unpack
 from ci.stages.pack import export_archive, export_environment
 from ci.stages.trim import strip_image
 from ci.sweep.notify import Webhook
-from ci.sweep.publish import PublishOptions, open_publisher
+from ci.sweep.publish import PublishOptions
 from ci.sweep.report import report_cells
 from ci.sweep.run import SweepOptions, preview_plans, publish_cell, run_sweep
 from ci.util.errors import require_made
@@ -235,7 +235,7 @@ class CslrImages:
         limit: args.Limit = None,
         disk_floor: args.DiskFloor = 30.0,
         fail_fast: args.FailFast = False,
-        no_verify: args.NoVerify = False,
+        verify: args.Verify = "once",
         history: args.HistoryFile = None,
         publish: args.Publish = False,
         repositories: args.Repositories = None,
@@ -253,13 +253,14 @@ class CslrImages:
         """
         session = await self._session()
         cells = await session.changed(select_cells(session, cuda, python, target, phase, only), changed_since)
-        sweep = SweepOptions(limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verified=not no_verify)
-        options = PublishOptions(
+        sweep = SweepOptions(
+            limit=limit, disk_floor=disk_floor, fail_fast=fail_fast, verify=verify, publish=publish
+        )
+        publishing = PublishOptions(
             repositories, registry_user, registry_password, docker_config, registry_service, compression
         )
-        publisher = await open_publisher(session.matrix.image.name, options)
         hook = Webhook(webhook, webhook_service)
-        return await run_sweep(session, cells, sweep, publisher if publish else None, history, hook)
+        return await run_sweep(session, cells, sweep, publishing, history, hook)
 
     @public(cache="never", example=f"{PAIR} --target runtime --docker-config file:login.json")
     async def publish(
@@ -277,11 +278,10 @@ class CslrImages:
         """Build and verify one image, publish it under its tags, and return the references with digests."""
         session = await self._session()
         cell = find_cell(session.matrix, cuda, python, target)
-        options = PublishOptions(
+        publishing = PublishOptions(
             repositories, registry_user, registry_password, docker_config, registry_service, compression
         )
-        publisher = await open_publisher(session.matrix.image.name, options)
-        return await publish_cell(session, cell, publisher)
+        return await publish_cell(session, cell, publishing)
 
     @public(cache="session", example="--phase 1 export --path PATH")
     async def bundle(
@@ -354,8 +354,8 @@ class CslrImages:
         self, cuda: args.Cuda, python: args.Python, target: args.Target, image: args.Verified = None
     ) -> str:
         """Run the checks of a target in its image; fails if a check fails, and names each that did."""
-        builder = await self._builder(cuda, python, target)
-        return await verify_image(builder.plan, image or builder.image())
+        session = await self._session()
+        return await verify_image(session, find_cell(session.matrix, cuda, python, target), image)
 
     @public(cache="session")
     @check

@@ -119,6 +119,7 @@ def accepted_values(matrix: Matrix) -> dict[str, str]:
         "ReportFormat": choices.REPORT_FORMATS,
         "SizeFormat": choices.SIZE_FORMATS,
         "Compression": choices.COMPRESSIONS,
+        "Verify": choices.VERIFY_MODES,
     }
     ranges = {
         "Jobs": (1, choices.MAX_JOBS),

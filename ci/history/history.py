@@ -60,14 +60,14 @@ class History:
         longest: dict[str, float] = {}
         for record in self.records:
             for stage in record.stages:
-                if not stage.shared_with:
+                if stage.digest and not stage.shared_with:
                     longest[stage.digest] = max(longest.get(stage.digest, 0.0), stage.seconds)
         return longest
 
     def attempts(self) -> Mapping[str, StageAttempt]:
         """Return the last successful attempt of each stage, by stage digest."""
         stages = (stage for record in self.records for stage in record.stages)
-        return {stage.digest: StageAttempt(stage.jobs, stage.tried) for stage in stages}
+        return {stage.digest: StageAttempt(stage.jobs, stage.tried) for stage in stages if stage.digest}
 
     def with_interrupted(self, live: Collection[str] = ()) -> "History":
         """Return the history with unfinished attempts of ended runs marked as interrupted.

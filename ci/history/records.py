@@ -10,8 +10,9 @@ from pydantic import AfterValidator, AliasChoices, Field
 
 from ci.util.model import FrozenModel
 
-# Version 2 renamed the key `promises` to `checks`. A reader of version 1 keeps lines of version 2 unread.
-SCHEMA: Final = 2
+# Version 2 renamed the key `promises` to `checks`. Version 3 has `checked_in`, and among the stages the steps that
+# follow them, without a digest. A reader of an earlier version keeps lines of a later one unread.
+SCHEMA: Final = 3
 
 Status = Literal["not-run", "building", "ok", "warning", "failed"]
 FailureKind = Literal[
@@ -72,12 +73,13 @@ class Failure(FrozenModel):
 class StageRun(FrozenModel):
     """One stage of an attempt: its digest and its wall time in seconds.
 
+    The steps that follow the stages of an image are here too, without a digest: `verify`, `measure`, `publish`.
     `shared_with` is the cell that built the stage, if another one did. `jobs` and `tried` describe the stage's attempt
     that succeeded: its number of compile jobs, if it was not the default, and the number of the try.
     """
 
     name: Text
-    digest: Text
+    digest: Text = ""
     seconds: Seconds
     shared_with: Text = ""
     jobs: Count | None = None
@@ -107,7 +109,8 @@ class ImageFacts(FrozenModel):
     """Everything that was found out about a finished image.
 
     `size` is its size on disk and `compressed` its size in a registry, both in bytes. `versions` were read from the
-    image, not from the plan. `checks` maps each check to whether it passed.
+    image, not from the plan. `checks` maps each check to whether it passed, `checked_in` those that ran in another
+    image, which this one only adds layers to, to that image's name.
     """
 
     size: Bytes | None = None
@@ -123,6 +126,7 @@ class ImageFacts(FrozenModel):
     checks: dict[Text, bool] = Field(
         default_factory=dict, validation_alias=AliasChoices("checks", "promises")
     )
+    checked_in: dict[Text, Text] = Field(default_factory=dict)
     notes: tuple[Text, ...] = ()
 
 
@@ -134,7 +138,7 @@ class BuildRecord(ImageFacts):
     """
 
     # Older schemas are read, and become records of this one, so that a record read twice is equal to itself.
-    schema_: Annotated[Literal[1, 2], AfterValidator(lambda _: SCHEMA)] = Field(
+    schema_: Annotated[Literal[1, 2, 3], AfterValidator(lambda _: SCHEMA)] = Field(
         default=SCHEMA, alias="schema"
     )
     run: Text

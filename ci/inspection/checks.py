@@ -1,7 +1,10 @@
-"""List the checks that an image must pass: pure data, made from its plan."""
+"""List the checks that an image must pass, and what each needs: pure data, made from its plan."""
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
+from ci.config.fields import CheckName, Layer
 from ci.plan.image_config import LABEL
 from ci.plan.plan import Plan
 from ci.plan.stages.image import ImageSpec
@@ -22,20 +25,81 @@ VERSION_LABELS = {
 }
 
 
+class CheckNeeds(FrozenModel):
+    """What a check needs while it runs, and on which layers its result does not depend.
+
+    - `memory_gb` is the memory of all its processes at their peak, in GB (10^9 bytes), `cores` how many it keeps busy.
+    - `alone`: nothing else is checked meanwhile, as for one that takes all cores, opens a fixed port or has a time-out
+      that a busy machine would exceed.
+    - `seconds` is about how long it takes on an idle machine with two cores; those that take longest start first.
+    - `independent_of` are layers without which it does the same: its program and what that imports or runs is in the
+      layers below. Where such a layer only adds to the image below, the check's result there counts
+      (`ci.inspection.check_runs`). A layer that is not listed is one that the check may depend on.
+    """
+
+    memory_gb: float
+    cores: int = 1
+    alone: bool = False
+    seconds: float = 1.0
+    independent_of: tuple[Layer, ...] = ()
+
+
+_ADDED: tuple[Layer, ...] = ("ray", "marimo")  # on the environment with PyTorch and PyG
+
+
+def _below(memory_gb: float, seconds: float, cores: int = 1) -> CheckNeeds:
+    """Return the needs of a check of what lies below Ray and marimo."""
+    return CheckNeeds(memory_gb=memory_gb, cores=cores, seconds=seconds, independent_of=_ADDED)
+
+
+# Memory: peaks of all processes of a check, measured with torch 2.11 (BENCHMARKS.md) and rounded up; Ray, marimo, PyG
+# and Triton are estimates.
+CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
+    {
+        "versions": CheckNeeds(memory_gb=0.8, seconds=5),  # of all packages
+        "imports": _below(1.0, 8),
+        "standard_library": _below(0.1, 1),
+        "pip_check": CheckNeeds(memory_gb=0.1, seconds=2),  # of all packages
+        "train_step": _below(1.2, 10),
+        "extension_ops": _below(1.0, 8),
+        "no_root_needed": _below(0.1, 1),
+        "cpp_extension_cpu": _below(2.2, 32),  # one C++ file with all of torch's headers
+        "torch_compile_cpu": _below(1.3, 50),
+        "cpp_extension_cuda": _below(3.0, 40, cores=2),  # ninja compiles a C++ and a CUDA file at once
+        "extension_archs": _below(0.2, 2),
+        "triton_compile": _below(1.0, 8),
+        "cuda_libraries": _below(0.8, 5),
+        "profiler_symbols": _below(0.8, 9),
+        "pip_install": _below(0.2, 2),
+        "conda_install": _below(0.3, 3),
+        # Ray gives itself 30 seconds to start, which no setting changes.
+        "ray_task": CheckNeeds(memory_gb=2.5, alone=True, seconds=20, independent_of=("marimo",)),
+        "marimo_page": CheckNeeds(memory_gb=0.5, seconds=6),
+    }
+)
+
+
 class Check(FrozenModel):
     """One check: the program in `ci/programs/checks` and its arguments."""
 
-    name: str
+    name: CheckName
     arguments: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> CheckNeeds:
+        """Return what it needs while it runs."""
+        return CHECK_NEEDS[self.name]
+
+
+_ALWAYS: tuple[CheckName, ...] = ("imports", "standard_library", "pip_check", "train_step", "extension_ops")
 
 
 def checks_for(plan: Plan) -> tuple[Check, ...]:
-    """List the checks of a plan's image in the order in which they run."""
+    """List the checks of a plan's image in the order of the results; `run_all` decides when each starts."""
     image = plan.spec("image", ImageSpec)
     expect = json.dumps(expected_versions(plan), sort_keys=True)
     checks = [Check(name="versions", arguments=("--expect", expect))]
-    always = ("imports", "standard_library", "pip_check", "train_step", "extension_ops")
-    checks += [Check(name=name) for name in always]
+    checks += [Check(name=name) for name in _ALWAYS]
     if image.kind == "runtime":
         checks.append(Check(name="no_root_needed"))
     checks += [Check(name="cpp_extension_cpu"), Check(name="torch_compile_cpu")]

@@ -1,19 +1,28 @@
-"""Verify an image: run its checks inside it and report which failed."""
+"""Verify an image: run its checks inside it, side by side, and report which failed."""
 
 import json
+import secrets
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import anyio
 import dagger
 from dagger import ReturnType
 from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
 from pydantic import Field
 
+from ci.config.matrix import Cell
 from ci.inspection.checks import Check, checks_for
+from ci.inspection.limiter import CheckLimiter, check_capacity
 from ci.plan.paths import PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import mounted_path
+from ci.sdk.ids import remember_id
+from ci.session.machine import read_machine
+from ci.session.session import Session
+from ci.stages.builder import ImageBuilder
 from ci.stages.programs import with_program
 from ci.stages.step import Step
 from ci.util.errors import UserError
@@ -21,35 +30,68 @@ from ci.util.model import FrozenModel
 
 
 class CheckResult(FrozenModel):
-    """The result of one check: the time it took in seconds, and the last line that it printed."""
+    """The result of one check: the time it took in seconds, and the last line that it printed.
+
+    `ran_in` is the image that it was run in, by name, if that is not the image itself but one below it.
+    """
 
     name: str
     passed: bool
     seconds: float
     last_line: str
     facts: dict[str, Any] = Field(default_factory=dict)
+    ran_in: str = ""
 
 
-async def verify_image(plan: Plan, image: dagger.Container) -> str:
-    """Run all checks of a plan's image and return their results as a table.
+async def verify_image(session: Session, cell: Cell, image: dagger.Container | None = None) -> str:
+    """Run all checks of a cell in its image, or in another one, and return their results as a table.
 
     Raises:
         UserError: checks failed; the message names each with its last line.
     """
-    results = await run_checks(plan, image)
+    plan = await session.plan(cell)
+    found = remember_id(await (image or ImageBuilder(plan, session.context).image()).sync())
+    machine = await read_machine(session.probe_container, secrets.token_hex(6))
+    limiter = CheckLimiter(check_capacity(machine))
+    results = await run_all(checks_for(plan), lambda check: run_check(found, check, limiter))
     if message := describe_failed(results):
         raise UserError(f"{plan.id}: {message}")
     return format_results(plan, results)
 
 
-async def run_checks(plan: Plan, image: dagger.Container) -> list[CheckResult]:
-    """Run all checks of a plan's image, one after the other."""
-    image = await image.sync()
-    return [await run_check(image, check) for check in checks_for(plan)]
+async def run_all(
+    checks: Sequence[Check], run: Callable[[Check], Awaitable[CheckResult]]
+) -> list[CheckResult]:
+    """Start all checks, those that take longest first, and return their results in the order of `checks`.
+
+    A failed check is a result, and stops no other. If one cannot be run, the others are cancelled, and its error is
+    raised.
+    """
+    results: dict[str, CheckResult] = {}
+    errors: list[Exception] = []
+
+    async def run_one(check: Check) -> None:
+        try:
+            results[check.name] = await run(check)
+        except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
+            errors.append(error)
+            group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for check in sorted(checks, key=lambda check: -check.needs.seconds):
+            group.start_soon(run_one, check)
+    if errors:
+        raise errors[0]
+    return [results[check.name] for check in checks]
 
 
-async def run_check(image: dagger.Container, check: Check) -> CheckResult:
-    """Run one check in the image, as the image's own user."""
+async def run_check(
+    image: dagger.Container, check: Check, limiter: CheckLimiter | None = None
+) -> CheckResult:
+    """Run one check in the image, as the image's own user, as soon as the limiter lets it start."""
+    if limiter:
+        async with limiter.run(check.needs):
+            return await run_check(image, check)
     started = time.monotonic()
     with get_tracer().start_as_current_span(f"check {check.name}") as span:
         # A failed check is a result too, and Dagger may cache it: the same image fails again.
@@ -76,17 +118,22 @@ def check_step(image: dagger.Container, check: Check) -> Step:
     return Step("verify", with_program(image, program), command)
 
 
-def describe_failed(results: list[CheckResult]) -> str:
+def describe_failed(results: Sequence[CheckResult]) -> str:
     """Name the failed checks, each with its last line; empty if all passed."""
     failed = [f"{result.name} ({result.last_line})" for result in results if not result.passed]
     return f"{len(failed)} of {len(results)} checks failed: {'; '.join(failed)}" if failed else ""
 
 
-def format_results(plan: Plan, results: list[CheckResult]) -> str:
+def format_results(plan: Plan, results: Sequence[CheckResult]) -> str:
     """Format the results as a table, and name the checks that the variant waives."""
     names = [*(result.name for result in results), *(name for name, _ in plan.waives)]
     width = max(map(len, names))
     lines = [f"{plan.id}: all {len(results)} checks passed"]
-    lines += [f"  {result.name:{width}}  {result.seconds:6.1f} s  {result.last_line}" for result in results]
+    lines += [f"  {result.name:{width}}  {_describe_result(result)}" for result in results]
     lines += [f"  {name:{width}}  waived by {plan.variant}: {reason}" for name, reason in plan.waives]
     return "\n".join(lines) + "\n"
+
+
+def _describe_result(result: CheckResult) -> str:
+    where = f"passed in {result.ran_in}  " if result.ran_in else ""
+    return f"{where}{result.seconds:6.1f} s  {result.last_line}"

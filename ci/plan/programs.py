@@ -47,6 +47,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "build_ray.sh": ("build_ray.sh",),
         "collect_debs.sh": ("collect_debs.sh",),
         "collect_packages.py": ("collect_packages.py", "common/commands.py", "common/errors.py"),
+        "compare_layer.py": ("compare_layer.py",),
         "compile_wheels.py": (
             "compile_wheels.py",
             *("common/errors.py", "common/files.py"),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 
 from ci.history.failures import POLICIES
+from ci.history.records import BuildRecord
 from ci.report import charts, svg
 from ci.report.json_report import report_to_dict
 from ci.report.markup import Markup, element, join, raw_element
@@ -179,8 +180,7 @@ def _details(row: Row) -> list[Markup]:
     parts.append(_bullet_list("Published", record.published))
     parts.append(_bullet_list("Notes", record.notes))
     parts.append(_definition_list("Versions found in the image", dict(sorted(record.versions.items()))))
-    checks = {name: "✓ passed" if passed else "✗ failed" for name, passed in sorted(record.checks.items())}
-    parts.append(_definition_list("Checks", checks))
+    parts.append(_definition_list("Checks", _checks(record)))
     image = charts.newest_image(row)
     if image:
         layers = {
@@ -203,6 +203,13 @@ def _details(row: Row) -> list[Markup]:
     parts.append(_definition_list("Stages", stages))
     parts.append(_packages(row))
     return [part for part in parts if part]
+
+
+def _checks(record: BuildRecord) -> dict[str, str]:
+    checks = {name: "✓ passed" if passed else "✗ failed" for name, passed in sorted(record.checks.items())}
+    return checks | {
+        name: f"{checks[name]} in {image}" for name, image in record.checked_in.items() if name in checks
+    }
 
 
 def _failure(row: Row) -> Markup:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ci.history.history import History
 from ci.history.records import BuildRecord, Failure, Status, unique_size
 from ci.util.errors import one_line
-from ci.util.units import format_date, format_duration, format_size, format_time
+from ci.util.units import format_count, format_date, format_duration, format_size, format_time
 
 # In the order in which reports show them.
 STATUSES: tuple[Status, ...] = ("ok", "warning", "failed", "building", "not-run")
@@ -157,6 +157,18 @@ class Report:
         for row in self.rows:
             grouped.setdefault(row.pair, []).append(row)
         return grouped
+
+
+def describe_checks_below(record: BuildRecord) -> tuple[str, ...]:
+    """Name the checks that ran in other images: `2 of 17 checks passed in cu12.8.1-py3.13-runtime: imports, …`."""
+    by_image: dict[str, list[str]] = {}
+    for name, image in record.checked_in.items():
+        by_image.setdefault(image, []).append(name)
+    total = format_count(len(record.checks), "check", "checks")
+    return tuple(
+        one_line(f"{len(names)} of {total} passed in {image}: {', '.join(names)}")
+        for image, names in by_image.items()
+    )
 
 
 def make_report(history: History, cells: Iterable[str], *, now: str, live: Collection[str] = ()) -> Report:

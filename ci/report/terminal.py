@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ci.history.failures import POLICIES
 from ci.history.records import Status
-from ci.report.model import GLYPHS, Report, Row, describe_failure
+from ci.report.model import GLYPHS, Report, Row, describe_checks_below, describe_failure
 from ci.util.errors import one_line
 from ci.util.units import format_duration, format_size
 
@@ -49,6 +49,12 @@ def render_terminal(report: Report, *, width: int = WIDTH, colours: bool = False
     table = "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
     # These lines are not folded, so that they can be searched and copied.
     lines = [report.summary(), *(failure_line(row) for row in report.rows if row.failure)]
+    for row in report.rows:
+        lines += (
+            [f"{one_line(row.cell)}: {text}" for text in describe_checks_below(row.record)]
+            if row.record
+            else []
+        )
     lines += [f"history: {one_line(problem)}" for problem in report.problems]
     return "\n".join([table, "", *lines]) + "\n"
 

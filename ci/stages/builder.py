@@ -6,9 +6,8 @@ import dagger
 
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
 from ci.plan.bundle_inputs import list_stage_inputs
-from ci.plan.layers import LIBRARIES_LAYER, layer_key, layer_names
+from ci.plan.layers import LIBRARIES_LAYER, base_name, layer_key, layer_names
 from ci.plan.plan import Plan
-from ci.plan.stages.image import ImageSpec
 from ci.sdk.ids import remember_id
 from ci.stages.channel import copy_bundled_channel
 from ci.stages.context import BuildContext
@@ -87,7 +86,7 @@ class ImageBuilder:
     @property
     def base_name(self) -> str:
         """Return the name of the stage that the environment's layers are put on."""
-        return "base" if self.plan.spec("image", ImageSpec).kind == "devel" else "runtime-base"
+        return base_name(self.plan)
 
     def base_image(self) -> dagger.Container:
         """Return the image that the environment's layers are put on."""

@@ -1,5 +1,8 @@
 """Decide how many cells a sweep builds at once, by the machine's cores, memory and disk."""
 
+from ci.plan.stage import Stage
+from ci.plan.stages.ray import RaySpec
+from ci.plan.stages.wheels import WheelsSpec
 from ci.session.machine import Machine
 from ci.util.units import GB
 
@@ -23,3 +26,9 @@ def cells_at_once(machine: Machine, job_gb: float, disk_floor: int) -> int:
     by_memory = int(machine.memory / GB / (job_gb * CELL_JOBS))
     by_disk = (machine.free_disk - disk_floor) // CELL_DISK
     return max(1, min(by_cores, by_memory, by_disk, MOST_CELLS))
+
+
+def is_compilation(stage: Stage) -> bool:
+    """Return whether a stage compiles, which takes all cores and memory."""
+    spec = stage.spec
+    return isinstance(spec, WheelsSpec) or (isinstance(spec, RaySpec) and spec.mode == "source")

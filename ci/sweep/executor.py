@@ -1,7 +1,8 @@
 """Build, verify, measure and publish the images of a sweep with Dagger."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 import anyio
 import dagger
@@ -10,9 +11,11 @@ from opentelemetry.trace import Status, StatusCode
 
 from ci.history.failures import StageError, classify_failure
 from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize
+from ci.inspection.check_runs import CheckRuns
+from ci.inspection.limiter import CheckLimiter, check_capacity
 from ci.inspection.measure import MeasuredLayers, measure_image
 from ci.inspection.sizes import SizeBreakdown
-from ci.inspection.verify import CheckResult, describe_failed, run_checks
+from ci.inspection.verify import describe_failed
 from ci.plan.attempt import Attempts
 from ci.plan.layers import layer_key
 from ci.plan.plan import Plan
@@ -22,7 +25,8 @@ from ci.session.history_store import HistoryStore
 from ci.session.machine import read_machine
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
-from ci.sweep.interface import ImageResult
+from ci.sweep.capacity import is_compilation
+from ci.sweep.interface import FinishingStep, ImageResult
 from ci.sweep.publish import Publisher
 from ci.sweep.size_gate import check_size_limits
 from ci.util.errors import error_message
@@ -41,15 +45,18 @@ class DaggerExecutor:
         session: Session,
         store: HistoryStore,
         known: KnownHistory,
+        plans: Sequence[Plan],
         *,
-        verified: bool,
+        verify: str,
         publisher: Publisher | None,
     ) -> None:
         self._session = session
         self._store = store
         self._history = known.history
-        self._verified = verified
         self._publisher = publisher
+        self._limiter = CheckLimiter(check_capacity(known.machine))
+        runs = CheckRuns(self._limiter, plans, everywhere=verify == "all")
+        self._checks = None if verify == "none" else runs
         self._free_disk, self._disk_read = known.machine.free_disk, known.seen
         self._disk_reads = 0
         self._disk_lock = anyio.Lock()
@@ -58,25 +65,18 @@ class DaggerExecutor:
 
     async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
         """Build one stage; the engine builds equal stages of two plans once."""
-        with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
-            try:
-                await self._builder(plan, attempts).build_stage(name)
-            except dagger.QueryError as error:
-                span.set_status(Status(StatusCode.ERROR, name))
-                raise StageError(classify_error(name, error)) from None
+        compiles = is_compilation(plan.stage(name))
+        with self._watch(plan, name), self._limiter.one_at_a_time() if compiles else nullcontext():
+            await self._builder(plan, attempts).build_stage(name)
 
-    async def finish_image(self, plan: Plan, attempts: Attempts) -> ImageResult:
-        """Verify, measure and publish an image.
+    def finishing_steps(self) -> Mapping[str, FinishingStep]:
+        """Return the steps that follow an image's stages; after a failed one no other runs.
 
-        Raises:
-            StageError: a check, a size limit or a push failed; after a failed check nothing is pushed.
+        A step raises StageError if a check, a size limit or a push failed.
         """
-        with get_tracer().start_as_current_span(f"{plan.id}: verify and measure") as span:
-            try:
-                return await self._finish(self._builder(plan, attempts))
-            except dagger.QueryError as error:
-                span.set_status(Status(StatusCode.ERROR, "image"))
-                raise StageError(classify_error("image", error)) from None
+        steps = {"verify": self._verify if self._checks else None, "measure": self._measure}
+        steps["publish"] = self._publish if self._publisher else None
+        return {name: step for name, step in steps.items() if step}
 
     async def free_disk(self) -> int:
         """Return the free bytes on the engine's disk, as they were at most ten seconds ago."""
@@ -107,47 +107,63 @@ class DaggerExecutor:
     def _builder(self, plan: Plan, attempts: Attempts) -> ImageBuilder:
         return ImageBuilder(plan, self._session.context, attempts, self._stages)
 
-    async def _finish(self, builder: ImageBuilder) -> ImageResult:
-        plan = builder.plan
-        results = await self._run_checks(builder) if self._verified else []
-        sizes = await measure_image(builder, self._measured)
+    @contextmanager
+    def _watch(self, plan: Plan, name: str) -> Iterator[None]:
+        """Trace a step, and raise StageError if the engine reports that it failed."""
+        with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
+            try:
+                yield
+            except dagger.QueryError as error:
+                span.set_status(Status(StatusCode.ERROR, name))
+                raise StageError(classify_error(name, error)) from None
+
+    async def _verify(self, plan: Plan, attempts: Attempts, result: ImageResult) -> ImageResult:
+        """Run the checks of an image that no image below it has passed for it."""
+        assert self._checks
+        with self._watch(plan, "verify"):
+            results, notes = await self._checks.run(self._builder(plan, attempts))
+        if message := describe_failed(results):
+            lines = tuple(f"{one.name}: {one.last_line}" for one in results if not one.passed)
+            raise StageError(Failure(kind="verification", stage="verify", message=message[:300], tail=lines))
+        facts = {one.name: one.facts for one in results}
+        found = {
+            "versions": dict(facts.get("versions", {}).get("versions", {})),
+            "checks": {one.name: one.passed for one in results},
+            "checked_in": {one.name: one.ran_in for one in results if one.ran_in},
+            "notes": notes,
+        }
+        return result.model_copy(update=found)
+
+    async def _measure(self, plan: Plan, attempts: Attempts, result: ImageResult) -> ImageResult:
+        """Count the bytes of an image, and compare them with the limits."""
+        with self._watch(plan, "measure"):
+            sizes = await measure_image(self._builder(plan, attempts), self._measured)
         packages = largest_sizes(sizes.packages, MOST_PACKAGES)
         self._require_size(plan, sizes, packages)
-        versions = next(
-            (dict(result.facts.get("versions", {})) for result in results if result.name == "versions"), {}
+        layers = tuple(
+            LayerSize(name=name, size=size, key=layer_key(plan, name)) for name, size in sizes.layers.items()
         )
-        published: tuple[str, ...] = ()
-        digest = ""
-        if self._publisher:
-            tag = self._session.matrix.cuda[plan.cell.cuda].wheel_tag
-            published, digest = await self._publisher.publish(builder, tag, versions)
-        return ImageResult(
-            status="ok" if self._verified else "warning",
-            size=sizes.total,
-            layers=tuple(
-                LayerSize(name=name, size=size, key=layer_key(plan, name))
-                for name, size in sizes.layers.items()
-            ),
-            packages=packages,
-            kinds=largest_sizes(sizes.kinds),
-            elf=largest_sizes(sizes.elf),
-            archs=largest_sizes(sizes.archs),
-            digest=digest,
-            published=published,
-            versions=versions,
-            checks={result.name: result.passed for result in results},
-            notes=(
-                *(() if self._verified else ("not verified",)),
-                *(f"waived: {name}: {reason}" for name, reason in plan.waives),
-            ),
-        )
+        waived = (f"waived: {name}: {reason}" for name, reason in plan.waives)
+        found = {
+            "status": "ok" if self._checks else "warning",
+            "size": sizes.total,
+            "layers": layers,
+            "packages": packages,
+            "kinds": largest_sizes(sizes.kinds),
+            "elf": largest_sizes(sizes.elf),
+            "archs": largest_sizes(sizes.archs),
+            "notes": (*(() if self._checks else ("not verified",)), *result.notes, *waived),
+        }
+        return result.model_copy(update=found)
 
-    async def _run_checks(self, builder: ImageBuilder) -> list[CheckResult]:
-        results = await run_checks(builder.plan, builder.image())
-        if message := describe_failed(results):
-            lines = tuple(f"{result.name}: {result.last_line}" for result in results if not result.passed)
-            raise StageError(Failure(kind="verification", stage="verify", message=message[:300], tail=lines))
-        return results
+    async def _publish(self, plan: Plan, attempts: Attempts, result: ImageResult) -> ImageResult:
+        """Push an image under its tags."""
+        assert self._publisher
+        tag = self._session.matrix.cuda[plan.cell.cuda].wheel_tag
+        with self._watch(plan, "publish"):
+            builder = self._builder(plan, attempts)
+            published, digest = await self._publisher.publish(builder, tag, result.versions)
+        return result.model_copy(update={"published": published, "digest": digest})
 
     def _require_size(self, plan: Plan, sizes: SizeBreakdown, packages: Sequence[NamedSize]) -> None:
         before = self._history.last_good(plan.id)

@@ -1,6 +1,6 @@
 """Define the interface between the scheduler of a sweep and the executor that builds."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from ci.history.records import BuildRecord, ImageFacts
@@ -14,6 +14,10 @@ class ImageResult(ImageFacts):
     status: Literal["ok", "warning"] = "ok"
 
 
+# A step after an image's stages: it gets what the steps before it found out, and returns that with its own.
+FinishingStep = Callable[[Plan, Attempts, ImageResult], Awaitable[ImageResult]]
+
+
 class Executor(Protocol):
     """Carry out the work of a sweep.
 
@@ -23,8 +27,8 @@ class Executor(Protocol):
     async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
         """Build one stage of a plan."""
 
-    async def finish_image(self, plan: Plan, attempts: Attempts) -> ImageResult:
-        """Verify, measure and publish an image whose stages are built."""
+    def finishing_steps(self) -> Mapping[str, FinishingStep]:
+        """Return the steps that follow an image's stages, by name and in order: `verify`, `measure`, `publish`."""
 
     async def free_disk(self) -> int:
         """Return the free bytes on the disk where images are built."""

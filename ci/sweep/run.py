@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import dagger
 
-from ci.choices import MAX_CELLS, MAX_DISK_FLOOR, PLAN_FORMATS
+from ci.choices import MAX_CELLS, MAX_DISK_FLOOR, PLAN_FORMATS, VERIFY_MODES
 from ci.config.matrix import Cell
 from ci.history.history import History
 from ci.history.records import BuildRecord
@@ -21,7 +21,7 @@ from ci.sweep.capacity import cells_at_once
 from ci.sweep.executor import DaggerExecutor
 from ci.sweep.notify import Webhook
 from ci.sweep.preview import excluded_cells, github_matrix, preview, render_json, render_text
-from ci.sweep.publish import Publisher
+from ci.sweep.publish import Publisher, PublishOptions, open_publisher
 from ci.sweep.scheduler import SweepLimits, sweep
 from ci.util.errors import SweepError, UserError, require_choice
 from ci.util.units import GB
@@ -31,20 +31,26 @@ from ci.util.units import GB
 class SweepOptions:
     """Options of a sweep; `limit` is cells at once (by default as many as fit), the floor in GB.
 
+    `verify` says which checks run, see `ci.args.Verify`.
+
     Raises:
-        UserError: a number is out of range.
+        UserError: a number is out of range, a choice is unknown, or the options contradict each other.
     """
 
     limit: int | None
     disk_floor: float
     fail_fast: bool
-    verified: bool
+    verify: str = "once"
+    publish: bool = False
 
     def __post_init__(self) -> None:
+        require_choice("choice of checks", self.verify, VERIFY_MODES)
         if self.limit is not None and not 1 <= self.limit <= MAX_CELLS:
             raise UserError(f"bad limit {self.limit}; accepted: 1 to {MAX_CELLS} cells at once")
         if not 0 <= self.disk_floor <= MAX_DISK_FLOOR:
             raise UserError(f"bad disk floor {self.disk_floor:g}; accepted: 0 to {MAX_DISK_FLOOR} GB")
+        if self.publish and self.verify == "none":
+            raise UserError("an image is not published unverified: leave out --publish or --verify none")
 
 
 async def build_cells(
@@ -57,7 +63,7 @@ async def build_cells(
 ) -> tuple[BuildRecord, ...]:
     """Build cells and return the last record of each, in the order of the cells."""
     plans = await session.plans(cells)
-    executor = DaggerExecutor(session, store, known, verified=options.verified, publisher=publisher)
+    executor = DaggerExecutor(session, store, known, plans, verify=options.verify, publisher=publisher)
     async with store.live():
         return await sweep(
             plans,
@@ -96,7 +102,7 @@ async def run_sweep(
     session: Session,
     cells: Sequence[Cell],
     options: SweepOptions,
-    publisher: Publisher | None,
+    publishing: PublishOptions,
     history_file: dagger.File | None,
     webhook: Webhook,
 ) -> str:
@@ -104,15 +110,14 @@ async def run_sweep(
 
     Raises:
         SweepError: a cell failed; the message is the report.
-        UserError: the options contradict each other.
+        UserError: an option of publishing is wrong.
     """
-    if publisher and not options.verified:
-        raise UserError("an image is not published unverified: leave out --publish or --no-verify")
+    publisher = await open_publisher(session.matrix.image.name, publishing)
     if not cells:
         return "no cell to build\n"
     store = open_store(session)
     known = await load_history(store, history_file)
-    records = await build_cells(session, cells, options, publisher, store, known)
+    records = await build_cells(session, cells, options, publisher if options.publish else None, store, known)
     webhook_line = await webhook.post_news(known.history, records)
     # Of this run only: a cell that was not started must not appear with its result of an earlier run.
     history = History(records, known.history.problems)
@@ -133,15 +138,16 @@ def debug_hints(session: Session, cells: Sequence[Cell], records: Sequence[Build
     ]
 
 
-async def publish_cell(session: Session, cell: Cell, publisher: Publisher) -> list[str]:
+async def publish_cell(session: Session, cell: Cell, publishing: PublishOptions) -> list[str]:
     """Build, verify and publish one cell, and return the references of the image.
 
     Raises:
         SweepError: the cell failed; the message is its failure in one line.
     """
+    publisher = await open_publisher(session.matrix.image.name, publishing)
     store = open_store(session)
     known = await load_history(store, None)
-    options = SweepOptions(limit=1, disk_floor=0.0, fail_fast=False, verified=True)
+    options = SweepOptions(limit=1, disk_floor=0.0, fail_fast=False, publish=True)
     records = await build_cells(session, [cell], options, publisher, store, known)
     if records[0].status == "failed":
         report = make_report(History(records), session.image_names([cell]), now=utc_now(), live=known.live)

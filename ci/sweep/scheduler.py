@@ -12,9 +12,8 @@ from ci.history.records import BuildRecord, Failure, StageRun
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
 from ci.plan.plan import Plan
 from ci.plan.stage import Stage
-from ci.plan.stages.ray import RaySpec
-from ci.plan.stages.wheels import WheelsSpec
-from ci.sweep.interface import Executor
+from ci.sweep.capacity import is_compilation
+from ci.sweep.interface import Executor, FinishingStep, ImageResult
 from ci.sweep.recorder import CellAttempt, Recorder
 from ci.sweep.retry import plan_retry
 from ci.util.errors import one_line, remove_trace_ids
@@ -135,11 +134,22 @@ class Scheduler:
         for stage in plan.stages:
             attempt.current = stage.name
             await self._build_or_await(attempt, stage)
-        attempt.current = "image"
-        result = await self._retry(
-            attempt, "image", lambda: self._executor.finish_image(plan, self._attempts(plan))
-        )
+        result = ImageResult()
+        for name, step in self._executor.finishing_steps().items():
+            attempt.current = name
+            result = await self._finish(attempt, name, step, result)
         self._recorder.add(attempt, **dict(result))
+
+    async def _finish(
+        self, attempt: CellAttempt, name: str, step: FinishingStep, result: ImageResult
+    ) -> ImageResult:
+        """Run a step after the stages; the record also has the time of one that failed."""
+        started, plan = self._executor.seconds(), attempt.plan
+        try:
+            return await self._retry(attempt, name, lambda: step(plan, self._attempts(plan), result))
+        finally:
+            seconds = max(0.0, self._executor.seconds() - started)
+            attempt.stages.append(StageRun(name=name, seconds=round(seconds, 1)))
 
     def _fail(self, attempt: CellAttempt, failure: Failure) -> None:
         self._recorder.add(attempt, "failed", failure=failure)
@@ -186,7 +196,7 @@ class Scheduler:
 
     async def _build_stage(self, plan: Plan, stage: Stage) -> None:
         attempts = self._attempts(plan)
-        if _compiles(stage):
+        if is_compilation(stage):
             async with self._compile_slot:
                 await self._executor.build_stage(plan, stage.name, attempts)
         else:
@@ -222,11 +232,6 @@ class Scheduler:
         """Return how each stage of a plan is tried; built stages keep the attempt that succeeded."""
         shared = ((stage.name, self._shared.get(stage.digest)) for stage in plan.stages)
         return {name: one.attempt for name, one in shared if one and one.attempt != FIRST_ATTEMPT}
-
-
-def _compiles(stage: Stage) -> bool:
-    spec = stage.spec
-    return isinstance(spec, WheelsSpec) or (isinstance(spec, RaySpec) and spec.mode == "source")
 
 
 def _bug_failure(stage: str, error: Exception) -> Failure:

@@ -74,6 +74,16 @@ def test_one_bad_cell_fails_alone_and_the_call_with_it(bad: tuple[Answer, Path])
     assert "versions" in failure["message"]
 
 
+def test_a_check_counts_from_the_image_below_where_the_layer_only_adds(
+    good: Answer, bad: tuple[Answer, Path]
+) -> None:
+    found = newest(bad[1])
+    for name in ("ray-runtime", "marimo-runtime"):
+        record = found[f"cu12.8.1-py3.13-{name}"]
+        assert record["checked_in"] == {"no_root_needed": "cu12.8.1-py3.13-runtime"}, good.err[-4000:]
+        assert [stage["name"] for stage in record["stages"]][-2:] == ["verify", "measure"]
+
+
 def test_the_call_says_which_cell_failed_and_shows_the_table(bad: tuple[Answer, Path]) -> None:
     said = bad[0].err
     assert f"{POISONED}: verification at verify" in said
@@ -222,7 +232,7 @@ def test_below_the_disk_floor_nothing_starts(small: SmallStack, tmp_path: Path) 
     ("words", "message"),
     [
         (("matrix", "--limit=0"), "bad limit 0; accepted: 1 to 64 cells at once"),
-        (("matrix", "--publish", "--no-verify"), "an image is not published unverified"),
+        (("matrix", "--publish", "--verify=none"), "an image is not published unverified"),
         (("matrix", "--publish", "--repositories=nowhere"), "bad repository 'nowhere'"),
         (
             ("matrix", "--compression=zip"),

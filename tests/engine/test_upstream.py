@@ -78,7 +78,7 @@ def test_a_wheel_that_is_not_what_its_page_says_is_refused(upstream: Upstream, t
     mirrors = tmp_path / "mirrors.toml"
     mirrors.write_text(upstream.mirrors.read_text("utf-8").replace("/pyg/torch-", "/forged/torch-"), "utf-8")
     words = Upstream(upstream.stack, mirrors).words()
-    answer = dagger(*words, "matrix", *OLD, "--target=runtime", "--disk-floor=1", "--no-verify")
+    answer = dagger(*words, "matrix", *OLD, "--target=runtime", "--disk-floor=1", "--verify=none")
     assert answer.status != 0
     assert "\ncu12.8.1-py3.13-runtime: hash-mismatch at pyg: " in answer.err
     assert "tried again" not in answer.err

@@ -52,12 +52,16 @@ def nothing_there(ask: Mapping[str, Any]) -> Mapping[str, Any]:
 class StandInEngine:
     """Knows objects by their ids, which it gave.
 
-    Commands that hold one of the words of `failing` fail; `indexes` answers what is asked of indexes.
+    Commands that hold one of the words of `failing` fail; before the command stands the image's title, if it has one.
+    `indexes` answers what is asked of indexes, `changes` is what each layer changes of the files below it. `ended` has
+    the title and the program of each command whose exit status was asked for.
     """
 
     def __init__(self, failing: Collection[str] = (), indexes: Indexes = nothing_there) -> None:
         self.failing = failing
         self.indexes = indexes
+        self.changes: list[str] = []
+        self.ended: list[tuple[str, str]] = []
         self._known: dict[str, Chain] = {}
 
     # -- objects that a caller brings ---------------------------------------------------------------------
@@ -120,6 +124,7 @@ class StandInEngine:
                     return [{"id": self._id((*of, Call("of the list")))}]
                 return self._id(of)
             case "exitCode":
+                self.ended.append((_title(of), PurePosixPath(_command(of)[1]).stem))
                 return 1 if self._failing(of) else 0
             case "contents":
                 return self._contents(of)
@@ -168,12 +173,15 @@ class StandInEngine:
         words = " ".join(_command(of))
         if "nproc" in words:
             return MACHINE
+        if "compare_layer.py" in words:
+            return json.dumps({"changes": self.changes})
         if "measure_sizes.py" in words:
             return json.dumps(PART)
         return json.dumps(VERSIONS) if "versions.py" in words else "a line\n"
 
     def _failing(self, of: Chain) -> bool:
-        return any(word in " ".join(_command(of)) for word in self.failing)
+        words = f"{_title(of)}: {' '.join(_command(of))}"
+        return any(word in words for word in self.failing)
 
     def _fail(self, of: Chain) -> None:
         """Fail as an engine does where a command that must succeed does not."""
@@ -191,6 +199,12 @@ class StandInEngine:
 def _command(of: Chain) -> list[str]:
     """Return the last command that was run."""
     return next((call.given["args"] for call in reversed(of) if call.name == "withExec"), [])
+
+
+def _title(of: Chain) -> str:
+    """Return the label that names an image."""
+    labels = (call.given for call in reversed(of) if call.name == "withLabel")
+    return next((one["value"] for one in labels if one["name"] == "org.opencontainers.image.title"), "")
 
 
 class Request(GraphQLRequest):

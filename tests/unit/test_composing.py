@@ -6,6 +6,7 @@ of registries. tests/newest runs this file under the newest client too.
 """
 
 import json
+from collections import Counter
 from typing import Any
 
 import dagger
@@ -36,6 +37,7 @@ MATRIX = default_matrix()
 CELL = next(cell for cell in MATRIX.cells if cell.cuda != "cpu" and cell.target == "ray-runtime")
 PAIR = {"cuda": CELL.cuda, "python": CELL.python}
 ONE = {**PAIR, "target": CELL.target}
+PAIR_LISTS = {"cuda": [CELL.cuda], "python": [CELL.python]}
 SEVERAL = {
     "cuda": [CELL.cuda],
     "python": [CELL.python],
@@ -78,7 +80,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "limit": 2,
         "disk_floor": 1.0,
         "fail_fast": True,
-        "no_verify": False,
+        "verify": "once",
         "history": HISTORY,
         "publish": True,
         "webhook": ENGINE.secret("none://mirror/"),
@@ -202,6 +204,45 @@ async def test_a_failing_cell_is_reported(name: str, failing: str, monkeypatch: 
         await call(name, given, OPTIONS["own"])
     if name == "matrix":
         assert "webhook: not told (the webhook is no http or https address)" in str(raised.value)
+
+
+async def sweep_two_images(**more: Any) -> str:
+    """Sweep a runtime image, and the one with Ray on top of it."""
+    given = {**PAIR_LISTS, "target": ["runtime", "ray-runtime"], "disk_floor": 1.0, **more}
+    return str(await call("matrix", given, OPTIONS["own"]))
+
+
+async def test_a_check_counts_from_the_image_below_and_the_report_says_so() -> None:
+    assert (
+        f"\n{CELL.id}: 13 of 16 checks passed in {CELL.pair_id}-runtime: imports, "
+        in await sweep_two_images()
+    )
+
+
+@pytest.mark.parametrize("mode", ["all", "none"])
+async def test_every_check_runs_in_every_image_or_none_does(mode: str) -> None:
+    ENGINE.ended.clear()
+    text = await sweep_two_images(verify=mode)
+    assert " passed in " not in text
+    counts = Counter(title for title, _ in ENGINE.ended)
+    assert counts == ({CELL.id: 16, f"{CELL.pair_id}-runtime": 15} if mode == "all" else {})
+    assert text.count("! warning") == (0 if mode == "all" else 2)
+
+
+async def test_above_a_layer_that_changes_files_every_check_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ENGINE, "changes", ["replaces bin/python"])
+    monkeypatch.setattr(ENGINE, "ended", [])
+    assert " passed in " not in await sweep_two_images()
+    assert len(ENGINE.ended) == 15 + 16
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [({"verify": "al"}, "did you mean 'all'"), ({"verify": "none", "publish": True}, "--verify none")],
+)
+async def test_a_wrong_choice_of_checks_is_refused(more: dict[str, Any], message: str) -> None:
+    with pytest.raises(FunctionError, match=message):
+        await sweep_two_images(**more)
 
 
 async def test_a_tag_is_read_through_the_engine_if_the_registry_cannot_be_asked(

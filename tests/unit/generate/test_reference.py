@@ -99,11 +99,11 @@ def test_ranges_are_those_that_are_checked() -> None:
     values = accepted_values(matrix_with())
     assert values["Limit"] == f"1 to {MAX_CELLS}"
     assert values["Jobs"] == f"1 to {MAX_JOBS}"
-    SweepOptions(limit=MAX_CELLS, disk_floor=0, fail_fast=False, verified=True)
+    SweepOptions(limit=MAX_CELLS, disk_floor=0, fail_fast=False, verify="once")
     with pytest.raises(UserError, match=f"accepted: {values['Limit']} cells"):
-        SweepOptions(limit=MAX_CELLS + 1, disk_floor=0, fail_fast=False, verified=True)
+        SweepOptions(limit=MAX_CELLS + 1, disk_floor=0, fail_fast=False, verify="once")
     with pytest.raises(UserError, match=f"accepted: {values['DiskFloor']} GB"):
-        SweepOptions(limit=1, disk_floor=1_000_001, fail_fast=False, verified=True)
+        SweepOptions(limit=1, disk_floor=1_000_001, fail_fast=False, verify="once")
 
 
 def test_tables_have_as_many_cells_in_each_row() -> None:

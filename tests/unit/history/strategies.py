@@ -86,6 +86,7 @@ def _records(
         ),
         versions=st.dictionaries(names, names, max_size=2),
         checks=st.dictionaries(names, st.booleans(), max_size=2),
+        checked_in=st.dictionaries(names, names, max_size=2),
         notes=st.lists(names, max_size=2).map(tuple),
         failure=st.none() | failures,
     )

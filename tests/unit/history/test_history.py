@@ -63,10 +63,10 @@ GARBAGE = [
     ("[]", "not a record, passed over"),
     ('"text"', "not a record, passed over"),
     ("{}", "key 'run': Field required, passed over"),
-    ('{"schema": 3}', "schema 3 is newer than this version knows, passed over"),
+    ('{"schema": 4}', "schema 4 is newer than this version knows, passed over"),
     ('{"schema": 7, "colour": "red"}', "schema 7 is newer than this version knows, passed over"),
-    ('{"schema": 0}', "key 'schema': Input should be 1 or 2, passed over"),
-    ('{"schema": "2"}', "key 'schema': Input should be 1 or 2, passed over"),
+    ('{"schema": 0}', "key 'schema': Input should be 1, 2 or 3, passed over"),
+    ('{"schema": "2"}', "key 'schema': Input should be 1, 2 or 3, passed over"),
     ('{"schema": true, "run": 1}', "passed over"),
     (record().line()[:-2] + ', "sise": 3}', "unknown key 'sise' (did you mean 'size'?)"),
     (record().line()[:-2] + ', "a\\nb": 3}', r"unknown key 'a\nb'"),
@@ -111,7 +111,7 @@ def test_a_byte_order_mark_and_carriage_returns_cost_no_record(change: Any) -> N
 
 
 def test_a_line_of_a_later_version_is_written_back_as_it_is() -> None:
-    later = '{"schema":3,  "run": "x"}'
+    later = '{"schema":4,  "run": "x"}'
     read = read_history(f"{later}\n{record().line()}")
     assert read.unknown_lines == (later,)
     assert read.text() == f"{record().line()}{later}\n"
@@ -140,8 +140,19 @@ def test_a_line_of_schema_1_is_read_and_written_in_the_new_schema() -> None:
     history = read_history(OLD_LINE)
     assert history == History((record(checks={"imports": True}),))
     assert '"checks": {"imports": true}' in history.text()
-    assert '"schema": 2' in history.text()
+    assert '"schema": 3' in history.text()
     assert "promises" not in history.text()
+
+
+def test_a_line_of_schema_2_is_read() -> None:
+    line = record(checks={"imports": True}).line().replace('"schema": 3', '"schema": 2')
+    assert read_history(line) == History((record(checks={"imports": True}),))
+
+
+def test_a_step_without_a_digest_is_no_stage_of_a_plan() -> None:
+    history = History((record(stages=(StageRun(name="verify", seconds=90.0),)),))
+    assert read_history(history.text()) == history
+    assert (history.stage_seconds(), history.attempts()) == ({}, {})
 
 
 def test_an_old_line_and_its_new_form_are_one_record() -> None:
@@ -159,8 +170,8 @@ def test_the_missing_lines_are_those_that_merging_adds(one: History, two: Histor
 
 
 def test_missing_lines_of_a_later_version_are_appended_as_they_are() -> None:
-    later = read_history('{"schema":3,  "run": "x"}')
-    assert missing_lines(History(), later) == '{"schema":3,  "run": "x"}\n'
+    later = read_history('{"schema":4,  "run": "x"}')
+    assert missing_lines(History(), later) == '{"schema":4,  "run": "x"}\n'
     assert missing_lines(later, later) == ""
 
 

@@ -43,7 +43,7 @@ def test_text_that_cannot_be_encoded_is_replaced(text: str) -> None:
 
 def test_a_line_has_only_values_that_differ_from_the_default() -> None:
     assert record().line() == (
-        '{"cell": "a", "plan": "p", "run": "run-1", "schema": 2, "sources": "upstream", '
+        '{"cell": "a", "plan": "p", "run": "run-1", "schema": 3, "sources": "upstream", '
         '"started": "2026-11-22T02:00:00Z", "status": "ok"}\n'
     )
 
@@ -69,7 +69,7 @@ def test_a_line_has_only_values_that_differ_from_the_default() -> None:
         {"size": 1.5},
         {"attempt": 0},
         {"status": "done"},
-        {"schema": 3},
+        {"schema": 4},
         {"colour": "red"},
     ],
     ids=str,

@@ -22,3 +22,9 @@ def test_the_table_has_each_check_and_each_that_is_waived_with_its_reason() -> N
         [name, "waived", "by", "slim:"] for name, _ in slim.waives
     ]
     assert all(reason in row for row, (_, reason) in zip(rows[1:], slim.waives, strict=True))
+
+
+def test_a_check_that_counts_from_below_names_the_image_that_it_ran_in() -> None:
+    result = PASSED.model_copy(update={"ran_in": "cu12.8.1-py3.13-runtime"})
+    _, row = format_results(plan("cu12.8.1-py3.13-ray-runtime"), [result]).splitlines()
+    assert row.startswith("  imports  passed in cu12.8.1-py3.13-runtime ")

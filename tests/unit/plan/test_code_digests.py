@@ -17,6 +17,7 @@ ROOT = Path(ci.__file__).parent
 ALL = "cu12.8.1-py3.13-marimo-runtime"
 # Puts stages together, reaches out for them, or checks them; what images hold does not come from here.
 AROUND = {
+    "compare_layer.py",
     "copy_changes.py",  # in Dockerfiles only
     "__init__.py",
     "make_bundle.py",

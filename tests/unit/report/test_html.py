@@ -23,6 +23,7 @@ from tests.unit.sample_histories import (
     NOW,
     PROBLEM,
     RAY_RUNTIME,
+    RUNTIME,
     said_everywhere,
     sample,
 )
@@ -128,6 +129,10 @@ def test_details_of_an_image_hold_what_was_found_in_it() -> None:
     ):
         assert part in words
     assert "package-05" not in words
+    runtime = next(words for _, words in PAGE.all("details") if f"Details of {RUNTIME}" in words)
+    assert f"train_step✓ passed in {DEVEL}" in runtime
+    assert "imports✓ passedtrain_step" in runtime
+    assert "3. verify1.5 min4. measure30 s" in runtime
     marimo = next(
         words for _, words in PAGE.all("details") if "Details of cu12.8.1-py3.13-marimo-devel" in words
     )

@@ -1,7 +1,7 @@
 """An executor that builds nothing, and plans of the real matrix to give it."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -11,7 +11,7 @@ from ci.history.failures import StageError
 from ci.history.records import BuildRecord, Failure, FailureKind
 from ci.plan.attempt import Attempts
 from ci.plan.plan import Plan
-from ci.sweep.interface import ImageResult
+from ci.sweep.interface import FinishingStep, ImageResult
 from ci.sweep.scheduler import SweepLimits, sweep
 from ci.util.units import GB
 from tests.unit.plans import CELLS, plan
@@ -57,12 +57,16 @@ class FakeExecutor:
             for kind in kinds:
                 self.at_once[kind] -= 1
 
-    async def finish_image(self, plan: Plan, attempts: Attempts) -> ImageResult:
+    def finishing_steps(self) -> Mapping[str, FinishingStep]:
+        return {"finish": self._finish}
+
+    async def _finish(self, plan: Plan, attempts: Attempts, result: ImageResult) -> ImageResult:
         self.calls.append((plan.cell.id, "finish", attempts))
         await anyio.lowlevel.checkpoint()
+        self.clock += 1
         tries = sum(call[:2] == (plan.cell.id, "finish") for call in self.calls)
         self.fault(plan, "finish", tries)
-        return ImageResult(size=1, versions={"torch": "1"})
+        return result.model_copy(update={"size": 1, "versions": {"torch": "1"}})
 
     async def free_disk(self) -> int:
         return self.disk.pop(0) if self.disk else 100 * GB

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ci.history.records import FailureKind
+from ci.history.records import FailureKind, StageRun
 from ci.plan.plan import Plan
 from ci.util.units import GB
 from tests.unit.plans import CELLS
@@ -35,11 +35,25 @@ async def test_every_shared_step_is_built_once(cells: int) -> None:
 
 async def test_the_time_of_a_shared_stage_counts_for_the_cell_that_built_it() -> None:
     records = await run_sweep(FakeExecutor(), cells=4)
-    owners = [stage.digest for record in records.values() for stage in record.stages if not stage.shared_with]
+    owners = [
+        stage.digest
+        for record in records.values()
+        for stage in record.stages
+        if stage.digest and not stage.shared_with
+    ]
     assert len(owners) == len(set(owners))
     shared = [stage for stage in records[CELLS[1]].stages if stage.shared_with]
     assert {stage.name for stage in shared} >= {"base", "torch", "wheels", "pyg"}
     assert {stage.shared_with for stage in shared} == {CELLS[0]}
+
+
+async def test_a_step_after_the_stages_is_in_the_record_even_if_it_failed() -> None:
+    records = await run_sweep(FakeExecutor(fails("verification", "finish")))
+    for name, record in records.items():
+        stages = PLANS[CELLS.index(name)].stages
+        assert [one.name for one in record.stages] == [*(stage.name for stage in stages), "finish"]
+        assert record.stages[-1] == StageRun(name="finish", seconds=1.0)
+    assert records[RAY].status == "failed"
 
 
 @pytest.mark.parametrize("at", ["image", "finish"])
@@ -139,4 +153,4 @@ def test_every_cell_ends_and_nothing_is_built_twice_whatever_fails(
         assert tries[-1] == record
         assert [one.status for one in tries[::2]] == ["building"] * (len(tries) // 2)
         assert all(one.finished for one in tries[1::2])
-        assert record.status == "failed" or len(record.stages) == len(PLANS[CELLS.index(name)].stages)
+        assert record.status == "failed" or len(record.stages) == len(PLANS[CELLS.index(name)].stages) + 1
