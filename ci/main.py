@@ -20,13 +20,15 @@ from ci.session.history import load_history, open_store
 from ci.session.options import CallOptions
 from ci.session.session import Session, open_session, select_cells
 from ci.stages.builder import ImageBuilder
-from ci.stages.image import make_text_directory, unpack
+from ci.stages.image import unpack
 from ci.stages.pack import export_archive, export_environment
+from ci.stages.texts import make_text_directory
 from ci.stages.trim import strip_image
 from ci.sweep.notify import Webhook
 from ci.sweep.publish import PublishOptions, open_publisher
 from ci.sweep.report import report_cells
 from ci.sweep.run import SweepOptions, preview_plans, publish_cell, run_sweep
+from ci.sweep.single import build_image
 from ci.util.errors import require_made
 
 PAIR = "--cuda 12.8.1 --python 3.13"  # of the examples
@@ -111,7 +113,8 @@ class CslrImages:
     @public(cache="session", example=f"{PAIR} --target ray-runtime")
     async def build(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
         """Build one image."""
-        return await (await self._builder(cuda, python, target)).image().sync()
+        session = await self._session()
+        return await build_image(session, find_cell(session.matrix, cuda, python, target))
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:

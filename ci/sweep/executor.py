@@ -19,9 +19,11 @@ from ci.plan.plan import Plan
 from ci.session.clock import utc_now
 from ci.session.history import KnownHistory
 from ci.session.history_store import HistoryStore
+from ci.session.log import say_stage
 from ci.session.machine import read_machine
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
+from ci.sweep.announce import CellLog
 from ci.sweep.interface import ImageResult
 from ci.sweep.publish import Publisher
 from ci.sweep.size_gate import check_size_limits
@@ -44,12 +46,14 @@ class DaggerExecutor:
         *,
         verified: bool,
         publisher: Publisher | None,
+        log: CellLog,
     ) -> None:
         self._session = session
         self._store = store
         self._history = known.history
         self._verified = verified
         self._publisher = publisher
+        self._log = log
         self._free_disk, self._disk_read = known.machine.free_disk, known.seen
         self._disk_reads = 0
         self._disk_lock = anyio.Lock()
@@ -58,7 +62,8 @@ class DaggerExecutor:
 
     async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
         """Build one stage; the engine builds equal stages of two plans once."""
-        with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
+        title = f"{plan.id}: {name}"
+        with say_stage(title), get_tracer().start_as_current_span(title) as span:
             try:
                 await self._builder(plan, attempts).build_stage(name)
             except dagger.QueryError as error:
@@ -71,7 +76,8 @@ class DaggerExecutor:
         Raises:
             StageError: a check, a size limit or a push failed; after a failed check nothing is pushed.
         """
-        with get_tracer().start_as_current_span(f"{plan.id}: verify and measure") as span:
+        title = f"{plan.id}: verify and measure"
+        with say_stage(title), get_tracer().start_as_current_span(title) as span:
             try:
                 return await self._finish(self._builder(plan, attempts))
             except dagger.QueryError as error:
@@ -91,6 +97,7 @@ class DaggerExecutor:
     async def append_records(self, records: Sequence[BuildRecord]) -> None:
         """Append records to the history in its cache volume."""
         await self._store.append("".join(record.line() for record in records))
+        self._log.add(records)
 
     async def sleep(self, seconds: float) -> None:
         """Wait before a retry."""
