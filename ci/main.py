@@ -1,7 +1,6 @@
 """Define the public functions of the module: each parses its arguments, delegates and returns."""
 
 import dagger
-from dagger import object_type
 
 from ci import args
 from ci.bundle.collect import collect_bundle
@@ -37,7 +36,7 @@ PAIR = "--cuda 12.8.1 --python 3.13"  # of the examples
 # returned after `sync`, so that a failed step is reported as that step and not as a result that cannot be read.
 
 
-@object_type
+@dagger.object_type
 class CslrImages:
     """A matrix of container images for sign-language-recognition research: CUDA x Python x target."""
 
@@ -156,9 +155,8 @@ class CslrImages:
     async def channel(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Make the conda channel that the `registries` sources use."""
         made = (await self._builder(cuda, python, "devel")).channel()
-        return await require_made(
-            made, f"the {self.sources} sources name conda channels: none is made"
-        ).sync()
+        reason = f"the {self.sources} sources name conda channels: none is made"
+        return await require_made(made, reason).sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:

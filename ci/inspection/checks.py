@@ -22,18 +22,22 @@ VERSION_LABELS = {
 }
 
 
+_EXPECTED = "/run/expected.json"
+
+
 class Check(FrozenModel):
-    """One check: the program in `ci/programs/checks` and its arguments."""
+    """One check: the program in `ci/programs/checks`, its arguments, and texts that it gets as files, by path."""
 
     name: str
     arguments: tuple[str, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
 
 
 def checks_for(plan: Plan) -> tuple[Check, ...]:
     """List the checks of a plan's image in the order in which they run."""
     image = plan.spec("image", ImageSpec)
     expect = json.dumps(expected_versions(plan), sort_keys=True)
-    checks = [Check(name="versions", arguments=("--expect", expect))]
+    checks = [Check(name="versions", arguments=("--expect", _EXPECTED), texts=((_EXPECTED, expect),))]
     always = ("imports", "standard_library", "pip_check", "train_step", "extension_ops")
     checks += [Check(name=name) for name in always]
     if image.kind == "runtime":
