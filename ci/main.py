@@ -154,9 +154,8 @@ class CslrImages:
     @public(cache="session", example=f"{PAIR} export --path channel")
     async def channel(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Make the conda channel that the `registries` sources use."""
-        made = (await self._builder(cuda, python, "devel")).channel()
         reason = f"the {self.sources} sources name conda channels: none is made"
-        return await require_made(made, reason).sync()
+        return await require_made((await self._builder(cuda, python, "devel")).channel(), reason).sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:

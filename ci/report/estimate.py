@@ -121,7 +121,7 @@ def estimate_build(
                     guessed=not built,
                 ),
             )
-    new = sum(stage.name == "pack" and not stage.built for stage in stages.values())
+    new = sum(stage.name == "torch" and not stage.built for stage in stages.values())
     return BuildEstimate(
         stages=tuple(stages.values()),
         cells=tuple(plan.id for plan in plans),

@@ -143,7 +143,8 @@ def logs(folder: Path) -> list[Path]:
 
 
 def test_a_call_passes_output_and_status_on_and_keeps_the_whole_log(tmp_path: Path) -> None:
-    script = "echo result; echo \"5   : load module: .\" >&2; echo '9   : ┆ withExec x' >&2; printf 'Error: end' >&2; exit 3"
+    said = "5   : load module: .\n9   : ┆ withExec x\nError: end"
+    script = f"echo result; printf '{said}' >&2; exit 3"
     with start(tmp_path, script, "call", "cells") as process:
         output, errors = process.communicate(timeout=60)
     (log,) = logs(tmp_path)
@@ -151,7 +152,7 @@ def test_a_call_passes_output_and_status_on_and_keeps_the_whole_log(tmp_path: Pa
     assert errors == (
         f"load module: .\nError: end\ndaggerw: dagger ended with exit status 3; all that it said is in {log}\n"
     )
-    assert log.read_text("utf-8") == "5   : load module: .\n9   : ┆ withExec x\nError: end"
+    assert log.read_text("utf-8") == said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -21,8 +21,10 @@ case $* in
   *" matrix "*)
     echo "swept: $*"
     # Like a cell that has ended, and a sweep that goes on until its report is there.
-    [[ -z $CELL ]] || for ((i = 0; i < 300 && ! $(grep -c page "$CELL/report.html" 2>/dev/null || echo 0); i++)); do sleep 0.1; done
-    [[ -z $CELL ]] || cp -r "$CELL" "$CELL.seen"
+    if [[ -n $CELL ]]; then
+      for ((i = 0; i < 300; i++)); do [[ ! -s $CELL/report.html || ! -s $CELL/report.json ]] || break; sleep 0.1; done
+      cp -r "$CELL" "$CELL.seen"
+    fi
     exit "$STATUS"
     ;;
 esac
