@@ -159,7 +159,7 @@ class StandInEngine:
             return ""
         path = of[-1].given["path"]
         if of[-1].name == "workdirFile":
-            return (self.folder / path).read_text("utf-8")
+            return self.folder.joinpath(str(path)).read_text("utf-8")
         for call in reversed(of[:-1]):
             if call.name == "withNewFile" and call.given["path"] == path:
                 return str(call.given["contents"])
