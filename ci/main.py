@@ -1,7 +1,6 @@
 """Define the public functions of the module: each parses its arguments, delegates and returns."""
 
 import dagger
-from dagger import object_type
 
 from ci import args
 from ci.bundle.collect import collect_bundle
@@ -20,13 +19,15 @@ from ci.session.history import load_history, open_store
 from ci.session.options import CallOptions
 from ci.session.session import Session, open_session, select_cells
 from ci.stages.builder import ImageBuilder
-from ci.stages.image import make_text_directory, unpack
+from ci.stages.image import unpack
 from ci.stages.pack import export_archive, export_environment
+from ci.stages.texts import make_text_directory
 from ci.stages.trim import strip_image
 from ci.sweep.notify import Webhook
 from ci.sweep.publish import PublishOptions
 from ci.sweep.report import report_cells
 from ci.sweep.run import SweepOptions, preview_plans, publish_cell, run_sweep
+from ci.sweep.single import build_image
 from ci.util.errors import require_made
 
 PAIR = "--cuda 12.8.1 --python 3.13"  # of the examples
@@ -35,7 +36,7 @@ PAIR = "--cuda 12.8.1 --python 3.13"  # of the examples
 # returned after `sync`, so that a failed step is reported as that step and not as a result that cannot be read.
 
 
-@object_type
+@dagger.object_type
 class CslrImages:
     """A matrix of container images for sign-language-recognition research: CUDA x Python x target."""
 
@@ -111,7 +112,8 @@ class CslrImages:
     @public(cache="session", example=f"{PAIR} --target ray-runtime")
     async def build(self, cuda: args.Cuda, python: args.Python, target: args.Target) -> dagger.Container:
         """Build one image."""
-        return await (await self._builder(cuda, python, target)).image().sync()
+        session = await self._session()
+        return await build_image(session, find_cell(session.matrix, cuda, python, target))
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def devel(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:
@@ -152,10 +154,8 @@ class CslrImages:
     @public(cache="session", example=f"{PAIR} export --path channel")
     async def channel(self, cuda: args.Cuda, python: args.Python) -> dagger.Directory:
         """Make the conda channel that the `registries` sources use."""
-        made = (await self._builder(cuda, python, "devel")).channel()
-        return await require_made(
-            made, f"the {self.sources} sources name conda channels: none is made"
-        ).sync()
+        reason = f"the {self.sources} sources name conda channels: none is made"
+        return await require_made((await self._builder(cuda, python, "devel")).channel(), reason).sync()
 
     @public(cache="session", example=f"{PAIR} terminal")
     async def base(self, cuda: args.Cuda, python: args.Python) -> dagger.Container:

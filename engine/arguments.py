@@ -32,14 +32,15 @@ def complete_arguments(arguments: Sequence[str], folder: Path) -> tuple[list[str
     It is added to calls of this project's module that name no sources.
     """
     position = _find_subcommand(arguments)
-    if (
-        position is None
-        or arguments[position] != "call"
-        or _has_sources(arguments)
-        or not _loads_this_project(arguments, folder)
-    ):
+    if position is None or _has_sources(arguments) or not is_call(arguments, folder):
         return list(arguments), False
     return [*arguments[: position + 1], "--sources", SOURCES, *arguments[position + 1 :]], True
+
+
+def is_call(arguments: Sequence[str], folder: Path) -> bool:
+    """Return whether the arguments call a function of this project's module."""
+    position = _find_subcommand(arguments)
+    return position is not None and arguments[position] == "call" and _loads_this_project(arguments, folder)
 
 
 def split_bundle_option(arguments: Sequence[str]) -> tuple[list[str], Path | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine import bundle as bundle_module
 from engine import server, setup
 from engine.arguments import SOURCES, complete_arguments, split_bundle_option
+from engine.client import run_dagger
 from engine.output import EngineError, info, warn
 from engine.paths import PROJECT, VERSION, Paths
 from engine.processes import Commands
@@ -33,6 +34,9 @@ else with an engine of its own, made once and kept in a cache folder.
 With the embedded engine, `daggerw call` means `dagger call --sources registries` unless --sources is given.
 `--sources bundle:PATH` builds from a bundle, with no network.
 
+Without a terminal a call shows its stages, what its programs say, and errors; the cache folder's run/call-*.log has
+all that dagger says. `--progress plain` shows that instead.
+
   CSLR_IMAGES_CACHE        the cache folder (default: ~/.cache/cslr-images)
   CSLR_IMAGES_QUIET=1      do not say which engine is used
 """
@@ -44,18 +48,17 @@ LOG_LINES = 50
 def run(arguments: list[str]) -> int:
     """Run a command and return the exit status; print an error as one line."""
     try:
-        _dispatch(arguments)
+        return _dispatch(arguments) or 0
     except EngineError as error:
         warn(str(error))
         return 1
     except KeyboardInterrupt:
         warn("interrupted; the next use goes on from here")
         return 130
-    return 0
 
 
-def _dispatch(arguments: list[str]) -> None:
-    """Run the command that the arguments name; anything else is passed to dagger."""
+def _dispatch(arguments: list[str]) -> int | None:
+    """Run the command that the arguments name; anything else is passed to dagger, whose exit status is returned."""
     paths = Paths.default()
     match arguments:
         case ["bundle", "verify" | "diff", *_]:
@@ -63,7 +66,7 @@ def _dispatch(arguments: list[str]) -> None:
         case ["bundle", *rest]:
             _make_bundle(paths, rest)
         case ["own", *rest]:  # the machine has dagger and a container runtime
-            os.execvp("dagger", ["dagger", *split_bundle_option(rest)[0]])  # noqa: S606
+            return run_dagger(["dagger", *split_bundle_option(rest)[0]], os.environ, paths, Path.cwd())
         case ["help"]:
             print(HELP, end="")
         case ["status"]:
@@ -80,11 +83,12 @@ def _dispatch(arguments: list[str]) -> None:
         case ["clean" | "status" | "stop" | "logs" | "help", *_]:
             raise EngineError("unknown option (see daggerw help)")
         case _:
-            _run_dagger(paths, arguments)
+            return _run_dagger(paths, arguments)
+    return None
 
 
-def _run_dagger(paths: Paths, arguments: list[str]) -> None:
-    """Start the engine if it is not running, and replace this process with dagger."""
+def _run_dagger(paths: Paths, arguments: list[str]) -> int:
+    """Start the engine if it is not running, run dagger, and return its exit status."""
     _require_root()
     dagger_arguments, bundle = split_bundle_option(arguments)
     engine = server.find_engine(paths)
@@ -100,7 +104,7 @@ def _run_dagger(paths: Paths, arguments: list[str]) -> None:
         "DO_NOT_TRACK": "1",
         "_EXPERIMENTAL_DAGGER_RUNNER_HOST": f"unix://{engine.socket}",
     }
-    os.execve(program, ["dagger", *completed], environment)  # noqa: S606 - replaces this process
+    return run_dagger([program, *completed], environment, paths, Path.cwd())
 
 
 def _make_bundle(paths: Paths, rest: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,9 +14,15 @@ from engine import debian, go_tools, images, rootfs
 from engine.output import EngineError, warn
 from engine.paths import PartDigests, Paths
 from engine.processes import Commands
+from engine.progress import format_seconds
 
 # Tools, roots and images need 3 GB, and Go's builds another 3 GB.
 NEEDED_GB = 8
+STEPS = {
+    "tools": "downloads and builds dagger and its engine, two to five minutes",
+    "roots": "makes the file systems of Debian images",
+    "images": "puts the images together",
+}
 
 
 @dataclass(frozen=True)
@@ -96,11 +103,14 @@ def _make_part(part: Path, commands: Commands, build: Callable[[Path], None]) ->
     """Build a part in a temporary folder, and rename that when it is complete."""
     if part.exists():
         return
+    name, started = part.name.partition("-")[0], time.monotonic()
+    warn(f"{name}: {STEPS[name]}")
     partial = part.with_suffix(".partial")
     _remove_folder(partial, commands)
     partial.mkdir(parents=True)
     build(partial)
     partial.rename(part)
+    warn(f"{name}: done in {format_seconds(time.monotonic() - started)}")
 
 
 def _remove_other_parts(current: set[Path], paths: Paths, commands: Commands) -> None:

@@ -25,6 +25,7 @@ from ci.stages.cache_volumes import with_cache
 from ci.stages.context import BuildContext
 from ci.stages.programs import with_program
 from ci.stages.system import make_base_with_packages
+from ci.stages.texts import make_text_file
 from ci.stages.tools import install_tools
 
 _OUT = "/opt/collected"
@@ -95,7 +96,7 @@ def collect_installed(
 
 def collect_sources(context: BuildContext, torch: dagger.Container, spec: WheelsSpec) -> dagger.Directory:
     """Download the source archives of the compiled extensions."""
-    lock = dag.directory().with_new_file("sdists.txt", spec.requirements).file("sdists.txt")
+    lock = make_text_file("sdists.txt", spec.requirements)
     container = with_program(context.with_mirror(torch).with_mounted_file(_LOCK, lock), wheels_stage.PROGRAM)
     return context.run(container, fetch_sources_command(_LOCK, _OUT)).directory(_OUT)
 
@@ -131,7 +132,7 @@ def _collect_packages(
     context: BuildContext, container: dagger.Container, python: str, requirements: str, options: Sequence[str]
 ) -> dagger.Container:
     """Collect the packages of requirements at `_OUT`, and their versions at `_PINS`."""
-    lock = dag.directory().with_new_file("requirements.txt", requirements).file("requirements.txt")
+    lock = make_text_file("requirements.txt", requirements)
     container = with_cache(context.with_mirror(container), Cache.PIP).with_mounted_file(_LOCK, lock)
     container = with_program(container, COLLECT_PROGRAM)
     command = collect_packages_command(_OUT, python, _LOCK, Cache.PIP.path, _PINS, options)

@@ -77,13 +77,15 @@ CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
         "marimo_page": CheckNeeds(memory_gb=0.5, seconds=6),
     }
 )
+_EXPECTED = "/run/expected.json"
 
 
 class Check(FrozenModel):
-    """One check: the program in `ci/programs/checks` and its arguments."""
+    """One check: the program in `ci/programs/checks`, its arguments, and texts that it gets as files, by path."""
 
     name: CheckName
     arguments: tuple[str, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
 
     @property
     def needs(self) -> CheckNeeds:
@@ -98,7 +100,7 @@ def checks_for(plan: Plan) -> tuple[Check, ...]:
     """List the checks of a plan's image in the order of the results; `run_all` decides when each starts."""
     image = plan.spec("image", ImageSpec)
     expect = json.dumps(expected_versions(plan), sort_keys=True)
-    checks = [Check(name="versions", arguments=("--expect", expect))]
+    checks = [Check(name="versions", arguments=("--expect", _EXPECTED), texts=((_EXPECTED, expect),))]
     checks += [Check(name=name) for name in _ALWAYS]
     if image.kind == "runtime":
         checks.append(Check(name="no_root_needed"))

@@ -19,6 +19,7 @@ from ci.session.history import known_attempts, load_history, open_store
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder
 from ci.stages.step import Step
+from ci.stages.texts import make_text_file
 from ci.util.errors import UserError, summarize_error
 
 SCRIPT_FILE = f"{PROGRAMS_FOLDER}/failed.sh"
@@ -86,8 +87,8 @@ async def _container_before(plan: Plan, failed: FailedStep) -> dagger.Container:
         f"This is the container as it was before that command. To run it again, type:\n\n    sh {SCRIPT_FILE}\n\n"
     )
     container = await _copy_mounts(step.before)
-    container = container.with_new_file(SCRIPT_FILE, script, permissions=0o755)
-    container = container.with_new_file(MESSAGE_FILE, message)
+    container = container.with_file(SCRIPT_FILE, make_text_file("failed.sh", script), permissions=0o755)
+    container = container.with_file(MESSAGE_FILE, make_text_file("message.txt", message))
     for port in await step.before.exposed_ports():  # a terminal would wait until something listens there
         container = container.without_exposed_port(await port.port())
     container = container.without_entrypoint().with_default_args(SHELL).with_default_terminal_cmd(SHELL)

@@ -25,6 +25,7 @@ from ci.session.session import Session
 from ci.stages.builder import ImageBuilder
 from ci.stages.programs import with_program
 from ci.stages.step import Step
+from ci.stages.texts import make_text_file
 from ci.util.errors import UserError
 from ci.util.model import FrozenModel
 
@@ -115,7 +116,10 @@ def check_step(image: dagger.Container, check: Check) -> Step:
     """Return the step that runs a check in the image."""
     program = f"checks/{check.name}.py"
     command = (f"{PREFIX}/bin/python", mounted_path(program), *check.arguments)
-    return Step("verify", with_program(image, program), command)
+    container = with_program(image, program)
+    for path, text in check.texts:
+        container = container.with_mounted_file(path, make_text_file(path.rpartition("/")[2], text))
+    return Step("verify", container, command)
 
 
 def describe_failed(results: Sequence[CheckResult]) -> str:

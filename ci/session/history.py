@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import dagger
 
@@ -19,13 +19,22 @@ from ci.session.session import Session
 class KnownHistory:
     """The records of earlier runs, the ids of live runs, and the engine's machine.
 
-    `seen` is the time at which the machine was read, in seconds of `time.monotonic`.
+    `seen` is the time at which the machine was read, in seconds of `time.monotonic`; `stages` are the seconds of stages
+    that were built outside of sweeps, by digest.
     """
 
     history: History
     live: frozenset[str]
     machine: Machine
     seen: float
+    stages: Mapping[str, float] = field(default_factory=dict)
+
+    def stage_seconds(self) -> Mapping[str, float]:
+        """Return the longest build of each stage in seconds, by digest; shorter ones may have been cached."""
+        known = dict(self.history.stage_seconds())
+        for digest, seconds in self.stages.items():
+            known[digest] = max(known.get(digest, 0.0), seconds)
+        return known
 
 
 def open_store(session: Session) -> HistoryStore:
@@ -40,11 +49,11 @@ async def load_history(store: HistoryStore, file: dagger.File | None) -> KnownHi
     seen = time.monotonic()
     own = read_history(snapshot.text, "the engine's history")
     if file is None:
-        return KnownHistory(own, snapshot.live, snapshot.machine, seen)
+        return KnownHistory(own, snapshot.live, snapshot.machine, seen, snapshot.stages)
     other = read_history(await file.contents(), await file.name())
     if lines := missing_lines(own, other):
         await store.append(lines)
-    return KnownHistory(merge_histories(own, other), snapshot.live, snapshot.machine, seen)
+    return KnownHistory(merge_histories(own, other), snapshot.live, snapshot.machine, seen, snapshot.stages)
 
 
 def known_attempts(session: Session, history: History) -> Mapping[str, StageAttempt]:

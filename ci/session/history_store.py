@@ -1,62 +1,37 @@
 """Keep the history in a cache volume, where it survives a killed client or engine."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 import dagger
-from dagger import dag
 
 from ci.plan.caches import Cache
-from ci.session.machine import SCRIPT, Machine, parse_machine
+from ci.plan.programs import shell_command
+from ci.session.machine import Machine, parse_machine
 from ci.stages.cache_volumes import with_cache
+from ci.stages.programs import with_program
+from ci.stages.texts import make_text_file
 
-_FILE = f"{Cache.RECORDS.path}/history.jsonl"
-_RUNS = f"{Cache.RECORDS.path}/runs"
+PROGRAM = "keep_history.sh"
+
 _COPY = "/tmp/history.jsonl"  # noqa: S108 - in a container
 _LINES = "/run/given.jsonl"
-_MACHINE_LINES = 3  # that the script of `machine` prints
-
-# One writer at a time. If a crash cut the last line, it is ended first, so that the new lines can be read.
-_APPEND = f"""
-set -eu
-exec 9>>{_FILE}.lock
-flock 9
-touch {_FILE}
-[ -z "$(tail -c 1 {_FILE})" ] || echo >>{_FILE}
-cat {_LINES} >>{_FILE}
-sync {_FILE}
-"""
-
-# A live run holds a lock on a file with its id, and loses the lock however it ends. The machine is read in the same
-# step, because a step of its own would take longer than the commands.
-_READ = f"""{SCRIPT}
-mkdir -p {_RUNS}
-touch {_FILE}
-cp {_FILE} {_COPY}
-cd {_RUNS}
-for run in *; do
-    [ -e "$run" ] || continue
-    if flock --nonblock "$run" true; then rm -f "$run"; else echo "$run"; fi
-done
-"""
-_LIVE = f"""
-set -eu
-mkdir -p {_RUNS}
-exec 9>"{_RUNS}/$1"
-flock 9
-exec sleep infinity
-"""
+_MACHINE_LINES = 3  # that `read` prints first
 
 
 @dataclass(frozen=True)
 class HistorySnapshot:
-    """The history of an engine at one moment, the ids of its live runs, and its machine."""
+    """The history of an engine at one moment, the ids of its live runs, and its machine.
+
+    `stages` are the seconds of stages that were built outside of sweeps, by digest.
+    """
 
     text: str
     live: frozenset[str]
     machine: Machine
+    stages: Mapping[str, float]
 
 
 class HistoryStore:
@@ -75,7 +50,7 @@ class HistoryStore:
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
         """Mark this run as live until the block ends."""
-        lock = self._with_records().as_service(args=["sh", "-c", _LIVE, "live", self.run])
+        lock = self._with_records().as_service(args=_command("live", self.run))
         await lock.start()
         try:
             yield
@@ -85,15 +60,30 @@ class HistoryStore:
 
     async def read(self) -> HistorySnapshot:
         """Read the current history, live runs and machine."""
-        step = self._uncached().with_exec(["sh", "-c", _READ])
+        step = self._uncached().with_exec(_command("read", _COPY))
         text = await step.file(_COPY).contents()
-        *machine, live = (await step.stdout()).split("\n", _MACHINE_LINES)
-        return HistorySnapshot(text, frozenset(live.split()), parse_machine("\n".join(machine)))
+        *machine, rest = (await step.stdout()).split("\n", _MACHINE_LINES)
+        lines = [line.split() for line in rest.splitlines()]
+        live = frozenset(words[1] for words in lines if words[:1] == ["run"] and len(words) == 2)
+        stages = {words[1]: float(words[2]) for words in lines if words[:1] == ["stage"] and len(words) == 3}
+        return HistorySnapshot(text, live, parse_machine("\n".join(machine)), stages)
 
     async def append(self, lines: str) -> None:
         """Append lines, and return when they are written to disk."""
-        file = dag.directory().with_new_file("given.jsonl", lines).file("given.jsonl")
-        await self._uncached().with_mounted_file(_LINES, file).with_exec(["sh", "-c", _APPEND]).sync()
+        await self._append(lines, "history.jsonl")
+
+    async def append_stages(self, lines: str) -> None:
+        """Append lines with the digest and the seconds of a stage."""
+        await self._append(lines, "stages")
+
+    async def _append(self, lines: str, name: str) -> None:
+        file = make_text_file("given.jsonl", lines)
+        await (
+            self._uncached()
+            .with_mounted_file(_LINES, file)
+            .with_exec(_command("append", _LINES, name))
+            .sync()
+        )
 
     def _uncached(self) -> dagger.Container:
         """Return the container with a variable that is new for each step: none is cached."""
@@ -101,4 +91,8 @@ class HistoryStore:
         return self._with_records().with_env_variable("MARK", f"{self.run}-{self._steps}")
 
     def _with_records(self) -> dagger.Container:
-        return with_cache(self._container, Cache.RECORDS, self._name)
+        return with_program(with_cache(self._container, Cache.RECORDS, self._name), PROGRAM)
+
+
+def _command(name: str, *arguments: str) -> list[str]:
+    return shell_command(PROGRAM, name, Cache.RECORDS.path, *arguments)

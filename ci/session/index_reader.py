@@ -3,8 +3,6 @@
 import json
 from collections.abc import Sequence
 
-from dagger import dag
-
 from ci.index.lookup import IndexQuery, IndexResponse
 from ci.plan.caches import Cache
 from ci.plan.programs import python_command
@@ -12,6 +10,7 @@ from ci.stages.cache_volumes import with_cache
 from ci.stages.context import BuildContext
 from ci.stages.programs import with_program
 from ci.stages.system import make_base_with_packages
+from ci.stages.texts import make_text_file
 from ci.stages.tools import install_tools
 
 _DEBS = ("ca-certificates", "python3", "python3-venv")
@@ -29,7 +28,7 @@ class IndexReader:
     async def read(self, queries: Sequence[IndexQuery]) -> dict[IndexQuery, IndexResponse]:
         """Read the responses to some queries; one that cannot be read is a response with a problem."""
         text = json.dumps([query.model_dump() for query in queries])
-        file = dag.directory().with_new_file("asks.json", text).file("asks.json")
+        file = make_text_file("asks.json", text)
         container = with_cache(self._context.with_mirror(self._container), Cache.PAGES)
         container = with_program(container, "read_indexes.py").with_mounted_file(_QUERIES, file)
         container = container.with_env_variable("MARK", self._cache_buster)

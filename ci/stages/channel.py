@@ -1,7 +1,6 @@
 """Make the conda channel out of package registries, or copy it out of a bundle."""
 
 import dagger
-from dagger import dag
 
 from ci.plan.externals import CONDA
 from ci.plan.paths import CHANNEL
@@ -13,6 +12,7 @@ from ci.stages.image_stages import ImageStages
 from ci.stages.offline import ROOT, OfflineBundle
 from ci.stages.programs import with_program
 from ci.stages.system import make_base_with_packages
+from ci.stages.texts import make_text_file
 from ci.stages.tools import install_tools
 
 _RECIPE = "/run/channel.json"
@@ -25,7 +25,7 @@ def build(stages: ImageStages, context: BuildContext) -> dagger.Directory:
     spec = stages.plan.spec("channel", ChannelSpec)
     container = make_base_with_packages(context, spec.image, PACKAGES)
     container = with_program(install_tools(context, container, spec.tools), PROGRAM)
-    recipe = dag.directory().with_new_file("channel.json", spec.recipe).file("channel.json")
+    recipe = make_text_file("channel.json", spec.recipe)
     container = container.with_mounted_file(_RECIPE, recipe)
     container = context.run(context.with_package_index(container), UPDATE_LISTS)
     for command in make_channel_commands(_RECIPE):

@@ -1,9 +1,8 @@
 """Put the layers on a base and configure the image: user, working folder, environment, entry point, labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import dagger
-from dagger import dag
 
 from ci.plan.layers import LIBRARIES_LAYER
 from ci.plan.paths import PREFIX
@@ -40,11 +39,3 @@ def configure(container: dagger.Container, spec: ImageSpec) -> dagger.Container:
         container = container.with_exposed_port(spec.port)
     # A devel image is for installing and building, so its user is root, as in NVIDIA's own.
     return container.with_user(spec.account.user) if spec.kind == "runtime" else container
-
-
-def make_text_directory(files: Mapping[str, str]) -> dagger.Directory:
-    """Return a folder of text files, by their paths in it."""
-    directory = dag.directory()
-    for name, text in files.items():
-        directory = directory.with_new_file(name, text)
-    return directory

@@ -1,7 +1,6 @@
 """Install Python packages into the environment, by uv: the stages torch and marimo, and parts of others."""
 
 import dagger
-from dagger import dag
 
 from ci.plan.caches import Cache
 from ci.plan.externals import PACKAGES
@@ -11,6 +10,7 @@ from ci.stages.cache_volumes import with_cache, without_cache
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 from ci.stages.programs import with_program, without_program
+from ci.stages.texts import make_text_file
 
 _LOCK = "/run/requirements.txt"
 
@@ -25,7 +25,7 @@ def install(context: BuildContext, container: dagger.Container, spec: InstallSpe
     """Install requirement lines."""
     if context.offline_bundle:  # it also has the packages of the other index
         spec = spec.model_copy(update={"extra_index": None})
-    lock = dag.directory().with_new_file("requirements.txt", spec.requirements).file("requirements.txt")
+    lock = make_text_file("requirements.txt", spec.requirements)
     container = with_cache(context.with_mirror(container, PACKAGES), Cache.UV).with_mounted_file(_LOCK, lock)
     container = container.with_env_variable("UV_CACHE_DIR", Cache.UV.path)
     container = context.run(with_program(container, PROGRAM), install_command(spec, _LOCK))

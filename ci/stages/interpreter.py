@@ -1,7 +1,6 @@
 """Put CPython at the environment's prefix without conda, and install pip by uv."""
 
 import dagger
-from dagger import dag
 
 from ci.plan.stages.channel import PACKAGES
 from ci.plan.stages.interpreter import (
@@ -16,6 +15,7 @@ from ci.stages.image_stages import ImageStages
 from ci.stages.install import install
 from ci.stages.programs import with_program, without_program
 from ci.stages.system import make_base_with_packages
+from ci.stages.texts import make_text_file
 from ci.stages.tools import install_tools
 
 _OUT = "/opt/interpreter"
@@ -41,7 +41,7 @@ def _fetch(context: BuildContext, spec: InterpreterSpec, base: dagger.Container)
 
 def _make(context: BuildContext, spec: InterpreterSpec, text: str) -> dagger.Directory:
     container = install_tools(context, make_base_with_packages(context, spec.image, PACKAGES), spec.tools)
-    recipe = dag.directory().with_new_file("interpreter.json", text).file("interpreter.json")
+    recipe = make_text_file("interpreter.json", text)
     container = with_program(container, PROGRAM).with_mounted_file(_RECIPE, recipe)
     container = context.run(context.with_package_index(container), UPDATE_LISTS)
     for command in make_interpreter_commands(_RECIPE, _OUT):

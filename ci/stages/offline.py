@@ -8,6 +8,7 @@ from dagger import ReturnType, dag
 
 from ci.plan.externals import DEBS, ExternalInput, image_input
 from ci.programs.make_bundle import BLOBS, Entry, Manifest
+from ci.stages.texts import make_text_directory, make_text_file
 from ci.util.errors import UserError
 
 ROOT = "/run/bundle"
@@ -49,7 +50,7 @@ class OfflineBundle:
         external = externals[DEBS]
         source = f"deb [trusted=yes] file:{ROOT}/{external.bundle_path} ./\n"
         options = f'Dir::Etc::sourcelist "{_APT}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
-        given = dag.directory().with_new_file("sources.list", source).with_new_file("apt.conf", options)
+        given = make_text_directory({"sources.list": source, "apt.conf": options})
         container = container.with_mounted_directory(_APT, given)
         return self.mount(container.with_env_variable("APT_CONFIG", f"{_APT}/apt.conf"), external)
 
@@ -105,7 +106,7 @@ class OfflineBundle:
         except dagger.QueryError:
             raise UserError(_describe_damage([archive])) from None
         sums = "".join(f"{entry.sha256}  {blob}\n" for blob, entry in sorted(entries.items()))
-        given = dag.directory().with_new_file("sums.txt", sums).file("sums.txt")
+        given = make_text_file("sums.txt", sums)
         blobs = dag.directory().with_directory("/", self.tree, include=list(entries))
         container = container.with_mounted_directory(ROOT, blobs).with_mounted_file(_SUMS, given)
         # A damaged bundle is an answer: the same bytes give it again.

@@ -7,6 +7,7 @@ from ci.plan.stages.pyg import PygSpec
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 from ci.stages.install import install, install_wheels
+from ci.stages.texts import make_text_file
 
 _COMPILED = "/run/wheels"
 _FETCHED = "/run/fetched"
@@ -27,4 +28,4 @@ def _fetch_wheels(context: BuildContext, spec: PygSpec) -> dagger.Directory:
     for wheel in spec.wheels:
         fetched = fetched.with_file(wheel.filename, context.download(wheel.address))
     sums = "".join(f"{wheel.sha256}  {wheel.filename}\n" for wheel in spec.wheels if wheel.sha256)
-    return fetched.with_new_file("SHA256SUMS", sums) if sums else fetched
+    return fetched.with_file("SHA256SUMS", make_text_file("SHA256SUMS", sums)) if sums else fetched

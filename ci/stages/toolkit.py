@@ -1,7 +1,6 @@
 """Make the CUDA toolkit's tree."""
 
 import dagger
-from dagger import dag
 
 from ci.plan.externals import COMPILER, PACKAGES
 from ci.plan.stages.toolkit import DEBS, PROGRAM, ToolkitSpec, make_toolkit_command
@@ -10,6 +9,7 @@ from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 from ci.stages.programs import with_program
 from ci.stages.system import make_base_with_packages
+from ci.stages.texts import make_text_file
 from ci.stages.tools import install_tools
 
 _LOCK = "/run/toolkit.txt"
@@ -23,7 +23,7 @@ def build(stages: ImageStages, context: BuildContext) -> dagger.Directory:
     container = install_tools(context, make_base_with_packages(context, spec.image, DEBS), spec.tools)
     container = context.with_package_index(with_program(container, PROGRAM), PACKAGES)
     if spec.locked:
-        lock = dag.directory().with_new_file("toolkit.txt", spec.locked).file("toolkit.txt")
+        lock = make_text_file("toolkit.txt", spec.locked)
         container = container.with_mounted_file(_LOCK, lock)
     if deb := context.bundled_file(COMPILER):
         container = container.with_mounted_file(_DEB, deb)

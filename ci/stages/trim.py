@@ -1,7 +1,6 @@
 """Remove from a tree what a variant removes, and strip symbols from its libraries."""
 
 import dagger
-from dagger import dag
 
 from ci.plan.paths import PREFIX
 from ci.plan.stages.pack import (
@@ -14,6 +13,7 @@ from ci.plan.stages.pack import (
 )
 from ci.stages.context import BuildContext
 from ci.stages.programs import with_program
+from ci.stages.texts import make_text_file
 
 _ROOT = "/opt/trimmed"
 _RULES = "/run/rules.json"
@@ -27,7 +27,7 @@ def trim_tree(
         return tree
     container = tools.with_directory(_ROOT, tree)
     if spec.trims:
-        rules = dag.directory().with_new_file("rules.json", dump_rules(spec)).file("rules.json")
+        rules = make_text_file("rules.json", dump_rules(spec))
         container = with_program(container.with_mounted_file(_RULES, rules), TRIM_PROGRAM)
         container = context.run(container, trim_env_command(_ROOT, _RULES))
     if spec.strip != "no":

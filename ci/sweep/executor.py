@@ -22,9 +22,11 @@ from ci.plan.plan import Plan
 from ci.session.clock import utc_now
 from ci.session.history import KnownHistory
 from ci.session.history_store import HistoryStore
+from ci.session.log import say_stage
 from ci.session.machine import read_machine
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
+from ci.sweep.announce import CellLog
 from ci.sweep.capacity import is_compilation
 from ci.sweep.interface import FinishingStep, ImageResult
 from ci.sweep.publish import Publisher
@@ -49,6 +51,7 @@ class DaggerExecutor:
         *,
         verify: str,
         publisher: Publisher | None,
+        log: CellLog,
     ) -> None:
         self._session = session
         self._store = store
@@ -57,6 +60,7 @@ class DaggerExecutor:
         self._limiter = CheckLimiter(check_capacity(known.machine))
         runs = CheckRuns(self._limiter, plans, everywhere=verify == "all")
         self._checks = None if verify == "none" else runs
+        self._log = log
         self._free_disk, self._disk_read = known.machine.free_disk, known.seen
         self._disk_reads = 0
         self._disk_lock = anyio.Lock()
@@ -66,7 +70,7 @@ class DaggerExecutor:
     async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
         """Build one stage; the engine builds equal stages of two plans once."""
         compiles = is_compilation(plan.stage(name))
-        with self._watch(plan, name), self._limiter.one_at_a_time() if compiles else nullcontext():
+        with self._limiter.one_at_a_time() if compiles else nullcontext(), self._watch(plan, name):
             await self._builder(plan, attempts).build_stage(name)
 
     def finishing_steps(self) -> Mapping[str, FinishingStep]:
@@ -91,6 +95,7 @@ class DaggerExecutor:
     async def append_records(self, records: Sequence[BuildRecord]) -> None:
         """Append records to the history in its cache volume."""
         await self._store.append("".join(record.line() for record in records))
+        self._log.add(records)
 
     async def sleep(self, seconds: float) -> None:
         """Wait before a retry."""
@@ -109,8 +114,9 @@ class DaggerExecutor:
 
     @contextmanager
     def _watch(self, plan: Plan, name: str) -> Iterator[None]:
-        """Trace a step, and raise StageError if the engine reports that it failed."""
-        with get_tracer().start_as_current_span(f"{plan.id}: {name}") as span:
+        """Say and trace a step, and raise StageError if the engine reports that it failed."""
+        title = f"{plan.id}: {name}"
+        with say_stage(title), get_tracer().start_as_current_span(title) as span:
             try:
                 yield
             except dagger.QueryError as error:

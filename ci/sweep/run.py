@@ -17,6 +17,7 @@ from ci.session.history import KnownHistory, known_attempts, load_history, open_
 from ci.session.history_store import HistoryStore
 from ci.session.machine import Machine
 from ci.session.session import Session
+from ci.sweep.announce import CellLog, announce_build
 from ci.sweep.capacity import cells_at_once
 from ci.sweep.executor import DaggerExecutor
 from ci.sweep.notify import Webhook
@@ -63,7 +64,10 @@ async def build_cells(
 ) -> tuple[BuildRecord, ...]:
     """Build cells and return the last record of each, in the order of the cells."""
     plans = await session.plans(cells)
-    executor = DaggerExecutor(session, store, known, plans, verify=options.verify, publisher=publisher)
+    log = CellLog(announce_build(plans, known, finishes=True))
+    executor = DaggerExecutor(
+        session, store, known, plans, verify=options.verify, publisher=publisher, log=log
+    )
     async with store.live():
         return await sweep(
             plans,

@@ -263,6 +263,40 @@ async def test_new_versions_are_found_in_indexes(monkeypatch: pytest.MonkeyPatch
     )
 
 
+# -- what Dagger's log shows of the calls --------------------------------------------------------------------
+
+LONGEST = 300  # characters
+
+
+def written(value: Any) -> str:
+    """Return an argument as Dagger's log writes it; objects are shown by the calls that made them, which are others."""
+    if isinstance(value, list | tuple):
+        return " ".join(map(written, value))
+    text = str(value)
+    return "" if ENGINE.knows(text) else json.dumps(text)
+
+
+@pytest.mark.parametrize("variant", ["default", "uv"])
+@pytest.mark.parametrize("target", ["devel", "marimo-runtime"])
+@pytest.mark.parametrize("sources", ["upstream", "registries"])
+@pytest.mark.parametrize("name", ["build", "matrix", "verify", "debug", "dockerfile", "generate"])
+async def test_no_call_has_a_long_argument(
+    name: str, sources: str, target: str, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ENGINE, "calls", [])
+    if variant == "uv" and name in ("dockerfile", "generate"):
+        pytest.skip("Dockerfiles are for variants with conda")
+    given: dict[str, Any] = {**PAIR, "target": target} if name in ("build", "verify", "debug") else dict(PAIR)
+    if name == "matrix":
+        given = {"cuda": [CELL.cuda], "python": [CELL.python], "target": [target], "history": HISTORY}
+    if name == "debug":
+        monkeypatch.setattr(ENGINE, "failing", ("checks/imports.py",))
+    await call(name, {} if name == "generate" else given, {"sources": sources, "variant": variant})
+    assert len(ENGINE.calls) > (1 if name in ("dockerfile", "generate") else 50)
+    shown = {f"{one.name} {' '.join(map(written, one.given.values()))}" for one in ENGINE.calls}
+    assert [text for text in sorted(shown) if len(text) > LONGEST] == []
+
+
 # -- refusals of the client ----------------------------------------------------------------------------------
 
 

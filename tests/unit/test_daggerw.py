@@ -12,9 +12,10 @@ NOTICE = "daggerw: this machine's dagger, no sources chosen\n"
 def make_machine(folder: Path, **programs: str) -> dict[str, str]:
     """Write programs, given as shell scripts, and return an environment with them.
 
-    The container runtimes fail unless they are given.
+    The container runtimes fail unless they are given, and Python says that it is too old.
     """
-    scripts = {"docker": "exit 1", "podman": "exit 1", "python3": 'echo "embedded $*"', **programs}
+    python = '[ "$1" != -c ] || exit 1; echo "embedded $*"'
+    scripts = {"docker": "exit 1", "podman": "exit 1", "python3": python, **programs}
     for name, script in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
@@ -39,6 +40,13 @@ def test_with_dagger_and_a_container_runtime_all_arguments_go_to_dagger(tmp_path
     )
     assert run_daggerw(environment) == ("", NOTICE)
     assert run_daggerw({**environment, "CSLR_IMAGES_QUIET": "1"}, "version") == ("<version>\n", "")
+
+
+def test_without_a_terminal_the_engines_program_runs_the_machines_dagger(tmp_path: Path) -> None:
+    environment = make_machine(tmp_path, dagger=DAGGER, docker="exit 0", python3='echo "program $*"')
+    # The first line is the question for Python's version, whose answer is its exit status.
+    output, errors = run_daggerw(environment, "call", "cells")
+    assert (output.splitlines()[-1], errors) == (f"program {DAGGERW.parent}/engine own call cells", NOTICE)
 
 
 def test_an_engine_that_the_user_names_needs_no_runtime(tmp_path: Path) -> None:

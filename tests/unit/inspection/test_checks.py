@@ -107,11 +107,12 @@ VERSIONS = {
 }
 
 
-def test_the_expected_versions_are_passed_as_json() -> None:
+def test_the_expected_versions_are_passed_as_a_file_of_json() -> None:
     made = plan("cu12.8.1-py3.13-marimo-runtime")
-    flag, versions = checks_for(made)[0].arguments
-    assert flag == "--expect"
-    assert json.loads(versions) == VERSIONS
+    check = checks_for(made)[0]
+    ((path, text),) = check.texts
+    assert check.arguments == ("--expect", path)
+    assert json.loads(text) == VERSIONS
 
 
 def test_extensions_from_wheels_are_expected_like_compiled_ones() -> None:

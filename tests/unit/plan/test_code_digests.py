@@ -28,15 +28,18 @@ AROUND = {
     "context.py",
     "fatbin.py",
     "image_stages.py",
+    "keep_history.sh",
     "measure_sizes.py",
     "mirror_channel.py",
     "offline.py",
     "online.py",
     "programs.py",
     "read_indexes.py",
+    "read_machine.sh",
     "read_tag.py",
     "registry.py",
     "step.py",
+    "texts.py",
 }
 
 
