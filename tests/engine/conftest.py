@@ -1,15 +1,18 @@
 """Provide one engine, one small stack and one way to call the module, for all engine tests."""
 
+import os
 import re
 import subprocess
+import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.stand_ins import servers, small_stack
 from tests.stand_ins.cache import CACHE
+from tests.stand_ins.mirror import shared_mirror
 
 ROOT = Path(__file__).resolve().parents[2]
 # The steps by which the SDK loads the module: shown while another client loads it too.
@@ -73,7 +76,6 @@ class SmallStack:
     matrix: Path
     folder: Path
     mirrors: Path
-    faults: dict[str, int] = field(default_factory=dict)
 
     def words(
         self, sources: str = "registries", mirrors: Path | None = None, matrix: Path | None = None
@@ -87,6 +89,12 @@ class SmallStack:
             f"--mirror-service=tcp://127.0.0.1:{self.port}",
         ]
 
+    def fail(self, path: str, times: int) -> None:
+        """Let the mirror answer 503 for a path, so many times; other tests ask the same mirror."""
+        address = f"http://127.0.0.1:{self.port}{path}"
+        with urllib.request.urlopen(urllib.request.Request(address, str(times).encode(), method="PUT")):
+            pass
+
 
 @pytest.fixture(scope="session", autouse=True)
 def engine() -> None:
@@ -96,14 +104,15 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallStack]:
-    """Serve the stand-ins on loopback."""
-    folder = small_stack.make(tmp_path_factory.mktemp("small-stack") / "mirror")
-    faults: dict[str, int] = {}
-    with servers.folder_over_http(folder, faults, small_stack.usual_port()) as port:
-        mirrors = folder.parent / "mirrors.toml"
+    """Serve the stand-ins on loopback: the same ones to all processes of a run."""
+    folder = tmp_path_factory.mktemp("small-stack")
+    # pytest-xdist gives each of its workers a folder in the run's.
+    run = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with shared_mirror(run / "served") as (served, port):
+        mirrors = folder / "mirrors.toml"
         mirrors.write_text(f'[wheels]\nindex = "http://mirror:{port}/simple"\n', "utf-8")
-        matrix = small_stack.matrix_with(folder.parent / "matrix.toml")
-        yield SmallStack(port=port, matrix=matrix, folder=folder, mirrors=mirrors, faults=faults)
+        matrix = small_stack.matrix_with(folder / "matrix.toml")
+        yield SmallStack(port=port, matrix=matrix, folder=served, mirrors=mirrors)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
 """A site without a network: a bundle is made here and carried there, where there is neither a route nor an engine yet.
 
-There, an empty cache folder, no Go, and a network namespace with nothing but loopback stand for the other machine.
+There, an empty cache folder, no Go, and a network namespace with nothing but loopback stand for the other machine. Its
+engine, which no other test uses, is also the one that is killed.
 """
 
 import json
 import os
-import shlex
+import secrets
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import pytest
 
 from ci.programs import make_bundle
 from tests.engine.conftest import ROOT, Answer, SmallStack, answer_of, dagger, succeed
+from tests.engine.test_crash import wait_for
 from tests.engine.test_matrix import PROMISES
 from tests.engine.test_small_stack import quoted
 from tests.stand_ins import small_stack
@@ -23,6 +26,7 @@ from tests.stand_ins.cache import CACHE
 
 CELL = ("--cuda=cpu", "--python=3.13", "--target=runtime")
 AIRGAP = ["unshare", "--net", "--mount", str(ROOT / "tests/stand_ins/airgap.sh")]
+CONDA_MADE = "/opt/env: "  # what make_env.py prints of an environment that is made
 PYTHON = "/opt/env/bin/python"
 # The route of last resort, or any other but loopback's, would be a way out.
 LOOK = """
@@ -79,27 +83,53 @@ def carried(small: SmallStack, tmp_path_factory: pytest.TempPathFactory) -> Carr
     return Carried(folder / "bundle", matrix)
 
 
+@dataclass(frozen=True)
+class Machine:
+    """The other machine: its network, which the process holds, and an environment without Go or a cache folder."""
+
+    process: int
+    environment: dict[str, str]
+
+    def words(self, *command: str | Path) -> list[str | Path]:
+        """Return the words that run a command there."""
+        return ["nsenter", f"--target={self.process}", "--net", "--mount", f"--wdns={ROOT}", *command]
+
+    def run(self, *command: str | Path) -> Answer:
+        """Run a command there."""
+        return answer_of(*self.words(*command), environment=self.environment)
+
+    def kill_engine(self) -> None:
+        """End the engine as a crash would; by the id that daggerw wrote down."""
+        record = Path(self.environment["CSLR_IMAGES_CACHE"]) / "run/engine.record.json"
+        os.kill(json.loads(record.read_text("utf-8"))["init"]["pid"], signal.SIGKILL)
+
+
 @pytest.fixture(scope="module")
-def elsewhere() -> Iterator[dict[str, str]]:
-    """Give the environment of the other machine: no Go, no cache folder yet."""
+def elsewhere() -> Iterator[Machine]:
     folder = Path(f"{CACHE}-airgap-{os.getpid()}")
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": os.environ["HOME"],
         "CSLR_IMAGES_CACHE": str(folder),
     }
-    try:
-        yield environment
-    finally:
-        subprocess.run(
-            [ROOT / "daggerw", "clean", "--all"], env=environment, check=True, stdout=subprocess.DEVNULL
-        )
-        shutil.rmtree(folder, ignore_errors=True)
+    holder = [*AIRGAP, "sh", "-c", "echo ready; exec cat"]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            yield Machine(process.pid, environment)
+        finally:
+            clean(folder, environment)
+            process.stdin.close()
 
 
-def offline(environment: dict[str, str], *command: str | Path) -> Answer:
-    """Run a command where there is no network."""
-    return answer_of(*AIRGAP, *command, environment=environment)
+def clean(folder: Path, environment: dict[str, str]) -> None:
+    """Stop the engine of a cache folder and remove the folder; an interrupted test run does not wait for it."""
+    command = '"$1" clean --all >/dev/null; rm -rf "$2"'
+    # Not by subprocess.run, which kills what it runs when it is interrupted.
+    words = ["sh", "-c", command, "sh", ROOT / "daggerw", folder]
+    assert subprocess.Popen(words, env=environment, start_new_session=True).wait() == 0
 
 
 def test_a_bundle_is_whole_and_told(carried: Carried) -> None:
@@ -111,24 +141,58 @@ def test_a_bundle_is_whole_and_told(carried: Carried) -> None:
     assert succeed("bundle", "diff", str(carried.folder), str(carried.folder)) == "the same\n"
 
 
-def test_there_is_no_network_there(elsewhere: dict[str, str]) -> None:
-    answer = offline(elsewhere, "python3", "-c", LOOK)
+def test_there_is_no_network_there(elsewhere: Machine) -> None:
+    answer = elsewhere.run("python3", "-c", LOOK)
     assert (answer.status, answer.out) == (0, "Network is unreachable\n"), answer.err
-    assert shutil.which("go", path=elsewhere["PATH"]) is None
+    assert shutil.which("go", path=elsewhere.environment["PATH"]) is None
 
 
 def test_a_cell_is_built_without_a_network_and_keeps_its_promises(
-    carried: Carried, elsewhere: dict[str, str]
+    carried: Carried, elsewhere: Machine
 ) -> None:
-    # One namespace for both calls: it ends with the engine that was started in it.
-    see = ("with-exec", f"--args={PYTHON},-c,{quoted(SEE)}", "stdout")
-    words = (str(ROOT / "daggerw"), *carried.words())
-    calls = "; ".join(shlex.join([*words, *call]) for call in (("verify", *CELL), ("build", *CELL, *see)))
-    answer = offline(elsewhere, "bash", "-ec", calls)
-    assert answer.status == 0, answer.err[-4000:]
-    assert "makes the embedded engine" in answer.err
-    assert "all 3 checks passed" in answer.out
-    assert answer.out.splitlines()[-1] == "0.1.0+cu130 _stand_in_cpu.cpython-313-x86_64-linux-gnu.so"
+    words = (ROOT / "daggerw", *carried.words())
+    verified = elsewhere.run(*words, "verify", *CELL)
+    assert verified.status == 0, verified.err[-4000:]
+    assert "makes the embedded engine" in verified.err
+    assert "all 3 checks passed" in verified.out
+    seen = elsewhere.run(*words, "build", *CELL, "with-exec", f"--args={PYTHON},-c,{quoted(SEE)}", "stdout")
+    assert seen.status == 0, seen.err[-4000:]
+    assert seen.out.splitlines()[-1] == "0.1.0+cu130 _stand_in_cpu.cpython-313-x86_64-linux-gnu.so"
+
+
+def test_a_killed_engine_loses_nothing(carried: Carried, elsewhere: Machine, tmp_path: Path) -> None:
+    # A user that no run had before: the stages from the base upwards are really built.
+    uid = 2_000 + secrets.randbelow(50_000)
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, uid=uid)
+    options = (f"--sources=bundle:{carried.folder}", f"--matrix-file={matrix}")
+    words = (ROOT / "daggerw", "--progress=plain", "call", *options)
+    sweep = (*words, "matrix", *CELL, "--disk-floor=1")
+    log = tmp_path / "first.log"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            elsewhere.words(*sweep),
+            cwd=ROOT,
+            env=elsewhere.environment,
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+        ) as first,
+    ):
+        wait_for(log, "install_packages.sh", first)
+        elsewhere.kill_engine()
+        # dagger's client waits for an engine that is gone, and for a second Ctrl-C: it is killed too.
+        first.kill()
+        first.wait()
+    second = elsewhere.run(*sweep)
+    assert second.status == 0, second.err[-4000:]
+    assert "1 ok, 0 failed, 0 not run" in second.out
+    # What was finished is not run again.
+    assert CONDA_MADE in log.read_text("utf-8", "replace")
+    assert CONDA_MADE not in second.err
+    printed = elsewhere.run(*words, "history", "contents")
+    records = [json.loads(line) for line in printed.out.splitlines()]
+    assert [record["status"] for record in records] == ["building", "building", "ok"]
 
 
 def test_a_content_that_is_missing_is_named_before_anything_is_built(

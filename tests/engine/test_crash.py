@@ -1,76 +1,23 @@
-"""An engine or a client that is killed in mid sweep: the next sweep goes on, and the records tell the truth.
+"""A client that is killed or interrupted in mid sweep: the next sweep goes on, and the records tell the truth.
 
-The engine that is killed has a cache folder of its own, so that no other test's engine is touched; its parts are shared
-by links.
+test_bundle.py kills an engine: it has one that no other test uses.
 """
 
 import json
 import os
 import re
 import secrets
-import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.engine.conftest import ROOT, SmallStack
 from tests.engine.test_matrix import PROMISES
 from tests.stand_ins import small_stack
-from tests.stand_ins.cache import CACHE
 
 CELLS = ("--cuda=cpu", "--target=runtime", "--disk-floor=1")
-CHANNEL_MADE = "linux-64/readline-"  # what make_channel.py prints of a channel that is made
-
-
-@pytest.fixture
-def own_cache() -> Iterator[Path]:
-    """Make a cache folder whose engine nobody else uses."""
-    folder = Path(f"{CACHE}-crash-{os.getpid()}")
-    folder.mkdir()
-    subprocess.run(["cp", "-al", CACHE / "parts", folder / "parts"], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(
-            [ROOT / "daggerw", "clean", "--all"],
-            env={**os.environ, "CSLR_IMAGES_CACHE": str(folder)},
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def test_a_killed_engine_loses_nothing(small: SmallStack, own_cache: Path, tmp_path: Path) -> None:
-    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES)
-    environment = {**os.environ, "CSLR_IMAGES_CACHE": str(own_cache)}
-    words = [str(ROOT / "daggerw"), "--progress=plain", *small.words(matrix=matrix)]
-    log = tmp_path / "first.log"
-    with log.open("wb") as out, subprocess.Popen(
-        [*words, "matrix", *CELLS], cwd=ROOT, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL
-    ) as first:  # fmt: skip
-        wait_for(log, "install_packages.sh", first)
-        kill_engine(own_cache)
-        # dagger's client waits for an engine that is gone, and for a second Ctrl-C: it is killed too.
-        first.kill()
-        first.wait()
-    second = subprocess.run(
-        [*words, "matrix", *CELLS], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert second.returncode == 0, second.stderr[-4000:]
-    assert "1 ok, 0 failed, 0 not run" in second.stdout
-    # What was finished is not run again: the channel takes the longest of it.
-    assert CHANNEL_MADE in log.read_text("utf-8", "replace")
-    assert CHANNEL_MADE not in second.stderr
-    printed = subprocess.run(
-        [*words, "history", "contents"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    ).stdout
-    records = [json.loads(line) for line in printed.splitlines()]
-    assert [record["status"] for record in records] == ["building", "building", "ok"]
 
 
 def test_a_killed_client_loses_nothing(small: SmallStack, tmp_path: Path) -> None:
@@ -147,9 +94,3 @@ def wait_for(log: Path, words: str, process: subprocess.Popen[bytes]) -> None:
         assert process.poll() is None, log.read_text("utf-8", "replace")[-4000:]
         time.sleep(0.5)
     raise TimeoutError(f"{words!r} did not appear")
-
-
-def kill_engine(cache: Path) -> None:
-    """End the engine as a crash would; by the id that daggerw wrote down."""
-    known = json.loads((cache / "run/engine.record.json").read_text("utf-8"))
-    os.kill(known["init"]["pid"], signal.SIGKILL)

@@ -3,17 +3,15 @@
 import json
 import os
 import re
-import secrets
 import subprocess
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.engine.conftest import ROOT, Answer, SmallStack, dagger, succeed
+from tests.engine.conftest import ROOT, Answer, SmallStack, succeed
 from tests.stand_ins import small_stack
 
 # The stand-ins have no tensors, so their images promise only this.
@@ -153,100 +151,3 @@ def test_the_plan_knows_the_times_from_the_records(small: SmallStack, bad: tuple
     assert "by the records: " in printed
     assert "stages without a record" not in printed
     assert printed.count(", as planned now") == 18
-
-
-def test_a_network_fault_is_tried_again(small: SmallStack, tmp_path: Path) -> None:
-    # A user that no run had before: the base, whose tools pip installs without a cache, is really built.
-    matrix = small_stack.matrix_with(
-        tmp_path / "matrix.toml", more=PROMISES, uid=2_000 + secrets.randbelow(50_000)
-    )
-    small.faults["/simple/conda-pack/"] = 8  # pip itself tries six times
-    try:
-        answer = sweep(small, tmp_path / "records", matrix, *CPU, "--target=devel")
-    finally:
-        small.faults.clear()
-    assert answer.status == 0, answer.err[-4000:]
-    found = recorded(tmp_path / "records")
-    tries = [one for one in found if one["run"] == found[-1]["run"]]
-    assert [one["status"] for one in tries] == ["building", "failed", "building", "ok"]
-    assert tries[1]["failure"]["kind"] == "network"
-    # In an empty cache the channel asks for the tools first.
-    assert tries[1]["notes"][0] in ("base: network, tried again", "channel: network, tried again")
-
-
-def test_a_compile_that_is_killed_is_tried_with_fewer_jobs(small: SmallStack, tmp_path: Path) -> None:
-    hungry = '[pyg.extensions.torch-cluster]\nversion = "0.1.0"\nsdist = true\n'
-    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES + hungry)
-    options = SmallStack(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
-    words = [*options.words(), "matrix", *CPU, "--target=runtime"]
-    # Two jobs whatever the machine has: with one there is nothing to halve.
-    answer = dagger(words[0], "--jobs=2", *words[1:])
-    assert answer.status == 0, answer.err[-4000:]
-    lines = succeed(*options.words(), "history", "contents").splitlines()
-    tries = [json.loads(line) for line in lines if '"cpu-py3.13-runtime"' in line][-4:]
-    assert [one["status"] for one in tries] == ["building", "failed", "building", "ok"]
-    assert (tries[1]["failure"]["kind"], tries[1]["failure"]["stage"]) == ("out-of-memory", "wheels")
-    assert tries[1]["notes"] == ["wheels: out-of-memory, tried again with 1 compile job"]
-
-
-def test_two_sweeps_at_once_are_both_right(small: SmallStack, tmp_path: Path) -> None:
-    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, ray=small_stack.NEWER)
-    folders = [tmp_path / "one", tmp_path / "two"]
-    with ThreadPoolExecutor() as pool:
-        words = (*CPU, "--only=cpu-py3.13-ray-*")
-        answers = list(pool.map(lambda folder: sweep(small, folder, matrix, *words), folders))
-    for answer, folder in zip(answers, folders, strict=True):
-        assert answer.status == 0, answer.err[-4000:]
-        assert "2 ok, 0 failed, 0 not run" in answer.out
-        found = [one for one in recorded(folder) if one["cell"] == "cpu-py3.13-ray-devel"]
-        assert found[-1]["status"] == "ok"
-    runs = {one["run"] for folder in folders for one in recorded(folder)}
-    both = {
-        one["run"] for one in map(json.loads, succeed(*small.words(), "history", "contents").splitlines())
-    }
-    assert runs <= both
-
-
-def test_an_image_that_is_too_large_fails_and_its_packages_are_named(
-    small: SmallStack, tmp_path: Path
-) -> None:
-    gates = '[gates.max_gb]\n"*-runtime" = 0.01\n'
-    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES + gates)
-    answer = sweep(small, tmp_path / "records", matrix, *CPU, "--target=runtime")
-    assert answer.status != 0
-    failure = recorded(tmp_path / "records")[-1]["failure"]
-    assert (failure["kind"], failure["stage"]) == ("gate", "size")
-    assert "more than the 0.01 GB of gate *-runtime" in answer.err
-    assert failure["tail"], "packages"
-
-
-def test_below_the_disk_floor_nothing_starts(small: SmallStack, tmp_path: Path) -> None:
-    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES)
-    answer = dagger(*small.words(matrix=matrix), "matrix", "--cuda=cpu", "--disk-floor=900000")
-    assert answer.status == 0
-    assert "0 failed, 6 not run" in answer.out
-    assert "below the floor of 900000 GB" in answer.out
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("matrix", "--limit=0"), "bad limit 0; accepted: 1 to 64 cells at once"),
-        (("matrix", "--publish", "--verify=none"), "an image is not published unverified"),
-        (("matrix", "--publish", "--repositories=nowhere"), "bad repository 'nowhere'"),
-        (
-            ("matrix", "--compression=zip"),
-            "unknown compression 'zip' (did you mean 'gzip'?); accepted: zstd, gzip",
-        ),
-        (
-            ("report", "--format=pdf"),
-            "unknown report format 'pdf'; accepted: terminal, markdown, json, junit, html",
-        ),
-        (("plan", "--format=yaml"), "unknown plan format 'yaml'; accepted: text, json, github"),
-    ],
-)
-def test_mistakes_are_told_before_anything_is_built(words: tuple[str, ...], message: str) -> None:
-    answer = dagger("call", *words)
-    assert answer.status != 0
-    assert message in answer.error
-    assert "Traceback" not in answer.err

@@ -35,6 +35,12 @@ class _Mirror(SimpleHTTPRequestHandler):
             return
         super().do_GET()
 
+    def do_PUT(self) -> None:
+        """Set how many times a path is to answer 503, for tests in other processes."""
+        self.faults[self.path] = int(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204)
+        self.end_headers()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
         pass
 
