@@ -128,7 +128,7 @@ def clean(folder: Path, environment: dict[str, str]) -> None:
     """Stop the engine of a cache folder and remove the folder; an interrupted test run does not wait for it."""
     command = '"$1" clean --all >/dev/null; rm -rf "$2"'
     # Not by subprocess.run, which kills what it runs when it is interrupted.
-    words = ["sh", "-c", command, "sh", ROOT / "daggerw", folder]
+    words = ["sh", "-c", command, "sh", str(ROOT / "daggerw"), str(folder)]
     assert subprocess.Popen(words, env=environment, start_new_session=True).wait() == 0
 
 
@@ -150,7 +150,7 @@ def test_there_is_no_network_there(elsewhere: Machine) -> None:
 def test_a_cell_is_built_without_a_network_and_keeps_its_promises(
     carried: Carried, elsewhere: Machine
 ) -> None:
-    words = (ROOT / "daggerw", *carried.words())
+    words = (str(ROOT / "daggerw"), *carried.words())
     verified = elsewhere.run(*words, "verify", *CELL)
     assert verified.status == 0, verified.err[-4000:]
     assert "makes the embedded engine" in verified.err
@@ -165,7 +165,7 @@ def test_a_killed_engine_loses_nothing(carried: Carried, elsewhere: Machine, tmp
     uid = 2_000 + secrets.randbelow(50_000)
     matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, uid=uid)
     options = (f"--sources=bundle:{carried.folder}", f"--matrix-file={matrix}")
-    words = (ROOT / "daggerw", "--progress=plain", "call", *options)
+    words = (str(ROOT / "daggerw"), "--progress=plain", "call", *options)
     sweep = (*words, "matrix", *CELL, "--disk-floor=1")
     log = tmp_path / "first.log"
     with (

@@ -15,21 +15,18 @@ CPU = ("--cuda=cpu", "--disk-floor=1")
 
 
 def test_a_network_fault_is_tried_again(small: SmallStack, tmp_path: Path) -> None:
-    # An extension that no other test and no earlier run asks for: pip really downloads its source.
-    name, version = "torch-sparse", f"0.1.{secrets.randbelow(1_000_000)}"
-    project = small.folder / "simple" / name
-    project.mkdir(exist_ok=True)
-    packages.extension_sdist(project, name, version)
-    extension = f'[pyg.extensions.{name}]\nversion = "{version}"\nsdist = true\n'
-    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES + extension)
-    small.fail(f"/simple/{name}/", 8)  # pip itself tries six times
-    answer = sweep(small, tmp_path / "records", matrix, *CPU, "--target=runtime")
+    # A Ray that no other test and no earlier run asks for is really downloaded, and no other test's download fails.
+    version = f"0.1.{1_000 + secrets.randbelow(1_000_000)}"
+    wheel = packages.wheel(small.folder / "simple/ray", "ray", version)
+    matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES, ray=version)
+    small.fail(f"/simple/ray/{wheel.name}", 6)  # uv itself tries four times
+    answer = sweep(small, tmp_path / "records", matrix, *CPU, "--target=ray-runtime")
     assert answer.status == 0, answer.err[-4000:]
     found = recorded(tmp_path / "records")
     tries = [one for one in found if one["run"] == found[-1]["run"]]
     assert [one["status"] for one in tries] == ["building", "failed", "building", "ok"]
     assert tries[1]["failure"]["kind"] == "network"
-    assert tries[1]["notes"] == ["wheels: network, tried again"]
+    assert tries[1]["notes"] == ["ray: network, tried again"]
 
 
 def test_a_compile_that_is_killed_is_tried_with_fewer_jobs(small: SmallStack, tmp_path: Path) -> None:
