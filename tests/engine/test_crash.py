@@ -51,7 +51,11 @@ def test_ctrl_c_leaves_records_that_tell_the_truth(small: SmallStack, tmp_path: 
     with log.open("wb") as out, subprocess.Popen(
         sweep, cwd=ROOT, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
     ) as first:  # fmt: skip
-        wait_for(log, ": conda: begins", first)
+        try:
+            wait_for(log, ": conda: begins", first)
+        except BaseException:  # of the tests' own Ctrl-C it would not hear
+            os.killpg(first.pid, signal.SIGKILL)
+            raise
         os.killpg(first.pid, signal.SIGINT)  # to all that a terminal would send it to
         assert first.wait() != 0
     written = [
