@@ -4,7 +4,9 @@ A stand-in answers for daggerw: caches that are nearly full, or an engine that f
 """
 
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,26 @@ def test_records_and_reports_are_written_while_the_sweep_goes_on(tmp_path: Path)
     assert (seen / "report.html").read_text("utf-8") == "page\n"
     assert (seen / "STATUS.md").read_text("utf-8") == "page\n"
     assert (seen / "history.jsonl").read_text("utf-8") == '{"status": "ok"}\n'
+
+
+def test_a_sweep_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    daggerw = tmp_path / "daggerw"
+    daggerw.write_text('#!/bin/sh\ncase $* in *" matrix "*) kill -KILL $PPID ;; esac\n', "utf-8")
+    daggerw.chmod(0o755)
+    words = [str(SCRIPT), str(daggerw)]
+    environment = {"PATH": os.environ["PATH"], "CSLR_IMAGES_RECORDS": str(tmp_path / "records")}
+    with subprocess.Popen(
+        words, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as killed:
+        assert killed.wait() == -signal.SIGKILL
+    try:
+        for _ in range(100):
+            os.killpg(killed.pid, 0)
+            time.sleep(0.1)
+        os.killpg(killed.pid, signal.SIGKILL)
+        pytest.fail("it left a process")
+    except ProcessLookupError:
+        pass
 
 
 def test_records_that_cannot_be_had_are_told_and_those_of_before_stay(tmp_path: Path) -> None:
