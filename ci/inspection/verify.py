@@ -4,9 +4,9 @@ import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
-import anyio
 import dagger
 from dagger import ReturnType
 from dagger.telemetry import get_tracer
@@ -26,6 +26,7 @@ from ci.stages.builder import ImageBuilder
 from ci.stages.programs import with_program
 from ci.stages.step import Step
 from ci.stages.texts import make_text_file
+from ci.util.concurrency import run_jobs
 from ci.util.errors import UserError
 from ci.util.model import FrozenModel
 
@@ -69,20 +70,13 @@ async def run_all(
     raised.
     """
     results: dict[str, CheckResult] = {}
-    errors: list[Exception] = []
 
     async def run_one(check: Check) -> None:
-        try:
-            results[check.name] = await run(check)
-        except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
-            errors.append(error)
-            group.cancel_scope.cancel()
+        results[check.name] = await run(check)
 
-    async with anyio.create_task_group() as group:
-        for check in sorted(checks, key=lambda check: -check.needs.seconds):
-            group.start_soon(run_one, check)
-    if errors:
-        raise errors[0]
+    await run_jobs(
+        partial(run_one, check) for check in sorted(checks, key=lambda check: -check.needs.seconds)
+    )
     return [results[check.name] for check in checks]
 
 

@@ -55,11 +55,15 @@ def compilers_digest(cuda_home: Path | None) -> str:
 
 
 def write_host_wrappers(folder: Path, names: Iterable[str], ccache: str, path: str) -> None:
-    """Write scripts that are named like the host compilers and call them through ccache."""
+    """Write scripts that are named like the host compilers and call them through ccache.
+
+    Names of one compiler (c++, g++) call it by its own: ccache hashes the name, and Pythons name it differently.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        real = shutil.which(name, path=path)
-        if real:
+        if real := shutil.which(name, path=path):
+            own = os.path.realpath(real)
+            real = real if Path(own).name == Path(ccache).name else own  # a link to ccache itself
             write_script(folder / name, f'exec "{ccache}" "{real}" "$@"')
 
 
