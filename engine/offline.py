@@ -46,14 +46,16 @@ def copy_go_archives(modules: Path, target: Path) -> None:
 
 
 def copy_go_builds(modules: Path, client: Path, target: Path, commands: Commands) -> None:
-    """Compile the packages of the Go client, and copy what Go keeps of them into a build cache of their own.
+    """Compile what the Go client imports, and copy what Go keeps of it into a build cache of its own.
 
     The engine starts its Go build cache with this folder. Go takes from it what it would compile in the same way: with
     `-trimpath`, without cgo, from the same sources. Go's own cache has most of them from the build of the tools.
     """
     settings = _go_settings(modules) | SETTINGS | {"GOFLAGS": "-mod=mod -trimpath"}
-    command = ["go", "list", "-export", "-deps", "-f", "{{.Export}}", "./..."]
-    commands.run("go", "build", "./...", cwd=client, env=settings)
+    own = "{{if not (and .Module .Module.Main)}}{{.ImportPath}}{{end}}"
+    imported = read_output(["go", "list", "-deps", "-f", own, "./..."], cwd=client, env=settings).split()
+    commands.run("go", "build", *imported, cwd=client, env=settings)
+    command = ["go", "list", "-export", "-f", "{{.Export}}", *imported]
     exports = {Path(line) for line in read_output(command, cwd=client, env=settings).splitlines()}
     cache = Path(read_output(["go", "env", "GOCACHE"]))
     outputs = {export.name.removesuffix("-d") for export in exports}
