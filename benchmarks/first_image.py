@@ -3,6 +3,7 @@
 README's first command runs in a new clone, with an empty cache folder and empty caches of Go; then the image is
 verified. With `--before` the same is done at another commit first. Measured are wall times, the log as a file gets it,
 and the memory of all compilers together, read from /proc every half second. Nothing else should run meanwhile.
+The times of stages go to ci/times.toml, from which a build without records is estimated.
 """
 
 import argparse
@@ -35,6 +36,8 @@ COMPILERS = {
     "ccache",
 }
 LONG = 300  # characters
+TIMES = ROOT / "ci" / "times.toml"
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -71,6 +74,13 @@ class Measured:
     commit: str
     build: Call
     verify: Call
+
+    def stages(self) -> dict[str, float]:
+        """Return the seconds of each stage, and of the checks as `finish`."""
+        done = re.compile(r": ([a-z-]+): done after ([\d.]+) (s|min|h)$")
+        found = (done.search(line.text) for line in self.build.lines)
+        stages = {one[1]: float(one[2]) * _UNITS[one[3]] for one in found if one}
+        return stages | {"finish": self.verify.seconds}
 
     def row(self) -> list[str]:
         """Return the numbers of the table."""
@@ -179,6 +189,15 @@ def measure(commit: str) -> Measured:
     return Measured(commit, build, verify)
 
 
+def write_times(stages: dict[str, float]) -> None:
+    """Replace the seconds of stages in the table of times."""
+    text = TIMES.read_text("utf-8")
+    for name, seconds in stages.items():
+        row = r"(?<=\[finish\]\nseconds = )" if name == "finish" else rf"(?<=\n{name} = {{ seconds = )"
+        text = re.sub(rf"{row}\d+", str(max(1, round(seconds))), text)
+    TIMES.write_text(text, "utf-8")
+
+
 def part(measured: Sequence[Measured]) -> str:
     """Write the numbers down, a column for each commit."""
     rows = zip(NAMES, *(one.row() for one in measured), strict=True)
@@ -204,7 +223,9 @@ def main() -> None:
     command = ["git", "-C", str(ROOT), "rev-parse", "--short=7", "HEAD"]
     head = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     commits = [options.before, head] if options.before else [head]
-    put("first image", part([measure(commit) for commit in commits]))
+    measured = [measure(commit) for commit in commits]
+    put("first image", part(measured))
+    write_times(measured[-1].stages())
 
 
 if __name__ == "__main__":
