@@ -20,13 +20,13 @@ from ci.plan.paths import PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import mounted_path
 from ci.sdk.ids import remember_id
+from ci.session.jobs import run_jobs
 from ci.session.machine import read_machine
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder
 from ci.stages.programs import with_program
 from ci.stages.step import Step
 from ci.stages.texts import make_text_file
-from ci.util.concurrency import run_jobs
 from ci.util.errors import UserError
 from ci.util.model import FrozenModel
 

@@ -11,11 +11,11 @@ from dagger.telemetry import get_tracer
 from ci.config.matrix import Cell
 from ci.plan.stage import Stage
 from ci.session.history import load_history, open_store
+from ci.session.jobs import run_jobs
 from ci.session.log import say, say_stage
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder
 from ci.sweep.announce import announce_build
-from ci.util.concurrency import run_jobs
 from ci.util.units import format_duration, format_size
 
 _MEASURE = ["du", "--summarize", "--one-file-system", "--block-size=1", "/"]

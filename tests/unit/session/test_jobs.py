@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from ci.util.concurrency import run_jobs
+from ci.session.jobs import run_jobs
 
 
 async def test_jobs_run_side_by_side() -> None:
