@@ -180,11 +180,15 @@ def section(found: Measured) -> list[str]:
         f"Extensions, compiled for {found.wheels['arch_list'] or 'the CPU'} by nvcc {found.wheels['nvcc']},",
     ]
     lines += [f"{found.wheels['jobs']} jobs at once:", ""]
-    lines += ["| extension | wall, s | objects | of these from ccache | wheel, MB |", "|---|---|---|---|---|"]
+    lines += [
+        "| extension | wall, s | objects | with narrow headers | from ccache | wheel, MB |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, one in found.wheels["packages"].items():
-        hits = one["ccache"]["hits"] if one["ccache"] else 0
+        counts = one["objects"]
         lines.append(
-            f"| {name} {one['version']} | {one['seconds']:.0f} | {one['objects']} | {hits} | {one['bytes'] / 1e6:.1f} |"
+            f"| {name} {one['version']} | {one['seconds']:.0f} | {counts['narrow'] + counts['full']} "
+            f"| {counts['narrow']} | {counts['cached']} | {one['bytes'] / 1e6:.1f} |"
         )
     lines += ["", "| stage | adds to the image's files, MB |", "|---|---|"]
     lines += [f"| {layer['name']} | {layer['size'] / 1e6:,.1f} |" for layer in found.built["layers"]]

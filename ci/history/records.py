@@ -10,8 +10,9 @@ from pydantic import AfterValidator, AliasChoices, Field
 
 from ci.util.model import FrozenModel
 
-# Version 2 renamed the key `promises` to `checks`. Version 3 has `checked_in`, and among the stages the steps that
-# follow them, without a digest. A reader of an earlier version keeps lines of a later one unread.
+# Version 2 renamed the key `promises` to `checks`. Version 3 has `checked_in`, among the stages the steps that
+# follow them, without a digest, and the `objects` of a compilation. A reader of an earlier
+# version keeps lines of a later one unread.
 SCHEMA: Final = 3
 
 Status = Literal["not-run", "building", "ok", "warning", "failed"]
@@ -57,6 +58,7 @@ Moment = Annotated[str, AfterValidator(_check_moment)]
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Number = Annotated[int, Field(ge=0)]
 
 
 class Failure(FrozenModel):
@@ -70,12 +72,24 @@ class Failure(FrozenModel):
     tail: tuple[Text, ...] = ()
 
 
+class CompiledObjects(FrozenModel):
+    """How many objects were compiled with narrow headers, and how many with torch's own.
+
+    `cached` of them came from ccache. The numbers are of the build of the stage, also where the engine has it cached.
+    """
+
+    narrow: Number
+    full: Number
+    cached: Number = 0
+
+
 class StageRun(FrozenModel):
     """One stage of an attempt: its digest and its wall time in seconds.
 
     The steps that follow the stages of an image are here too, without a digest: `verify`, `measure`, `publish`.
     `shared_with` is the cell that built the stage, if another one did. `jobs` and `tried` describe the stage's attempt
-    that succeeded: its number of compile jobs, if it was not the default, and the number of the try.
+    that succeeded: its number of compile jobs, if it was not the default, and the number of the try. `objects` counts
+    what a compilation compiled; other stages, and records that are older, have none.
     """
 
     name: Text
@@ -84,6 +98,7 @@ class StageRun(FrozenModel):
     shared_with: Text = ""
     jobs: Count | None = None
     tried: Count = 1
+    objects: CompiledObjects | None = None
 
 
 class LayerSize(FrozenModel):

@@ -11,7 +11,7 @@ from ci.history.records import BuildRecord
 from ci.report import charts, svg
 from ci.report.json_report import report_to_dict
 from ci.report.markup import Markup, element, join, raw_element
-from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row, describe_failure
+from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row, describe_failure, describe_stage
 from ci.util.units import format_count, format_duration, format_size, format_time
 
 _HEAD = ("cell", "status", "last build", "size", "compressed", "time", "tries", "notes")
@@ -196,9 +196,7 @@ def _details(row: Row) -> list[Markup]:
             for title, sizes in tables.items()
         ]
     stages = {
-        f"{number}. {stage.name}": format_duration(stage.seconds)
-        + (f", shared with {stage.shared_with}" if stage.shared_with else "")
-        for number, stage in enumerate(record.stages, 1)
+        f"{number}. {stage.name}": describe_stage(stage) for number, stage in enumerate(record.stages, 1)
     }
     parts.append(_definition_list("Stages", stages))
     parts.append(_packages(row))

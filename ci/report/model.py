@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ci.history.history import History
-from ci.history.records import BuildRecord, Failure, Status, unique_size
+from ci.history.records import BuildRecord, CompiledObjects, Failure, StageRun, Status, unique_size
 from ci.util.errors import one_line
 from ci.util.units import format_count, format_date, format_duration, format_size, format_time
 
@@ -169,6 +169,25 @@ def describe_checks_below(record: BuildRecord) -> tuple[str, ...]:
         one_line(f"{len(names)} of {total} passed in {image}: {', '.join(names)}")
         for image, names in by_image.items()
     )
+
+
+def describe_stage(stage: StageRun) -> str:
+    """Tell a stage's time, who built it, and what it compiled.
+
+    >>> objects = CompiledObjects(narrow=66, full=1, cached=60)
+    >>> describe_stage(StageRun(name="wheels", seconds=95.0, objects=objects))
+    "1.6 min, 67 objects: 66 with narrow headers, 1 with torch's own; 60 from ccache"
+    """
+    shared = f", shared with {stage.shared_with}" if stage.shared_with else ""
+    return f"{format_duration(stage.seconds)}{shared}{_describe_objects(stage.objects)}"
+
+
+def _describe_objects(objects: CompiledObjects | None) -> str:
+    if objects is None:
+        return ""
+    number = format_count(objects.narrow + objects.full, "object", "objects")
+    ways = f"{objects.narrow} with narrow headers, {objects.full} with torch's own"
+    return f", {number}: {ways}; {objects.cached} from ccache"
 
 
 def make_report(history: History, cells: Iterable[str], *, now: str, live: Collection[str] = ()) -> Report:

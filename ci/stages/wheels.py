@@ -11,6 +11,7 @@ from ci.stages.image_stages import ImageStages
 from ci.stages.programs import with_program
 from ci.stages.texts import make_text_file
 
+REPORT = "report.json"
 _OUT = "/opt/wheels"
 _LOCK = "/run/sdists.txt"
 

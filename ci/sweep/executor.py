@@ -1,5 +1,6 @@
 """Build, verify, measure and publish the images of a sweep with Dagger."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -10,7 +11,7 @@ from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
 
 from ci.history.failures import StageError, classify_failure
-from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize
+from ci.history.records import BuildRecord, CompiledObjects, Failure, LayerSize, NamedSize
 from ci.inspection.check_runs import CheckRuns
 from ci.inspection.limiter import CheckLimiter, check_capacity
 from ci.inspection.measure import MeasuredLayers, measure_image
@@ -26,6 +27,7 @@ from ci.session.log import say_stage
 from ci.session.machine import read_machine
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
+from ci.stages.wheels import REPORT
 from ci.sweep.announce import CellLog
 from ci.sweep.capacity import is_compilation
 from ci.sweep.interface import FinishingStep, ImageResult
@@ -67,11 +69,13 @@ class DaggerExecutor:
         self._stages = StageCache()
         self._measured = MeasuredLayers()
 
-    async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
+    async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> CompiledObjects | None:
         """Build one stage; the engine builds equal stages of two plans once."""
         compiles = is_compilation(plan.stage(name))
         with self._limiter.one_at_a_time() if compiles else nullcontext(), self._watch(plan, name):
-            await self._builder(plan, attempts).build_stage(name)
+            builder = self._builder(plan, attempts)
+            await builder.build_stage(name)
+            return await count_objects(builder) if name == "wheels" else None
 
     def finishing_steps(self) -> Mapping[str, FinishingStep]:
         """Return the steps that follow an image's stages; after a failed one no other runs.
@@ -183,6 +187,13 @@ def largest_sizes(sizes: Mapping[str, int], most: int | None = None) -> tuple[Na
     return tuple(
         NamedSize(name=name.removeprefix("pip:"), size=size) for name, size in list(sizes.items())[:most]
     )
+
+
+async def count_objects(builder: ImageBuilder) -> CompiledObjects:
+    """Read what a built compilation tells in its report; nothing is built for it."""
+    wheels = builder.directory("wheels")
+    assert wheels is not None
+    return CompiledObjects.model_validate(json.loads(await wheels.file(REPORT).contents())["objects"])
 
 
 def classify_error(stage: str, error: dagger.QueryError) -> Failure:

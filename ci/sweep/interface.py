@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from ci.history.records import BuildRecord, ImageFacts
+from ci.history.records import BuildRecord, CompiledObjects, ImageFacts
 from ci.plan.attempt import Attempts
 from ci.plan.plan import Plan
 
@@ -24,8 +24,8 @@ class Executor(Protocol):
     A method may raise StageError if its work failed. A sweep records any other exception as a bug.
     """
 
-    async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
-        """Build one stage of a plan."""
+    async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> CompiledObjects | None:
+        """Build one stage of a plan; return what it compiled, if it compiles."""
 
     def finishing_steps(self) -> Mapping[str, FinishingStep]:
         """Return the steps that follow an image's stages, by name and in order: `verify`, `measure`, `publish`."""

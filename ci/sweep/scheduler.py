@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from traceback import format_exception
 from typing import TypeVar
 
 import anyio
 
 from ci.history.failures import TAIL, StageError
-from ci.history.records import BuildRecord, Failure, StageRun
+from ci.history.records import BuildRecord, CompiledObjects, Failure, StageRun
 from ci.plan.attempt import FIRST_ATTEMPT, Attempts, StageAttempt
 from ci.plan.plan import Plan
 from ci.plan.stage import Stage
@@ -63,6 +64,7 @@ class _SharedStage:
     attempt: StageAttempt
     done: anyio.Event = field(default_factory=anyio.Event)
     failure: Failure | None = None
+    objects: CompiledObjects | None = None
 
     def stage_run(self, stage: Stage, seconds: float, *, shared: bool) -> StageRun:
         """Return the stage's part of a cell's record; the cell spent `seconds` on it."""
@@ -73,6 +75,7 @@ class _SharedStage:
             shared_with=self.owner if shared else "",
             jobs=self.attempt.jobs,
             tried=self.attempt.number,
+            objects=self.objects,
         )
 
 
@@ -172,7 +175,8 @@ class Scheduler:
 
     async def _build_shared(self, attempt: CellAttempt, stage: Stage, shared: _SharedStage) -> None:
         try:
-            await self._retry(attempt, stage.name, lambda: self._build_stage(attempt.plan, stage), shared)
+            step = partial(self._build_stage, attempt.plan, stage)
+            shared.objects = await self._retry(attempt, stage.name, step, shared)
         except StageError as error:
             shared.failure = error.failure
             raise
@@ -194,13 +198,12 @@ class Scheduler:
         if shared.failure:
             raise StageError(shared.failure)
 
-    async def _build_stage(self, plan: Plan, stage: Stage) -> None:
+    async def _build_stage(self, plan: Plan, stage: Stage) -> CompiledObjects | None:
         attempts = self._attempts(plan)
         if is_compilation(stage):
             async with self._compile_slot:
-                await self._executor.build_stage(plan, stage.name, attempts)
-        else:
-            await self._executor.build_stage(plan, stage.name, attempts)
+                return await self._executor.build_stage(plan, stage.name, attempts)
+        return await self._executor.build_stage(plan, stage.name, attempts)
 
     async def _retry(
         self,

@@ -94,6 +94,8 @@ def test_the_call_says_which_cell_failed_and_shows_the_table(bad: tuple[Answer, 
 def test_every_shared_step_was_built_once(bad: tuple[Answer, Path]) -> None:
     stages = [stage for record in newest(bad[1]).values() for stage in record["stages"]]
     own = Counter(stage["name"] for stage in stages if not stage.get("shared_with"))
+    compiled = [stage["objects"] for stage in stages if stage["name"] == "wheels"]
+    assert all(objects["narrow"] + objects["full"] > 0 for objects in compiled)
     assert (own["toolkit"], own["conda"], own["torch"], own["wheels"], own["pyg"]) == (2, 3, 3, 3, 3)
     assert (own["ray"], own["marimo"], own["image"]) == (3, 3, 18)
     # As the engine saw it: its log names each command that it ran.

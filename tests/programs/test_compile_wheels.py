@@ -296,8 +296,8 @@ def test_a_package_becomes_the_same_wheel_twice(tiny: Path) -> None:
     assert sum(name.startswith("tiny_ops/_") and name.endswith(".so") for name in inside) == 2
     report = json.loads((tiny / "first/report.json").read_text(encoding="utf-8"))
     assert report["torch"] == "9.9"
-    assert report["packages"]["tiny-ops"]["objects"] == 2
-    assert report["headers"] == report["packages"]["tiny-ops"]["headers"] == {"narrow": 0, "full": 2}
+    counts = report["packages"]["tiny-ops"]["objects"]
+    assert report["objects"] == counts == {"narrow": 0, "full": 2, "cached": 0}
     assert {one["source"] for one in report["compiled"]} == {"csrc/one.c", "csrc/two.c"}
     assert report["packages"]["tiny-ops"]["bytes"] == wheel.stat().st_size
     again = compile_tiny(tiny, "second")
@@ -307,6 +307,8 @@ def test_a_package_becomes_the_same_wheel_twice(tiny: Path) -> None:
     if shutil.which("ccache"):
         assert report["packages"]["tiny-ops"]["ccache"] == {"hits": 0, "misses": 2}
         assert second["packages"]["tiny-ops"]["ccache"] == {"hits": 2, "misses": 0}
+        assert second["objects"] == {"narrow": 0, "full": 2, "cached": 2}
+        assert "; 2 of them from ccache" in again.stdout
 
 
 def test_a_source_that_does_not_compile_fails_the_run(tiny: Path) -> None:

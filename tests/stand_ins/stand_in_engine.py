@@ -30,7 +30,11 @@ PART = {
 }
 VERSIONS = {"versions": {"torch": "2.11.0+cu128", "ray": "2.60.0", "marimo": "0.25.2"}}
 DIGEST = "sha256:" + "5d" * 32
-TEXTS = {"/tmp/history.jsonl": ""}  # noqa: S108 - what a file that a step made holds, in a container
+# What a file that a step made holds, in a container.
+TEXTS = {
+    "/tmp/history.jsonl": "",  # noqa: S108
+    "report.json": '{"objects": {"narrow": 66, "full": 1, "cached": 60}}',
+}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ci.history.history import History
-from ci.history.records import BuildRecord, Failure, LayerSize, NamedSize, StageRun
+from ci.history.records import BuildRecord, CompiledObjects, Failure, LayerSize, NamedSize, StageRun
 from ci.report.model import Report, make_report
 
 PAIR = "cu12.8.1-py3.13"
@@ -105,7 +105,10 @@ HISTORY = History(
         record(DEVEL, status="building", seconds=None),
         record(
             DEVEL,
-            stages=stages(("base", 30.0, ""), ("torch", 120.0, "")),
+            stages=(
+                *stages(("base", 30.0, ""), ("torch", 120.0, "")),
+                StageRun(name="wheels", seconds=95.0, objects=CompiledObjects(narrow=66, full=1, cached=60)),
+            ),
             seconds=168.0,
             published=("registry.test/cslr:devel-cu128",),
             **image(30.0),

@@ -122,12 +122,6 @@ class Progress:
         )
 
 
-def count_headers(made: Sequence[Made]) -> dict[str, int]:
-    """Return how many objects were compiled with narrow headers, and how many with torch's own."""
-    own = sum(one.kind.startswith("full_") for one in made)
-    return {"narrow": len(made) - own, "full": own}
-
-
 def count_cache(package: Package) -> dict[str, int]:
     """Return how many objects of a package came from ccache, and how many were compiled."""
     logs = sorted(package.build.glob("*.ccache"))
@@ -136,6 +130,14 @@ def count_cache(package: Package) -> dict[str, int]:
         "hits": sum(words.count(word) for word in HITS),
         "misses": sum(words.count(word) for word in MISSES),
     }
+
+
+def count_objects(made: Iterable[Made], packages: Iterable[Package]) -> dict[str, int]:
+    """Count the objects of packages: compiled with narrow headers, with torch's own, and of both from ccache."""
+    cached = {package.name: count_cache(package)["hits"] for package in packages}
+    kinds = [one.kind for one in made if one.package in cached]
+    full = sum(kind.startswith("full_") for kind in kinds)
+    return {"narrow": len(kinds) - full, "full": full, "cached": sum(cached.values())}
 
 
 def copy_wheel(package: Package, made: Sequence[Made], out: Path, cached: bool) -> dict[str, Any]:
@@ -151,8 +153,7 @@ def copy_wheel(package: Package, made: Sequence[Made], out: Path, cached: bool) 
         "sha256": sha256_of(wheel),
         "seconds": round(package.seconds, 1),
         "cpu_seconds": round(sum(one.cpu_seconds for one in mine), 1),
-        "objects": len(mine),
-        "headers": count_headers(mine),
+        "objects": count_objects(mine, [package]),
         "ccache": count_cache(package) if cached else None,
     }
 
@@ -167,7 +168,7 @@ def write_report(
     report: dict[str, Any] = {
         **about,
         "python": sys.version.split()[0],
-        "headers": count_headers(made),
+        "objects": count_objects(made, packages),
         "peak_bytes": {kind: max(one.peak_bytes for one in made if one.kind == kind) for kind in kinds},
         "packages": {
             package.name: copy_wheel(package, made, options.out, cached)
@@ -177,10 +178,8 @@ def write_report(
         "compiled": [asdict(one) for one in made],
     }
     (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    counts = report["headers"]
+    counts = report["objects"]
     told = f", objects: {counts['narrow']} with narrow headers, {counts['full']} with torch's own"
     if cached:
-        stats = [count_cache(package) for package in packages]
-        hits, misses = sum(entry["hits"] for entry in stats), sum(entry["misses"] for entry in stats)
-        told += f", ccache {hits} hits, {misses} misses"
+        told += f"; {counts['cached']} of them from ccache"
     log(f"{len(report['packages'])} wheels in {report['seconds']:.0f} s{told}")

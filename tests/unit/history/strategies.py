@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ci.history.history import History
-from ci.history.records import BuildRecord, Failure, NamedSize, StageRun
+from ci.history.records import BuildRecord, CompiledObjects, Failure, NamedSize, StageRun
 from tests.unit.user_errors import texts
 
 RUNS, CELLS = ("run-1", "run-2"), ("a", "b")
@@ -66,6 +66,8 @@ def _records(
         tail=st.lists(names, max_size=3).map(tuple),
     )
     seconds = st.floats(0, allow_infinity=False)
+    numbers = st.integers(0, 99)
+    objects = st.builds(CompiledObjects, narrow=numbers, full=numbers, cached=numbers)
     return st.builds(
         BuildRecord,
         run=names,
@@ -77,7 +79,15 @@ def _records(
         started=moments,
         seconds=st.none() | seconds,
         stages=st.lists(
-            st.builds(StageRun, name=names, digest=names, seconds=seconds, shared_with=names), max_size=2
+            st.builds(
+                StageRun,
+                name=names,
+                digest=names,
+                seconds=seconds,
+                shared_with=names,
+                objects=st.none() | objects,
+            ),
+            max_size=2,
         ).map(tuple),
         size=sizes,
         compressed=sizes,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.history.history import History, merge_histories, missing_lines, read_history
-from ci.history.records import BuildRecord, StageRun
+from ci.history.records import BuildRecord, CompiledObjects, StageRun
 from tests.unit.history.strategies import CELLS, RUNS, failure, histories, record, records, text_of
 from tests.unit.user_errors import is_one_line, texts
 
@@ -134,6 +134,15 @@ OLD_LINE = (
     '{"cell": "a", "plan": "p", "promises": {"imports": true}, "run": "run-1", "schema": 1, "sources": "upstream", '
     '"started": "2026-11-22T02:00:00Z", "status": "ok"}\n'
 )
+
+
+def test_a_stage_may_have_objects_and_older_records_have_none() -> None:
+    objects = CompiledObjects(narrow=66, full=1, cached=60)
+    stages = (StageRun(name="wheels", seconds=9.0, objects=objects), StageRun(name="pyg", seconds=1.0))
+    line = record(stages=stages).line()
+    assert '"objects": {"cached": 60, "full": 1, "narrow": 66}' in line
+    assert line.count('"objects"') == 1
+    assert [stage.objects for stage in read_history(line).records[0].stages] == [objects, None]
 
 
 def test_a_line_of_schema_1_is_read_and_written_in_the_new_schema() -> None:

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 
 from ci.history.failures import StageError
-from ci.history.records import BuildRecord, Failure, FailureKind
+from ci.history.records import BuildRecord, CompiledObjects, Failure, FailureKind
 from ci.plan.attempt import Attempts
 from ci.plan.plan import Plan
 from ci.sweep.interface import FinishingStep, ImageResult
@@ -19,6 +19,7 @@ from tests.unit.plans import CELLS, plan
 PLANS = [plan(name, "registries") for name in CELLS]
 
 
+OBJECTS = CompiledObjects(narrow=66, full=1, cached=60)
 RAY = "cu12.8.1-py3.13-ray-runtime"
 
 
@@ -41,7 +42,7 @@ class FakeExecutor:
     most: Counter[str] = field(default_factory=Counter)
     clock: float = 0.0
 
-    async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> None:
+    async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> CompiledObjects | None:
         digest = next(stage.digest for stage in plan.stages if stage.name == name)
         self.calls.append((plan.cell.id, name, attempts))
         kinds = ("all", name)
@@ -56,6 +57,7 @@ class FakeExecutor:
         finally:
             for kind in kinds:
                 self.at_once[kind] -= 1
+        return OBJECTS if name == "wheels" else None
 
     def finishing_steps(self) -> Mapping[str, FinishingStep]:
         return {"finish": self._finish}

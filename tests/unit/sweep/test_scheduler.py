@@ -11,7 +11,7 @@ from ci.history.records import FailureKind, StageRun
 from ci.plan.plan import Plan
 from ci.util.units import GB
 from tests.unit.plans import CELLS
-from tests.unit.sweep.fake_executor import PLANS, RAY, FakeExecutor, broken, fails, run_sweep
+from tests.unit.sweep.fake_executor import OBJECTS, PLANS, RAY, FakeExecutor, broken, fails, run_sweep
 
 
 @pytest.mark.parametrize("cells", [1, 4, 18])
@@ -45,6 +45,13 @@ async def test_the_time_of_a_shared_stage_counts_for_the_cell_that_built_it() ->
     shared = [stage for stage in records[CELLS[1]].stages if stage.shared_with]
     assert {stage.name for stage in shared} >= {"base", "torch", "wheels", "pyg"}
     assert {stage.shared_with for stage in shared} == {CELLS[0]}
+
+
+async def test_the_record_says_what_was_compiled_also_where_another_cell_did_it() -> None:
+    records = await run_sweep(FakeExecutor(), cells=4)
+    for record in records.values():
+        found = {stage.name: stage.objects for stage in record.stages if stage.objects}
+        assert found == {"wheels": OBJECTS}
 
 
 async def test_a_step_after_the_stages_is_in_the_record_even_if_it_failed() -> None:
