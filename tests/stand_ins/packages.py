@@ -62,35 +62,35 @@ setup(
 )
 """
 
-# Two modules that do not fit into memory side by side: the second to start is killed, as the kernel would.
+# Two modules that do not fit into memory side by side: the second compiler to start is killed, as the kernel would.
 HUNGRY = """
+from pathlib import Path
 from setuptools import Extension, setup
 from torch.utils.cpp_extension import BuildExtension
-import os
-import signal
-import time
 
-
-class Hungry(BuildExtension):
-    def build_extension(self, extension):
-        try:
-            os.mkdir("/tmp/hungry")
-        except FileExistsError:
-            os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(10)  # on a busy machine two that are started at once come here seconds apart
-        super().build_extension(extension)
-        os.rmdir("/tmp/hungry")
-
+# gcc runs the programs that do its work through this one.
+WRAPPER = Path("/tmp/hungry.sh")
+WRAPPER.write_text('''
+case $1 in */cc1) ;; *) exec "$@" ;; esac
+mkdir /tmp/hungry || kill -KILL $$
+sleep 10  # on a busy machine two that are started at once come here seconds apart
+"$@" && rmdir /tmp/hungry
+''')
 
 setup(
     name="{name}",
     version="{version}",
     packages=["{name}"],
     ext_modules=[
-        Extension(f"{name}._{{part}}", [f"csrc/{{part}}.c"], define_macros=[("MODULE", "_" + part)])
+        Extension(
+            f"{name}._{{part}}",
+            [f"csrc/{{part}}.c"],
+            define_macros=[("MODULE", "_" + part)],
+            extra_compile_args=["-wrapper", f"sh,{{WRAPPER}}"],
+        )
         for part in ("one", "two")
     ],
-    cmdclass={{"build_ext": Hungry}},
+    cmdclass={{"build_ext": BuildExtension}},
 )
 """
 
