@@ -1,6 +1,7 @@
 """Ask the engine for the id of an object once, however many containers the object goes into.
 
-Dagger's client asks for the id of a file, folder, volume or service anew for each container that it is mounted in.
+Dagger's client asks for the id of a file, folder, volume or service anew for each container that it is mounted in, also
+for that of an object that it has loaded by its id.
 """
 
 from functools import cache as remembered
@@ -29,7 +30,7 @@ def _remembering(kind: Any) -> Any:
 
     def init(self: Any, context: Any) -> None:
         kind.__init__(self, context)
-        self._lock, self._id = anyio.Lock(), None
+        self._lock, self._id = anyio.Lock(), _find_id(context)
 
     async def ask_id(self: Any) -> Any:
         async with self._lock:
@@ -38,3 +39,12 @@ def _remembering(kind: Any) -> Any:
             return self._id
 
     return type(kind.__name__, (kind,), {"__init__": init, "id": ask_id, "_keeps_id": True})
+
+
+def _find_id(context: Any) -> Any:
+    """Return the id by which an object was loaded, as after `sync`; None if calls made it."""
+    if len(context.selections) != 1:
+        return None
+    load = context.selections[0]
+    loaded = load.name == "node" or (load.name.startswith("load") and load.name.endswith("FromID"))
+    return load.args["id"] if loaded else None
