@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.arguments import is_call
-from engine.output import warn
+from engine.output import info, warn
 from engine.paths import PROJECT, Paths
 from engine.progress import ProgressFilter
 
@@ -38,10 +38,11 @@ def run_dagger(command: Sequence[str], environment: Mapping[str, str], paths: Pa
         os.execvpe(program, ["dagger", *arguments], dict(environment))  # noqa: S606 - replaces this process
     log = open_log(paths)
     programs = {path.stem for path in (PROJECT / "ci/programs").glob("*.py")}
+    info(f"all that dagger says goes to {log.name}")
     with log:
         status = _run_filtered(command, environment, log, ProgressFilter(programs, time.monotonic))
     if status:
-        warn(f"dagger ended with exit status {status}; all that it said is in {log.name}")
+        warn(f"dagger ended with exit status {status}; see {log.name}")
     return status
 
 

@@ -1,6 +1,7 @@
 """Build the base image and the engine's two built-in SDK images from the Debian roots."""
 
 import json
+import os
 import shutil
 import subprocess
 import zipfile
@@ -19,7 +20,7 @@ GO_ENVIRONMENT = [
     f"PATH=/go/bin:/usr/local/go/bin:{PATH}",
     "GOPATH=/go",
     "GOTOOLCHAIN=local",
-    "GOFLAGS=-buildvcs=false",
+    "GOFLAGS=-buildvcs=false -trimpath",  # see offline.copy_go_builds
     "CGO_ENABLED=0",
 ]
 
@@ -37,18 +38,19 @@ class ImageDigests:
         return cls(**json.loads((folder / "built.json").read_text()))
 
 
-def build_images(folder: Path, roots: Path, tools: Path, commands: Commands) -> None:
-    """Write the base image to `base`, the SDK images to `content`, and their digests."""
+def build_images(folder: Path, roots: Path, packages: Path, tools: Path, commands: Commands) -> None:
+    """Write the base image to `base`, the SDK images to `content`, and their digests.
+
+    `packages` is the folder of `offline.download_packages`.
+    """
     base = Layout(folder / "base")
     base.add_image([base.add_layer(roots / "base")], {"Env": [f"PATH={PATH}"], "Cmd": ["bash"]})
 
     content = Layout(folder / "content")
     root = content.add_layer(roots / "sdk")
     scratch = folder / "scratch"
-    go_files, python_files = _write_go_files(scratch / "go", tools), _write_python_files(scratch / "python")
-    offline.download_go_modules(go_files / offline.GO_MODULES, scratch, commands)
-    offline.download_wheels(python_files, roots / "sdk", commands)
-    _unpack_uv(python_files)
+    go_files = _write_go_files(scratch / "go", packages, tools, commands)
+    python_files = _write_python_files(scratch / "python", packages)
     go_layer = content.add_layer(go_files, owned_by_root=True)
     python_layer = content.add_layer(python_files, owned_by_root=True)
     digests = ImageDigests(
@@ -59,22 +61,27 @@ def build_images(folder: Path, roots: Path, tools: Path, commands: Commands) -> 
     (folder / "built.json").write_text(json.dumps(asdict(digests)))
 
 
-def _write_go_files(folder: Path, tools: Path) -> Path:
+def _write_go_files(folder: Path, packages: Path, tools: Path, commands: Commands) -> Path:
     """Write the files that the Go SDK image has on top of the SDK root."""
+    modules = packages / "modules"
+    offline.copy_go_archives(modules, folder / offline.GO_MODULES)
+    offline.copy_go_builds(modules, packages / "client", folder / offline.GO_BUILDS, commands)
     programs = folder / "usr/local/bin"
     programs.mkdir(parents=True)
     shutil.copy(tools / "codegen", programs)
     return folder
 
 
-def _write_python_files(folder: Path) -> Path:
+def _write_python_files(folder: Path, packages: Path) -> Path:
     """Write the files that the Python SDK image has on top of the SDK root."""
+    shutil.copytree(packages / "python", folder, copy_function=os.link)
     shutil.copytree(SDK / "runtime", folder / "runtime")
     programs = folder / "opt/runtime"
     programs.mkdir(parents=True)
     for name in ("install.py", "serve.py"):
         shutil.copy(SDK / name, programs)
     _copy_client(folder / "opt/sdk")
+    _unpack_uv(folder)
     return folder
 
 

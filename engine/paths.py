@@ -119,17 +119,21 @@ class PartDigests:
         return compute_digest(self.apt_sources, self.go_version, *list_certificates(), SOURCE / "rootfs.py")
 
     @cached_property
+    def packages(self) -> str:
+        """Return the digest of the inputs of the packages that the SDK images get."""
+        lists = (*list_files(SOURCE / "tools"), RUNTIME_LOCK, INSTALLER_LOCK)
+        return compute_digest(self.go_version, self.roots, *lists, SOURCE / "offline.py")
+
+    @cached_property
     def images(self) -> str:
         """Return the digest of the images' inputs."""
         return compute_digest(
             self.tools,
             self.roots,
+            self.packages,
             *list_files(SOURCE / "sdk"),
             SOURCE / "images.py",
             SOURCE / "oci.py",
-            SOURCE / "offline.py",
-            RUNTIME_LOCK,
-            INSTALLER_LOCK,
         )
 
 

@@ -49,6 +49,8 @@ class Commands:
         return (disk_full or lines or ["no word why"])[-1].strip()
 
 
-def read_output(command: Sequence[str], cwd: Path | None = None) -> str:
+def read_output(command: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
     """Run a program and return its output without surrounding white space."""
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=cwd).stdout.strip()
+    settings = {**os.environ, **(env or {})}
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=cwd, env=settings)
+    return ran.stdout.strip()

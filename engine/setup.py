@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import bundle as bundle_module
-from engine import debian, go_tools, images, rootfs
+from engine import debian, go_tools, images, offline, rootfs
 from engine.output import EngineError, warn
 from engine.paths import PartDigests, Paths
 from engine.processes import Commands
@@ -21,6 +21,7 @@ NEEDED_GB = 8
 STEPS = {
     "tools": "downloads and builds dagger and its engine, two to five minutes",
     "roots": "makes the file systems of Debian images",
+    "packages": "downloads Go modules and wheels",
     "images": "puts the images together",
 }
 
@@ -78,22 +79,26 @@ def make_parts(paths: Paths, bundle: Path | None = None) -> Parts:
         return parts
     _check_space(paths)
     warn(f"makes the embedded engine in {paths.cache}, once: some minutes (follow it in {commands.log})")
+    packages = paths.parts / f"packages-{digests.packages}"
+
+    def make_tools() -> None:
+        _make_part(parts.tools, commands, lambda folder: go_tools.build_tools(folder, commands))
+
+    def make_roots_and_packages() -> None:
+        _make_part(roots, commands, lambda folder: rootfs.build_roots(folder, commands, digests.apt_sources))
+        _make_part(
+            packages, commands, lambda folder: offline.download_packages(folder, roots / "sdk", commands)
+        )
+
+    # The tools take all cores for minutes; what waits for downloads is done beside them.
     with ThreadPoolExecutor() as pool:
-        futures = [
-            pool.submit(
-                _make_part, parts.tools, commands, lambda folder: go_tools.build_tools(folder, commands)
-            ),
-            pool.submit(
-                _make_part,
-                roots,
-                commands,
-                lambda folder: rootfs.build_roots(folder, commands, digests.apt_sources),
-            ),
-        ]
-    for part in futures:
-        part.result()
+        futures = [pool.submit(make_tools), pool.submit(make_roots_and_packages)]
+    for future in futures:
+        future.result()
     _make_part(
-        parts.images, commands, lambda folder: images.build_images(folder, roots, parts.tools, commands)
+        parts.images,
+        commands,
+        lambda folder: images.build_images(folder, roots, packages, parts.tools, commands),
     )
     _remove_other_parts({parts.tools, parts.images, roots}, paths, commands)
     return parts

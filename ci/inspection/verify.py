@@ -4,9 +4,9 @@ import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
-import anyio
 import dagger
 from dagger import ReturnType
 from dagger.telemetry import get_tracer
@@ -20,6 +20,7 @@ from ci.plan.paths import PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import mounted_path
 from ci.sdk.ids import remember_id
+from ci.session.jobs import run_jobs
 from ci.session.machine import read_machine
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder
@@ -69,20 +70,13 @@ async def run_all(
     raised.
     """
     results: dict[str, CheckResult] = {}
-    errors: list[Exception] = []
 
     async def run_one(check: Check) -> None:
-        try:
-            results[check.name] = await run(check)
-        except Exception as error:  # noqa: BLE001 - raised below: a group would wrap it
-            errors.append(error)
-            group.cancel_scope.cancel()
+        results[check.name] = await run(check)
 
-    async with anyio.create_task_group() as group:
-        for check in sorted(checks, key=lambda check: -check.needs.seconds):
-            group.start_soon(run_one, check)
-    if errors:
-        raise errors[0]
+    await run_jobs(
+        partial(run_one, check) for check in sorted(checks, key=lambda check: -check.needs.seconds)
+    )
     return [results[check.name] for check in checks]
 
 

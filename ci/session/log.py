@@ -10,6 +10,7 @@ from ci.util.errors import one_line
 from ci.util.units import format_duration
 
 BEAT = 25.0  # seconds between two signs of life
+_SHORT = 1.0  # seconds: only the end of a stage that is shorter is said, as of one that is cached
 _STILL = "… "  # how they begin: daggerw leaves them out where other lines show life
 _LONGEST = 250  # characters
 
@@ -23,7 +24,6 @@ def say(text: str) -> None:
 @contextmanager
 def say_stage(name: str, beat: float = BEAT) -> Iterator[None]:
     """Say that a stage begins and how it ends, and every `beat` seconds that it goes on."""
-    say(f"{name}: begins")
     started, ended = time.monotonic(), threading.Event()
     thread = threading.Thread(target=_say_still, args=(name, started, ended, beat), daemon=True)
     thread.start()
@@ -38,5 +38,7 @@ def say_stage(name: str, beat: float = BEAT) -> Iterator[None]:
 
 
 def _say_still(name: str, started: float, ended: threading.Event, beat: float) -> None:
+    if not ended.wait(_SHORT):
+        say(f"{name}: begins")
     while not ended.wait(beat):
         say(f"{_STILL}{name}: {format_duration(time.monotonic() - started)} so far")

@@ -58,6 +58,22 @@ def test_a_host_compiler_is_called_through_ccache(tools: Path) -> None:
     assert not (tools / "wrappers/icc").exists(), "what is not there gets no script"
 
 
+def test_names_of_one_compiler_are_one_to_ccache(tools: Path) -> None:
+    path = str(tools / "bin")
+    program(tools / "bin/x86_64-linux-gnu-g++-12", 'echo "g++ $*"')
+    (tools / "bin/g++").unlink()
+    (tools / "bin/g++").symlink_to("x86_64-linux-gnu-g++-12")
+    (tools / "bin/c++").symlink_to("g++")
+    program(tools / "bin/clang", "exit 1")
+    (tools / "bin/clang++").symlink_to("clang")
+    (tools / "bin/cc").symlink_to("ccache")
+    names = ["g++", "c++", "clang++", "cc"]
+    compilers.write_host_wrappers(tools / "wrappers", names, f"{path}/ccache", path)
+    called = {name: (tools / "wrappers" / name).read_text().split('"')[3] for name in names}
+    one = f"{path}/x86_64-linux-gnu-g++-12"
+    assert called == {"g++": one, "c++": one, "clang++": f"{path}/clang++", "cc": f"{path}/cc"}
+
+
 def test_the_overlay_calls_nvcc_through_ccache_with_flags_that_it_knows(tools: Path) -> None:
     path = f"{tools}/bin:{os.environ['PATH']}"
     compilers.make_cuda_overlay(tools / "overlay", tools / "cuda", f"{tools}/bin/ccache", path)

@@ -121,12 +121,13 @@ sys.exit(run_dagger([sys.argv[1], *sys.argv[2:]], os.environ, Paths(Path(os.envi
 """
 
 
-def start(folder: Path, script: str, *arguments: str) -> "subprocess.Popen[str]":
-    """Run a shell script in place of dagger."""
+def start(folder: Path, script: str, *arguments: str, quiet: str = "1") -> "subprocess.Popen[str]":
+    """Run a shell script in place of dagger; unless `quiet`, the client says where it keeps the log."""
     dagger = folder / "dagger"
     dagger.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
     dagger.chmod(0o755)
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "CACHE": str(folder / "cache")}
+    environment["CSLR_IMAGES_QUIET"] = quiet
     return subprocess.Popen(
         [sys.executable, "-c", CLIENT, str(dagger), *arguments],
         cwd=ROOT,
@@ -145,12 +146,13 @@ def logs(folder: Path) -> list[Path]:
 def test_a_call_passes_output_and_status_on_and_keeps_the_whole_log(tmp_path: Path) -> None:
     said = "5   : load module: .\n9   : ┆ withExec x\nError: end"
     script = f"echo result; printf '{said}' >&2; exit 3"
-    with start(tmp_path, script, "call", "cells") as process:
+    with start(tmp_path, script, "call", "cells", quiet="") as process:
         output, errors = process.communicate(timeout=60)
     (log,) = logs(tmp_path)
     assert (process.returncode, output) == (3, "result\n")
     assert errors == (
-        f"load module: .\nError: end\ndaggerw: dagger ended with exit status 3; all that it said is in {log}\n"
+        f"daggerw: all that dagger says goes to {log}\nload module: .\nError: end\n"
+        f"daggerw: dagger ended with exit status 3; see {log}\n"
     )
     assert log.read_text("utf-8") == said
 

@@ -55,12 +55,17 @@ def compilers_digest(cuda_home: Path | None) -> str:
 
 
 def write_host_wrappers(folder: Path, names: Iterable[str], ccache: str, path: str) -> None:
-    """Write scripts that are named like the host compilers and call them through ccache."""
+    """Write scripts that are named like the host compilers and call them through ccache.
+
+    Names of one GCC (c++, g++) call it by its own: ccache hashes the name, and Pythons name it differently. Another
+    compiler may do something else under another name, and ccache's own links do.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        real = shutil.which(name, path=path)
-        if real:
-            write_script(folder / name, f'exec "{ccache}" "{real}" "$@"')
+        if real := shutil.which(name, path=path):
+            own = os.path.realpath(real)
+            called = own if re.search(r"(gcc|g\+\+)(-\d+)?$", own) else real
+            write_script(folder / name, f'exec "{ccache}" "{called}" "$@"')
 
 
 def make_cuda_overlay(folder: Path, cuda_home: Path, ccache: str, path: str) -> None:
