@@ -2,7 +2,7 @@
 
 - It makes a converter for each call in a chain. All of them convert arguments alike, so one does it; another one is
   made where an answer is converted.
-- Clients before 1.0 check each query against the schema, which the engine does too. 1.0 does not any more.
+- It checks each query against the schema, which the engine does too; newer clients do not any more.
 """
 
 from functools import cache as remembered
