@@ -12,7 +12,7 @@ SDK_PACKAGES = ["git", "python3", "python3-pip-whl"]
 # Not in Debian's own slim images either.
 EXCLUDED = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"]
 # Folders of Go's toolchain that no build needs.
-GO_EXCLUDED = ["api", "doc", "misc", "test"]
+GO_EXCLUDED = ["api", "doc", "misc", "src/cmd", "test"]
 
 INSTALL = """
 set -eu
