@@ -11,6 +11,7 @@ from ci.plan.plan import Plan
 from ci.sdk.ids import remember_id
 from ci.stages.channel import copy_bundled_channel
 from ci.stages.context import BuildContext
+from ci.stages.layers import make_cuda_layer
 from ci.stages.pack import make_layer
 from ci.stages.registry import BUILDERS, Composed
 from ci.stages.step import Step
@@ -28,6 +29,7 @@ class StageCache:
     stages: dict[Key, dagger.Container | dagger.Directory] = field(default_factory=dict)
     channels: dict[Key, dagger.Directory] = field(default_factory=dict)  # those of bundles
     layers: dict[Key, dagger.Directory] = field(default_factory=dict)
+    placed: dict[Key, dagger.Directory] = field(default_factory=dict)  # CUDA's libraries at their place
     built_layers: set[Key] = field(default_factory=set)
 
 
@@ -82,6 +84,14 @@ class ImageBuilder:
     def layers(self) -> dict[str, dagger.Directory]:
         """Return the layers on a base: CUDA's libraries, the packed environment, what other stages add."""
         return {name: self._layer(name) for name in layer_names(self.plan)}
+
+    def placed_libraries(self, context: BuildContext) -> dagger.Directory:
+        """Return the layer of CUDA's libraries at their place below /, made once for all images that have it."""
+        key = self._layer_key(LIBRARIES_LAYER)
+        if key not in self.cache.placed:
+            placed = make_cuda_layer(context, self.container("base"), self._layer(LIBRARIES_LAYER))
+            self.cache.placed[key] = remember_id(placed)
+        return self.cache.placed[key]
 
     @property
     def base_name(self) -> str:

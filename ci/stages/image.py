@@ -9,14 +9,13 @@ from ci.plan.paths import PREFIX
 from ci.plan.stages.image import ImageSpec
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
-from ci.stages.layers import make_cuda_layer
 
 
 def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Finish the image."""
     layers, base = stages.layers(), stages.base_image()
-    if libraries := layers.pop(LIBRARIES_LAYER, None):
-        base = base.with_directory("/", make_cuda_layer(context, stages.container("base"), libraries))
+    if layers.pop(LIBRARIES_LAYER, None):
+        base = base.with_directory("/", stages.placed_libraries(context))
     return configure(unpack(base, list(layers.values())), stages.plan.spec("image", ImageSpec))
 
 

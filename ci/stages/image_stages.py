@@ -40,6 +40,10 @@ class ImageStages(Protocol):
         """Return the layers on a base: CUDA's libraries, the packed environment, what other stages add."""
         ...
 
+    def placed_libraries(self, context: BuildContext) -> dagger.Directory:
+        """Return the layer of CUDA's libraries at their place below /, made once for all images that have it."""
+        ...
+
     def base_image(self) -> dagger.Container:
         """Return the image that the environment's layers are put on."""
         ...

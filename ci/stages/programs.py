@@ -1,12 +1,13 @@
 """Mount the programs of ci/programs in containers, with all files that each needs."""
 
+from collections.abc import Mapping
 from functools import cache
 
 import dagger
 from dagger import dag
 
-from ci.plan.programs import mounted_names, mounted_path
-from ci.sdk.ids import remember_id
+from ci.plan.programs import PROGRAMS, mounted_names, mounted_path
+from ci.sdk.ids import remember_files, remember_id
 
 
 def with_program(container: dagger.Container, name: str) -> dagger.Container:
@@ -26,10 +27,15 @@ def without_program(container: dagger.Container, name: str) -> dagger.Container:
     return container
 
 
-@cache
 def program_file(name: str) -> dagger.File:
     """Return a file of ci/programs."""
-    return remember_id(_programs().file(name))
+    return _files()[name]
+
+
+@cache
+def _files() -> Mapping[str, dagger.File]:
+    paths = (path for name in PROGRAMS for path in mounted_names(name))
+    return remember_files(_programs(), sorted({path for path in paths if "." in path}))
 
 
 @cache

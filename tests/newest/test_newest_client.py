@@ -18,7 +18,14 @@ from tests.stand_ins.cache import NEWEST, newest_client
 
 ROOT = Path(__file__).resolve().parents[2]
 # The unit tests that depend on the client.
-TESTS = ("test_composing", "sdk/test_compat", "generate/test_files", "sdk/test_reserved_names")
+TESTS = (
+    "test_composing",
+    "sdk/test_compat",
+    "sdk/test_ids",
+    "sdk/test_light",
+    "generate/test_files",
+    "sdk/test_reserved_names",
+)
 
 
 @pytest.fixture(scope="session")

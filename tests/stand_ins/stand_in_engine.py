@@ -110,10 +110,20 @@ class StandInEngine:
         """Answer a request, in the folds that an answer of an engine has."""
         calls = tuple(Call(one.name, one.args) for one in request.context.selections)
         self.calls += calls
-        answer = self._answer(self._whole(calls))
+        asked = request.context.selections[-1].children
+        answer = self._answer_each(self._whole(calls), asked) if asked else self._answer(self._whole(calls))
         for call in reversed(calls):
             answer = {call.name: answer}
         return answer
+
+    def _answer_each(self, chain: Chain, asked: Mapping[str, Any]) -> Any:
+        """Answer what is asked of one object under several names: ids of what calls return."""
+        return {
+            name: {"id": self._id((*chain, Call(one.name, one.args)))}
+            if "id" in one.children
+            else self._answer((*chain, Call(one.name, one.args)))
+            for name, one in asked.items()
+        }
 
     def _whole(self, chain: Chain) -> Chain:
         """Put in place of the loading of an object how it was made."""

@@ -57,6 +57,18 @@ async def test_an_object_stays_what_it_was() -> None:
         assert await dag.directory().with_directory("/", kept).entries() == []
 
 
+async def test_an_object_that_was_loaded_by_its_id_has_it() -> None:
+    engine = CountingEngine()
+    with instead_of_an_engine(engine):
+        built = await dag.container().from_("debian").sync()
+        kept = remember_id(built)
+        assert await kept.id() == await built.id()
+        assert len(engine.asked) == 1  # for the one that is not kept
+        made = remember_id(built.with_env_variable("A", "1"))
+        assert await made.id() == await built.with_env_variable("A", "1").id() != await kept.id()
+        assert await dag.directory().with_directory("/", kept.rootfs()).entries() == []
+
+
 @pytest.mark.parametrize(("kind", "mounts"), [("program", 2), ("cache", 1)])
 async def test_what_is_mounted_most_keeps_its_id(kind: str, mounts: int) -> None:
     engine = CountingEngine()
