@@ -16,7 +16,6 @@ Not used, or used in a way that works in all:
   the requested type, or no object can be passed on.
 - Objects are loaded by `load…FromID` in 0.19, by `node` since 0.21; 1.0 has no `load…FromID`. An object that was loaded
   so is recognized by both (`sdk/ids.py`).
-- 1.0 leaves the check of a query to the engine; so do the others here (`sdk/light.py`).
 - `cache_volume(…, sharing=)`: since 0.21, where it is part of the volume's identity. 0.19.10 has it at the mount
   only; at the mount it takes precedence in 0.21 too, so it is set there (`stages/cache_volumes.py`).
 - `with_default_terminal_cmd`: 1.0 warns that `with_shell` replaces it, which older clients do not have.

@@ -8,7 +8,6 @@ from typing import ParamSpec, TypeVar
 import dagger
 
 from ci.sdk.compat import Cache, FunctionError, Method, function
-from ci.sdk.light import lighten_client
 from ci.util.errors import SweepError, UserError, one_line
 
 P = ParamSpec("P")
@@ -29,7 +28,6 @@ def public(*, cache: Cache, example: str = "") -> Callable[[Method[P, R]], Metho
     def decorate(method: Method[P, R]) -> Method[P, R]:
         @wraps(method)
         async def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            lighten_client()
             try:
                 return await method(*args, **kwargs)
             except (UserError, SweepError) as error:

@@ -22,7 +22,6 @@ TESTS = (
     "test_composing",
     "sdk/test_compat",
     "sdk/test_ids",
-    "sdk/test_light",
     "generate/test_files",
     "sdk/test_reserved_names",
 )
