@@ -11,8 +11,6 @@ CELL_DISK = 28 * GB  # that one cell leaves in the engine's state
 CELL_CORES = 2
 CELL_JOBS = 2  # compile jobs of a cell whose memory is counted
 MOST_CELLS = 8
-# Further cells at once whose stages were all built before: they take half a core.
-CACHED_CELLS = 3
 
 
 def cells_at_once(machine: Machine, job_gb: float, disk_floor: int) -> int:

@@ -18,7 +18,7 @@ from ci.session.history_store import HistoryStore
 from ci.session.machine import Machine
 from ci.session.session import Session
 from ci.sweep.announce import CellLog, announce_build
-from ci.sweep.capacity import CACHED_CELLS, cells_at_once
+from ci.sweep.capacity import cells_at_once
 from ci.sweep.executor import DaggerExecutor
 from ci.sweep.notify import Webhook
 from ci.sweep.preview import excluded_cells, github_matrix, preview, render_json, render_text
@@ -76,7 +76,6 @@ async def build_cells(
             run=store.run,
             sources=session.inputs.sources_name,
             known=known_attempts(session, known.history),
-            built=known.stage_seconds().keys(),
         )
 
 
@@ -84,7 +83,6 @@ def _sweep_limits(session: Session, options: SweepOptions, machine: Machine) -> 
     floor = int(options.disk_floor * GB)
     return SweepLimits(
         cells=options.limit or cells_at_once(machine, session.matrix.limits.largest_job_gb, floor),
-        cached_cells=0 if options.limit else CACHED_CELLS,
         disk_floor=floor,
         jobs=session.context.jobs or machine.cores,
         fail_fast=options.fail_fast,

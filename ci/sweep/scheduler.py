@@ -1,6 +1,6 @@
 """Schedule the cells of a sweep: several at once, and each shared stage only once."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from traceback import format_exception
@@ -17,26 +17,20 @@ from ci.sweep.capacity import is_compilation
 from ci.sweep.interface import Executor, FinishingStep, ImageResult
 from ci.sweep.recorder import CellAttempt, Recorder
 from ci.sweep.retry import plan_retry
-from ci.sweep.slots import CellSlot, CellSlots
 from ci.util.errors import one_line, remove_trace_ids
 from ci.util.units import GB, format_gb
 
 R = TypeVar("R")
-
-# Seconds after which a stage was not cached, whatever the records say.
-CACHED_STAGE = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepLimits:
     """Limits of a sweep: cells at once, compile jobs, and when it starts no further cell.
 
-    `cached_cells` more may run at once of those whose stages were all built before: they wait for the engine's answers.
     No cell starts with less than `disk_floor` bytes of free disk or, with `fail_fast`, after another has failed.
     """
 
     cells: int = 1
-    cached_cells: int = 0
     disk_floor: int = 30 * GB
     jobs: int = 2
     fail_fast: bool = False
@@ -50,17 +44,15 @@ async def sweep(
     run: str,
     sources: str,
     known: Mapping[str, StageAttempt] | None = None,
-    built: Collection[str] = (),
 ) -> tuple[BuildRecord, ...]:
     """Build every plan and return the last record of each, in the order of the plans.
 
-    `known` are the successful attempts of earlier runs, by stage digest; `built` the digests of the stages that were
-    built before. Exceptions of a cell never propagate:
+    `known` are the successful attempts of earlier runs, by stage digest. Exceptions of a cell never propagate:
     failures and internal errors become failed records.
     """
     recorder = Recorder(executor, run, sources)
     async with recorder.writing():
-        await Scheduler(executor, recorder, limits, known or {}, built).build(plans)
+        await Scheduler(executor, recorder, limits, known or {}).build(plans)
     return tuple(recorder.latest[plan.id] for plan in plans)
 
 
@@ -99,14 +91,12 @@ class Scheduler:
         recorder: Recorder,
         limits: SweepLimits,
         known: Mapping[str, StageAttempt],
-        built: Collection[str] = (),
     ) -> None:
         self._executor = executor
         self._recorder = recorder
         self._limits = limits
         self._known = known
-        self._built = frozenset(built)
-        self._slots = CellSlots(limits.cells, limits.cached_cells)
+        self._slots = anyio.CapacityLimiter(limits.cells)
         # One compile step uses all cores and memory.
         self._compile_slot = anyio.CapacityLimiter(1)
         self._shared: dict[str, _SharedStage] = {}
@@ -120,12 +110,11 @@ class Scheduler:
                 group.start_soon(self._build_cell, plan)
 
     async def _build_cell(self, plan: Plan) -> None:
-        cached = all(stage.digest in self._built for stage in plan.stages)
-        async with self._slots.take(cached=cached) as slot:
+        async with self._slots:
             attempt = self._recorder.begin(plan)
             try:
                 if await self._may_start():
-                    await self._build_image(attempt, slot)
+                    await self._build_image(attempt)
                 else:
                     self._recorder.add(attempt, "not-run", notes=(self._stop_reason,))
             except StageError as error:
@@ -142,12 +131,12 @@ class Scheduler:
                 )
         return not self._stop_reason
 
-    async def _build_image(self, attempt: CellAttempt, slot: CellSlot) -> None:
+    async def _build_image(self, attempt: CellAttempt) -> None:
         plan = attempt.plan
         self._recorder.add(attempt, "building")
         for stage in plan.stages:
             attempt.current = stage.name
-            await self._build_or_await(attempt, stage, slot)
+            await self._build_or_await(attempt, stage)
         result = ImageResult()
         for name, step in self._executor.finishing_steps().items():
             attempt.current = name
@@ -170,7 +159,7 @@ class Scheduler:
         if self._limits.fail_fast and not self._stop_reason:
             self._stop_reason = f"not started: {attempt.plan.id} failed, and --fail-fast was given"
 
-    async def _build_or_await(self, attempt: CellAttempt, stage: Stage, slot: CellSlot) -> None:
+    async def _build_or_await(self, attempt: CellAttempt, stage: Stage) -> None:
         """Build a stage, or wait for the cell that builds it already."""
         started = self._executor.seconds()
         shared = self._shared.get(stage.digest)
@@ -180,10 +169,8 @@ class Scheduler:
             shared = self._shared[stage.digest] = _SharedStage(attempt.plan.id, first)
             await self._build_shared(attempt, stage, shared)
         else:
-            await self._await_shared(shared, slot)
+            await self._await_shared(shared)
         seconds = self._executor.seconds() - started
-        if builds and seconds > CACHED_STAGE:
-            await slot.require_building()
         attempt.stages.append(shared.stage_run(stage, seconds, shared=not builds))
 
     async def _build_shared(self, attempt: CellAttempt, stage: Stage, shared: _SharedStage) -> None:
@@ -199,10 +186,15 @@ class Scheduler:
         finally:
             shared.done.set()
 
-    async def _await_shared(self, shared: _SharedStage, slot: CellSlot) -> None:
+    async def _await_shared(self, shared: _SharedStage) -> None:
         if not shared.done.is_set():
-            async with slot.lend():
+            # Another cell can use the slot meanwhile.
+            self._slots.release()
+            try:
                 await shared.done.wait()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._slots.acquire()
         if shared.failure:
             raise StageError(shared.failure)
 
