@@ -5,10 +5,11 @@ own step, something that the module or one of its programs says, or an error. No
 """
 
 import re
+import textwrap
 from collections import deque
 from collections.abc import Callable, Collection
 
-WIDTH = 300  # characters of a line that is shown
+WIDTH = 300  # characters of a line that is shown: a longer one is cut, but an error goes on in the next
 SILENCE = 30.0  # seconds after which a line says that the work goes on
 # A module's sign of life, which begins so, is dropped if another line was shown in the last seconds.
 STILL, NOT_SILENT = "… ", 20.0
@@ -47,7 +48,7 @@ class ProgressFilter:
         text = _CONTROLS.sub("", _COLORS.sub("", line.rstrip("\r\n"))).rstrip()
         step = _STEP.fullmatch(text)
         if step is None:
-            return self._show(text) if text else []
+            return self._show_whole(text) if text else []
         number, depth, rest = step[1], len(step[2]) // 2, step[3].lstrip("┆ ")
         if log := _LOG.fullmatch(rest):
             return self._feed_log(number, depth, log[1], log[2])
@@ -106,7 +107,10 @@ class ProgressFilter:
         if text in self._errors:
             return []
         self._errors.add(text)
-        return self._show(text)
+        return self._show_whole(text)
+
+    def _show_whole(self, text: str) -> list[str]:
+        return [line for part in textwrap.wrap(text, WIDTH) for line in self._show(part)]
 
     def _show(self, text: str) -> list[str]:
         self._shown = self._clock()

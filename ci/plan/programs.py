@@ -14,7 +14,7 @@ from ci.plan.paths import PROGRAMS_FOLDER, TOOLS_PYTHON
 _MAKE_CHANNEL = (
     "make_channel.py",
     *("common/commands.py", "common/downloads.py", "common/elf.py", "common/errors.py", "common/files.py"),
-    "common/repodata.py",
+    *("common/pip.py", "common/repodata.py"),
 )
 # What a check needs besides itself and `checks/check.py`.
 _CHECK_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -46,11 +46,14 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "bazelisk": ("bazelisk/package.json", "bazelisk/package-lock.json"),
         "build_ray.sh": ("build_ray.sh",),
         "collect_debs.sh": ("collect_debs.sh",),
-        "collect_packages.py": ("collect_packages.py", "common/commands.py", "common/errors.py"),
+        "collect_packages.py": (
+            "collect_packages.py",
+            *("common/commands.py", "common/errors.py", "common/pip.py"),
+        ),
         "compare_layer.py": ("compare_layer.py",),
         "compile_wheels.py": (
             "compile_wheels.py",
-            *("common/errors.py", "common/files.py"),
+            *("common/errors.py", "common/files.py", "common/pip.py"),
             *(f"extensions/{name}.py" for name in _EXTENSIONS),
         ),
         "conda_env.sh": ("conda_env.sh",),
@@ -65,7 +68,10 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "make_channel.py": _MAKE_CHANNEL,
         "make_env.py": ("make_env.py",),
         "make_interpreter.py": ("make_interpreter.py", *_MAKE_CHANNEL),
-        "make_toolkit.py": ("make_toolkit.py", "common/commands.py", "common/errors.py", "common/files.py"),
+        "make_toolkit.py": (
+            "make_toolkit.py",
+            *("common/commands.py", "common/errors.py", "common/files.py", "common/pip.py"),
+        ),
         "measure_sizes.py": ("measure_sizes.py", "common/elf.py", "common/fatbin.py"),
         "mirror_channel.py": (
             "mirror_channel.py",

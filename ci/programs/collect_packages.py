@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from common.commands import run
 from common.errors import run_main
+from common.pip import explain_pip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,8 @@ class Collector:
         ]
         command += ["--cache-dir", self.cache, "--dest", self.out, "--requirement", requirements]
         command += ["--require-hashes"] if hashed else []
-        run([*command, *(["--extra-index-url", self.index] if self.index else [])])
+        with explain_pip() as logged:
+            run([*command, *logged, *(["--extra-index-url", self.index] if self.index else [])])
 
     def download_build_requirements(self) -> None:
         """Download the build requirements of the source archives in the folder."""

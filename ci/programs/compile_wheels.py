@@ -21,6 +21,7 @@ import argparse
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -191,6 +192,8 @@ def work(options: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Compile wheels, in the Python that has torch; return the exit status."""
     options = parse(argv)
+    # Compilers have process groups of their own: whoever ends this process ends them too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if options.python and os.environ.get(INSIDE) != str(options.python):  # torch is there: become that Python
         if not os.access(options.python, os.X_OK):
             print(f"compile_wheels.py: error: {options.python}: no such Python", file=sys.stderr)

@@ -41,6 +41,7 @@ from common.downloads import retry
 from common.elf import MAGIC, is_program
 from common.errors import UserError, run_main
 from common.files import sha256_of, source_date_epoch
+from common.pip import explain_pip
 from common.repodata import SUBDIRS, write_repodata
 
 if TYPE_CHECKING:
@@ -744,7 +745,8 @@ def fetch_wheels(folder: Path, wheels: Sequence[WheelRecipe]) -> None:
         file.flush()
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-q", "--no-deps"]
         command += ["--only-binary=:all:", "--require-hashes", "-d", str(folder), "-r", file.name]
-        download("wheels", command)
+        with explain_pip() as logged:
+            download("wheels", [*command, *logged])
 
 
 # --- command line -----------------------------------------------------------------------------------------------

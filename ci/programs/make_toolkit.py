@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 from common.commands import run
 from common.errors import UserError, run_main
 from common.files import sha256_of
+from common.pip import explain_pip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,7 +105,8 @@ def install_wheels(requirements: Sequence[str], files: Sequence[Path], target: P
         run([*uv, "--target", str(target), *words])
     else:
         pip = [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--no-compile"]
-        run([*pip, "--target", str(target), *words])
+        with explain_pip() as logged:
+            run([*pip, *logged, "--target", str(target), *words])
 
 
 def distributions(parts: Path) -> dict[str, str]:

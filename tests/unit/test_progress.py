@@ -110,6 +110,15 @@ def test_no_line_is_long_and_none_controls_a_terminal() -> None:
     assert [len(line) for line in lines] == [WIDTH, len("ab]0;titlec")]
 
 
+def test_an_error_is_shown_whole() -> None:
+    words = " ".join(f"word{number}" for number in range(100))
+    for text in (f"Error: {words}", f"7   : ┆ ! {words}"):
+        lines = shown(f"{text}\n")
+        assert len(lines) > 1
+        assert max(map(len, lines)) <= WIDTH
+        assert " ".join(lines).endswith(words)
+
+
 # -- the client ----------------------------------------------------------------------------------------------
 
 CLIENT = """

@@ -10,6 +10,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from common.errors import UserError
+from common.pip import explain_pip
 from extensions.commands import Package
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ def download(options: argparse.Namespace, folder: Path) -> None:
     for file in options.requirements:
         command += ["--requirement", str(file)]
     env = {**os.environ, "FORCE_CUDA": "0", "FORCE_ONLY_CPU": "1"}  # pip asks each setup.py for its name
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        print(done.stdout[-3000:], file=sys.stderr)
-        lines = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
-        raise UserError(f"pip download: {lines[-1] if lines else f'exit status {done.returncode}'}")
+    with explain_pip() as logged:
+        done = subprocess.run(
+            [*command, *logged], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if done.returncode:
+            print(done.stdout[-3000:], file=sys.stderr)
+            lines = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+            raise UserError(f"pip download: {lines[-1] if lines else f'exit status {done.returncode}'}")
 
 
 def unpack(archive: Path, folder: Path) -> Path:
