@@ -48,11 +48,22 @@ def test_ctrl_c_leaves_records_that_tell_the_truth(small: SmallStack, tmp_path: 
     sweep = [str(ROOT / "daggerw"), "sweep", *options[1:], "--", *CELLS]
     environment = {**os.environ, "CSLR_IMAGES_RECORDS": str(tmp_path / "records")}
     log = tmp_path / "first.log"
-    with log.open("wb") as out, subprocess.Popen(
-        sweep, cwd=ROOT, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
-    ) as first:  # fmt: skip
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            sweep,
+            cwd=ROOT,
+            env=environment,
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            # Tests may run where Ctrl-C is ignored, as what a shell starts in the background does.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ) as first,
+    ):
         try:
-            wait_for(log, ": conda: begins", first)
+            wait_for(log, ": base: begins", first)
         except BaseException:  # of the tests' own Ctrl-C it would not hear
             os.killpg(first.pid, signal.SIGKILL)
             raise

@@ -144,6 +144,8 @@ def start(folder: Path, script: str, *arguments: str, quiet: str = "1") -> "subp
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Tests may run where Ctrl-C is ignored, as what a shell starts in the background does.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -168,7 +170,7 @@ def test_a_call_passes_output_and_status_on_and_keeps_the_whole_log(tmp_path: Pa
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_dagger_once_and_its_status_is_the_calls(tmp_path: Path, number: int) -> None:
-    script = f"trap 'echo got >&2; exit 7' {number}; echo ready >&2; while :; do sleep 0.1; done"
+    script = f"trap 'echo got >&2; exit 7' {number}; echo ready >&2; for i in $(seq 600); do sleep 0.1; done"
     with start(tmp_path, script, "call", "cells") as process:
         assert process.stderr
         assert process.stderr.readline() == "ready\n"
