@@ -27,8 +27,8 @@ def test_what_names_python_is_left_out() -> None:
 
 
 def test_torch_is_found_at_a_path_that_does_not_name_python() -> None:
-    found = commands.with_torch_at(WORDS, Path("/env/torch"), Path("/work/torch"))
-    assert commands.include_folders(found) == ["csrc", "/work/torch/include", "/env/include/python3.14"]
+    found = commands.with_torch_at(WORDS, Path("/env/torch"), Path("/link/torch"))
+    assert commands.include_folders(found) == ["csrc", "/link/torch/include", "/env/include/python3.14"]
 
 
 def test_narrow_headers_come_before_all_others() -> None:
