@@ -1,7 +1,8 @@
 """Builds the first image on a machine that has nothing: `python -m benchmarks.first_image [--before COMMIT]` (as root).
 
 README's first command runs in a new clone, with an empty cache folder and empty caches of Go; then the image is
-verified. With `--before` the same is done at another commit first. Measured are wall times, the log as a file gets it,
+verified, and the extensions are compiled for the other Python of the CUDA line. With `--before` the image is built and
+verified at another commit first. Measured are wall times, the log as a file gets it,
 and the memory of all compilers together, read from /proc every half second. Nothing else should run meanwhile.
 The times of stages go to ci/times.toml, from which a build without records is estimated.
 """
@@ -22,6 +23,7 @@ from benchmarks.page import machine, put
 from tests.engine.conftest import ROOT
 
 CELL = ("--cuda", "12.8.1", "--python", "3.13", "--target", "ray-runtime")
+SECOND = ("--cuda", "12.8.1", "--python", "3.14")
 COMPILERS = {
     "nvcc",
     "cicc",
@@ -74,6 +76,7 @@ class Measured:
     commit: str
     build: Call
     verify: Call
+    second: Call | None
 
     def stages(self) -> dict[str, float]:
         """Return the seconds of each stage, and of the checks as `finish`."""
@@ -87,18 +90,17 @@ class Measured:
         build, lines = self.build, self.build.lines
         # Also the name that a line of the former log has: "load module: . DONE".
         loaded = build.first(r"load module: \.:? (?:done|DONE)")
-        compiled = build.last(r"\.whl, \d+ bytes") - build.first(
-            r"compile_wheels: \d+ packages|: \d+ modules, "
-        )
+        second = _minutes(_compile_seconds(self.second)) if self.second else ""
         return [
             _minutes(build.seconds),
             _minutes(loaded),
-            _minutes(compiled),
+            _minutes(_compile_seconds(build)),
             f"{build.memory / 1e9:.1f}",
             f"{len(lines):,}",
             f"{sum(line.length + 1 for line in lines):,}",
             f"{sum(line.length > LONG for line in lines)}",
             _minutes(self.verify.seconds),
+            second,
         ]
 
 
@@ -111,7 +113,12 @@ NAMES = (
     "bytes of the log",
     f"lines over {LONG} characters",
     "`verify` of the image, minutes:seconds",
+    "then the compile for Python 3.14, minutes:seconds",
 )
+
+
+def _compile_seconds(call: Call) -> float:
+    return call.last(r"\.whl, \d+ bytes") - call.first(r"compile_wheels: \d+ packages|: \d+ modules, ")
 
 
 def _minutes(seconds: float) -> str:
@@ -164,8 +171,8 @@ def run(checkout: Path, environment: dict[str, str], *words: str) -> Call:
     return call
 
 
-def measure(commit: str) -> Measured:
-    """Build and verify the first image of a commit."""
+def measure(commit: str, *, second: bool) -> Measured:
+    """Build and verify the first image of a commit; compile for a second Python if that is wanted."""
     with TemporaryDirectory(prefix="first-image-", dir=Path.home(), ignore_cleanup_errors=True) as name:
         folder = Path(name)
         checkout, cache = folder / "checkout", folder / "cache"
@@ -179,6 +186,7 @@ def measure(commit: str) -> Measured:
         try:
             build = run(checkout, environment, "build", *CELL)
             verify = run(checkout, environment, "verify", *CELL)
+            other = run(checkout, environment, "wheels", *SECOND, "entries") if second else None
         finally:
             for word in ("stop", "clean"):
                 command = [checkout / "daggerw", word]
@@ -186,7 +194,7 @@ def measure(commit: str) -> Measured:
         # Go's modules are read-only.
         subprocess.run(["chmod", "--recursive", "u+w", str(folder)], check=True)
         shutil.rmtree(folder)
-    return Measured(commit, build, verify)
+    return Measured(commit, build, verify, other)
 
 
 def write_times(stages: dict[str, float]) -> None:
@@ -206,7 +214,8 @@ def part(measured: Sequence[Measured]) -> str:
             "## The first image",
             "",
             f"`python -m benchmarks.first_image`, {machine()}: README's first command in a new clone, with an empty",
-            "cache folder and empty caches of Go, and then `verify` of the image.",
+            "cache folder and empty caches of Go, and then `verify` of the image. The second Python's objects come",
+            "from ccache, as far as they do not depend on Python.",
             "",
             f"| | {' | '.join(one.commit for one in measured)} |",
             f"|---|{'---|' * len(measured)}",
@@ -223,7 +232,7 @@ def main() -> None:
     command = ["git", "-C", str(ROOT), "rev-parse", "--short=7", "HEAD"]
     head = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     commits = [options.before, head] if options.before else [head]
-    measured = [measure(commit) for commit in commits]
+    measured = [measure(commit, second=commit == head) for commit in commits]
     put("first image", part(measured))
     write_times(measured[-1].stages())
 

@@ -50,7 +50,7 @@ def dockerfile(plans: Sequence[Plan], folder: str, paths_by_text: Mapping[str, s
     cell = plans[0].cell
     head = HEAD.format(
         pair=cell.pair_id,
-        sources=dict(plans[0].spec("image", ImageSpec).labels)[f"{LABEL}.sources"],
+        sources=plans[0].spec("image", ImageSpec).all_labels[f"{LABEL}.sources"],
         folder=folder,
         target=cell.target,
     )
@@ -139,7 +139,7 @@ def _write_trimmed(writer: DockerfileWriter, plan: Plan, stage: str, root: str) 
 def _write_image(writer: DockerfileWriter, plan: Plan, parent: str) -> None:
     spec = plan.spec("image", ImageSpec)
     writer.stage(parent, plan.cell.target, plan.id)
-    for word, pairs in (("ENV", spec.env), ("LABEL", spec.labels)):
+    for word, pairs in (("ENV", spec.env), ("LABEL", tuple(spec.all_labels.items()))):
         writer.add(f"{word} " + " \\\n    ".join(f"{name}={json.dumps(value)}" for name, value in pairs))
     writer.add(f"WORKDIR {spec.account.workdir}")
     writer.add(f"ENTRYPOINT {json.dumps(list(spec.entrypoint))}", f"CMD {json.dumps(list(spec.args))}")

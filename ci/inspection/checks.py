@@ -106,7 +106,7 @@ def checks_for(plan: Plan) -> tuple[Check, ...]:
         checks.append(Check(name="no_root_needed"))
     checks += [Check(name="cpp_extension_cpu"), Check(name="torch_compile_cpu")]
     if plan.cell.cuda != "cpu":
-        checks += _cuda_checks(plan, dict(image.labels)[f"{LABEL}.archs"])
+        checks += _cuda_checks(plan, image.all_labels[f"{LABEL}.archs"])
     checks += [Check(name="profiler_symbols"), Check(name="pip_install")]
     if image.kind == "devel":
         checks.append(Check(name="conda_install"))
@@ -128,7 +128,7 @@ def _cuda_checks(plan: Plan, archs: str) -> list[Check]:
 
 def expected_versions(plan: Plan) -> dict[str, str]:
     """Return the versions that the image must have, by package: `{"torch": "2.11.0+cu128", …}`."""
-    labels = dict(plan.spec("image", ImageSpec).labels)
+    labels = plan.spec("image", ImageSpec).all_labels
     versions = {
         name: labels[label].removesuffix(" (source)").removeprefix("nvcc ")
         for name, label in VERSION_LABELS.items()

@@ -24,27 +24,10 @@ def make_env(resolver: Resolver) -> tuple[tuple[str, str], ...]:
     return tuple(env)
 
 
-def make_labels(resolver: Resolver) -> tuple[tuple[str, str], ...]:
-    """Return the labels of an image, sorted."""
-    matrix, target = resolver.matrix, resolver.target
-    labels = _make_pair_labels(resolver.pair)
-    labels["org.opencontainers.image.title"] = resolver.image_name
-    labels[f"{LABEL}.target"] = resolver.cell.target
-    if target.kind == "runtime":
-        labels[f"{LABEL}.variant"] = resolver.variant_name
-    if not resolver.variant.toolkit:
-        for name in ("toolkit", "toolkit-compiler"):
-            labels.pop(f"{LABEL}.{name}", None)
-    if "ray" in target.layers:
-        versions = {"stable": matrix.ray.version, "nightly": matrix.ray.nightly}
-        labels[f"{LABEL}.ray"] = versions.get(resolver.options.ray, f"{matrix.ray.version} (source)")
-    if "marimo" in target.layers:
-        labels[f"{LABEL}.marimo"] = matrix.marimo.version
-    return tuple(sorted(labels.items()))
-
-
-def _make_pair_labels(pair: PairInputs) -> dict[str, str]:
-    found = {
+def make_base_labels(resolver: Resolver) -> tuple[tuple[str, str], ...]:
+    """Return the labels that all images on one base have, sorted."""
+    pair = resolver.pair
+    labels = {
         "org.opencontainers.image.source": pair.matrix.image.source,
         f"{LABEL}.cuda": pair.cuda,
         f"{LABEL}.python": pair.python,
@@ -55,10 +38,28 @@ def _make_pair_labels(pair: PairInputs) -> dict[str, str]:
         f"{LABEL}.torch-geometric": pair.matrix.pyg.torch_geometric,
     }
     if pair.toolkit:
-        found[f"{LABEL}.toolkit"] = pair.cuda
-        found[f"{LABEL}.toolkit-compiler"] = f"nvcc {pair.toolkit.compiler}"
-        found[f"{LABEL}.archs"] = pair.arch_list or ""
-    return found
+        labels[f"{LABEL}.archs"] = pair.arch_list or ""
+        if resolver.variant.toolkit:
+            labels[f"{LABEL}.toolkit"] = pair.cuda
+            labels[f"{LABEL}.toolkit-compiler"] = f"nvcc {pair.toolkit.compiler}"
+    if resolver.target.kind == "runtime":
+        labels[f"{LABEL}.variant"] = resolver.variant_name
+    return tuple(sorted(labels.items()))
+
+
+def make_labels(resolver: Resolver) -> tuple[tuple[str, str], ...]:
+    """Return the labels that an image has for itself, sorted."""
+    matrix, target = resolver.matrix, resolver.target
+    labels = {
+        "org.opencontainers.image.title": resolver.image_name,
+        f"{LABEL}.target": resolver.cell.target,
+    }
+    if "ray" in target.layers:
+        versions = {"stable": matrix.ray.version, "nightly": matrix.ray.nightly}
+        labels[f"{LABEL}.ray"] = versions.get(resolver.options.ray, f"{matrix.ray.version} (source)")
+    if "marimo" in target.layers:
+        labels[f"{LABEL}.marimo"] = matrix.marimo.version
+    return tuple(sorted(labels.items()))
 
 
 def _torch_version(pair: PairInputs) -> str:

@@ -55,4 +55,6 @@ def added_layers(plan: Plan, below: Plan) -> tuple[str, ...]:
 
 
 def _settings(plan: Plan) -> ImageSpec:
-    return plan.spec("image", ImageSpec).model_copy(update={"labels": (), "args": (), "port": None})
+    return plan.spec("image", ImageSpec).model_copy(
+        update={"base_labels": (), "labels": (), "args": (), "port": None}
+    )

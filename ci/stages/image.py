@@ -13,10 +13,21 @@ from ci.stages.image_stages import ImageStages
 
 def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Finish the image."""
-    layers, base = stages.layers(), stages.base_image()
+    layers, spec = stages.layers(), stages.plan.spec("image", ImageSpec)
+    # What all images on a base have comes before their layers, so that the engine sets it once.
+    base = describe(stages.base_image(), spec)
     if layers.pop(LIBRARIES_LAYER, None):
         base = base.with_directory("/", stages.placed_libraries(context))
-    return configure(unpack(base, list(layers.values())), stages.plan.spec("image", ImageSpec))
+    return configure(unpack(base, list(layers.values())), spec)
+
+
+def describe(base: dagger.Container, spec: ImageSpec) -> dagger.Container:
+    """Set the variables and labels that all images on a base have; adds no layer."""
+    for name, value in spec.env:
+        base = base.with_env_variable(name, value)
+    for name, value in spec.base_labels:
+        base = base.with_label(name, value)
+    return base
 
 
 def unpack(base: dagger.Container, layers: Sequence[dagger.Directory]) -> dagger.Container:
@@ -27,9 +38,7 @@ def unpack(base: dagger.Container, layers: Sequence[dagger.Directory]) -> dagger
 
 
 def configure(container: dagger.Container, spec: ImageSpec) -> dagger.Container:
-    """Set what a container runtime reads; adds no layer."""
-    for name, value in spec.env:
-        container = container.with_env_variable(name, value)
+    """Set what is an image's own: labels, user, working folder, command, port; adds no layer."""
     for name, value in spec.labels:
         container = container.with_label(name, value)
     container = container.with_workdir(spec.account.workdir).with_entrypoint(list(spec.entrypoint))

@@ -3,22 +3,31 @@
 from typing import Literal
 
 from ci.plan.definition import StageDefinition
-from ci.plan.image_config import make_env, make_labels
+from ci.plan.image_config import make_base_labels, make_env, make_labels
 from ci.plan.resolver import Resolver
 from ci.plan.stage import Spec, Stage
 from ci.plan.system import Account
 
 
 class ImageSpec(Spec):
-    """The configuration of a finished image; it adds no layer."""
+    """The configuration of a finished image; it adds no layer.
+
+    `base_labels` are those that all images on one base have, `labels` the image's own.
+    """
 
     kind: Literal["devel", "runtime"]
     account: Account
     env: tuple[tuple[str, str], ...]
+    base_labels: tuple[tuple[str, str], ...]
     labels: tuple[tuple[str, str], ...]
     entrypoint: tuple[str, ...]
     args: tuple[str, ...]
     port: int | None
+
+    @property
+    def all_labels(self) -> dict[str, str]:
+        """Return all labels, sorted by name."""
+        return dict(sorted((*self.base_labels, *self.labels)))
 
 
 def resolve(resolver: Resolver) -> Stage:
@@ -33,6 +42,7 @@ def resolve(resolver: Resolver) -> Stage:
         kind=target.kind,
         account=resolver.account,
         env=make_env(resolver),
+        base_labels=make_base_labels(resolver),
         labels=make_labels(resolver),
         entrypoint=("tini", "--"),
         args=args,

@@ -74,7 +74,7 @@ def image(made: Plan) -> ImageSpec:
 
 def labels(made: Plan) -> dict[str, str]:
     """Return the labels of a plan's image."""
-    return dict(image(made).labels)
+    return image(made).all_labels
 
 
 def ray(mode: str, **others: Any) -> Options:
@@ -764,7 +764,7 @@ def test_the_labels_say_what_is_inside(target: str, sources_name: str) -> None:
     if target.startswith("marimo"):
         expected["io.cslr-images.marimo"] = "0.25.2"
     assert labels(made) == expected
-    assert list(image(made).labels) == sorted(expected.items())
+    assert list(image(made).all_labels.items()) == sorted(expected.items())
 
 
 def test_a_cpu_image_names_no_compiler_and_no_architectures() -> None:

@@ -104,7 +104,7 @@ def test_it_keeps_all_promises_and_names_no_conda() -> None:
     assert env == {
         name: value for name, value in usual.spec("image", ImageSpec).env if name != "CONDA_PREFIX"
     }
-    assert dict(bare.spec("image", ImageSpec).labels)["io.cslr-images.variant"] == "uv"
+    assert bare.spec("image", ImageSpec).all_labels["io.cslr-images.variant"] == "uv"
 
 
 @pytest.mark.parametrize("sources", ["upstream", "registries"])
