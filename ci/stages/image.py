@@ -14,11 +14,12 @@ from ci.stages.image_stages import ImageStages
 def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Finish the image."""
     layers, spec = stages.layers(), stages.plan.spec("image", ImageSpec)
-    # What all images on a base have comes before their layers, so that the engine sets it once.
-    base = describe(stages.base_image(), spec)
+    base = stages.base_image()
     if layers.pop(LIBRARIES_LAYER, None):
+        # Before labels that name the Python: the layer is the same for all Pythons only on an equal container.
         base = base.with_directory("/", stages.placed_libraries(context))
-    return configure(unpack(base, list(layers.values())), spec)
+    # What all images of a pair on one base have comes before their layers, so that the engine sets it once.
+    return configure(unpack(describe(base, spec), list(layers.values())), spec)
 
 
 def describe(base: dagger.Container, spec: ImageSpec) -> dagger.Container:
