@@ -5,11 +5,13 @@ and marimo are stand-ins. The loop takes the Dockerfiles that this module writes
 Debian's packages, which are unpacked into a folder of their own and not installed. Both are measured with everything
 built (nothing changed), and after another version of Ray was pinned, which 12 of the 18 images have in them. Neither
 verifies the images; the sweep measures them and records each try, the loop does neither. Beside them stands what a
-call of the module takes that builds nothing: no call is faster. Before, the files of the environment are compared.
+call of the module takes that builds nothing: no call is faster. The API steps of a sweep are those that Dagger's plain
+log ends with DONE or CACHED. Before, the files of the environment are compared.
 """
 
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -38,12 +40,18 @@ FILES = (
 )
 
 
+# The end of a step of Dagger's API in its log: `Container.withExec CACHED [0.0s]`.
+STEP = re.compile(r" [A-Z]\w*\.\w+ (?:DONE|CACHED)\b")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
 @dataclass(frozen=True)
 class Times:
-    """Seconds of each round."""
+    """Seconds of each round, and the API steps of the sweep."""
 
     sweep: list[float]
     loop: list[float]
+    steps: list[int]
 
     @property
     def ratio(self) -> float:
@@ -178,6 +186,12 @@ def sweep(small: SmallStack, matrix: Path) -> None:
     succeed(*small.words(matrix=matrix), "matrix", "--verify=none", "--disk-floor=1")
 
 
+def count_steps() -> int:
+    """Return the API steps of the last call, which the log of the call has."""
+    log = max((CACHE / "run").glob("call-*.log"), key=lambda path: path.stat().st_mtime)
+    return len(STEP.findall(COLOUR.sub("", log.read_text("utf-8", errors="replace"))))
+
+
 def bare(small: SmallStack, matrix: Path) -> None:
     """Call the module for nothing but the names of its cells."""
     succeed(*small.words(matrix=matrix), "cells")
@@ -206,7 +220,8 @@ def part(cold: tuple[float, float], warm: Times, ray: Times, calls: list[float],
 
     def row(name: str, found: Times) -> str:
         shown = (" / ".join(f"{one:.1f}" for one in times) for times in (found.sweep, found.loop))
-        return f"| {name} | {' | '.join(shown)} | {found.ratio:.2f} |"
+        steps = " / ".join(map(str, found.steps))
+        return f"| {name} | {' | '.join(shown)} | {found.ratio:.2f} | {steps} |"
 
     return "\n".join(
         [
@@ -217,11 +232,11 @@ def part(cold: tuple[float, float], warm: Times, ray: Times, calls: list[float],
             "part of the loop's median the sweep's median is. The sweep also measures the images and records each",
             "try; a call of the module costs what the last row says before it does anything.",
             "",
-            "| | `matrix` | loop of `docker build` | ratio |",
-            "|---|---|---|---|",
+            "| | `matrix` | loop of `docker build` | ratio | API steps of `matrix` |",
+            "|---|---|---|---|---|",
             row("nothing changed", warm),
             row("Ray's pin changed", ray),
-            f"| a call that builds nothing: `cells` | {' / '.join(f'{one:.1f}' for one in calls)} | | |",
+            f"| a call that builds nothing: `cells` | {' / '.join(f'{one:.1f}' for one in calls)} | | | |",
             "",
             f"The first round of both, from what their caches had: {cold[0]:.0f} s and {cold[1]:.0f} s.",
             f"Both give the same files in `/opt/env`: {compared:,} compared by path and size, in 6 images.",
@@ -255,17 +270,19 @@ def main() -> None:
             cold = (timed(lambda: sweep(small, usual)), timed(lambda: loop.build(cells)))
             print(f"first round: {cold[0]:.0f} s, {cold[1]:.0f} s", flush=True)
             compared = compare(small, loop, cells, usual)
-            warm, ray = Times([], []), Times([], [])
+            warm, ray = Times([], [], []), Times([], [], [])
             calls: list[float] = []
             for _ in range(ROUNDS):
                 calls.append(timed(lambda: bare(small, usual)))
                 warm.sweep.append(timed(lambda: sweep(small, usual)))
+                warm.steps.append(count_steps())
                 warm.loop.append(timed(lambda: loop.build(cells)))
                 print(f"nothing changed: {warm.sweep[-1]:.1f} s, {warm.loop[-1]:.1f} s", flush=True)
             for version in versions:
                 matrix = small_stack.matrix_with(folder / f"{version}.toml", ray=version)
                 pairs(matrix)
                 ray.sweep.append(timed(lambda matrix=matrix: sweep(small, matrix)))  # type: ignore[misc]
+                ray.steps.append(count_steps())
                 ray.loop.append(timed(lambda: loop.build(cells)))
                 print(f"Ray {version}: {ray.sweep[-1]:.1f} s, {ray.loop[-1]:.1f} s", flush=True)
             put("loop", part(cold, warm, ray, calls, compared))

@@ -19,7 +19,11 @@ case $command in
       [ -e "$run" ] || continue
       if flock --nonblock "$run" true; then rm -f "$run"; else echo "run $run"; fi
     done
-    if [ -e "$folder/stages" ]; then tail -n 2000 "$folder/stages" | sed 's/^/stage /'; fi
+    # Each stage once, with its newest time: the engine logs every line of the output.
+    if [ -e "$folder/stages" ]; then
+      tail -n 2000 "$folder/stages" |
+        awk 'NF == 2 { seconds[$1] = $2 } END { for (digest in seconds) print "stage", digest, seconds[digest] }'
+    fi
     ;;
   append)
     # One writer at a time. If a crash cut the last line, it is ended first, so that the new lines can be read.
