@@ -2,9 +2,9 @@
 
 README's first command runs in a new clone, with an empty cache folder and empty caches of Go; then the image is
 verified, and the extensions are compiled for the other Python of the CUDA line. With `--before` the image is built and
-verified at another commit first. Measured are wall times, the log as a file gets it,
-and the memory of all compilers together, read from /proc every half second. Nothing else should run meanwhile.
-The times of stages go to ci/times.toml, from which a build without records is estimated.
+verified at another commit first; with `--keep` columns of other commits stay on the page. Measured are wall times, the
+log as a file gets it, and the memory of all compilers together, read from /proc every half second. Nothing else should
+run meanwhile. The times of stages go to ci/times.toml, from which a build without records is estimated.
 """
 
 import argparse
@@ -14,12 +14,12 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.page import machine, put
+from benchmarks.page import machine, part_of_page, put
 from tests.engine.conftest import ROOT
 
 CELL = ("--cuda", "12.8.1", "--python", "3.13", "--target", "ray-runtime")
@@ -206,9 +206,16 @@ def write_times(stages: dict[str, float]) -> None:
     TIMES.write_text(text, "utf-8")
 
 
-def part(measured: Sequence[Measured]) -> str:
+def read_columns() -> dict[str, list[str]]:
+    """Return the columns that the page's table has, by commit."""
+    lines = part_of_page("first image").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[2:-1]] for line in lines if line.startswith("| ")]
+    return {commit: column for commit, *column in zip(*rows, strict=True)}
+
+
+def part(columns: Mapping[str, Sequence[str]]) -> str:
     """Write the numbers down, a column for each commit."""
-    rows = zip(NAMES, *(one.row() for one in measured), strict=True)
+    rows = zip(NAMES, *columns.values(), strict=True)
     return "\n".join(
         [
             "## The first image",
@@ -217,8 +224,8 @@ def part(measured: Sequence[Measured]) -> str:
             "cache folder and empty caches of Go, and then `verify` of the image. The second Python's objects come",
             "from ccache, as far as they do not depend on Python.",
             "",
-            f"| | {' | '.join(one.commit for one in measured)} |",
-            f"|---|{'---|' * len(measured)}",
+            f"| | {' | '.join(columns)} |",
+            f"|---|{'---|' * len(columns)}",
             *(f"| {' | '.join(row)} |" for row in rows),
         ]
     )
@@ -228,12 +235,15 @@ def main() -> None:
     """Measure one or two commits, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", help="a commit to measure first")
+    parser.add_argument("--keep", action="store_true", help="keep the columns of other commits")
     options = parser.parse_args()
     command = ["git", "-C", str(ROOT), "rev-parse", "--short=7", "HEAD"]
     head = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     commits = [options.before, head] if options.before else [head]
     measured = [measure(commit, second=commit == head) for commit in commits]
-    put("first image", part(measured))
+    columns = read_columns() if options.keep else {}
+    columns = {commit: column for commit, column in columns.items() if commit not in commits}
+    put("first image", part(columns | {one.commit: one.row() for one in measured}))
     write_times(measured[-1].stages())
 
 
