@@ -2,6 +2,8 @@
 
 import fcntl
 import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +102,7 @@ def make_parts(paths: Paths, bundle: Path | None = None) -> Parts:
         commands,
         lambda folder: images.build_images(folder, roots, packages, parts.tools, commands),
     )
-    _remove_other_parts({parts.tools, parts.images, roots}, paths, commands)
+    remove_other_parts({parts.tools, parts.images, roots}, paths.parts)
     return parts
 
 
@@ -118,10 +120,14 @@ def _make_part(part: Path, commands: Commands, build: Callable[[Path], None]) ->
     warn(f"{name}: done in {format_seconds(time.monotonic() - started)}")
 
 
-def _remove_other_parts(current: set[Path], paths: Paths, commands: Commands) -> None:
-    """Remove the parts of earlier set-ups."""
-    for part in set(paths.parts.iterdir()) - current:
-        _remove_folder(part, commands)
+def remove_other_parts(current: set[Path], parts: Path) -> None:
+    """Start to remove the parts of earlier set-ups; nothing waits for it, as it takes a minute on a slow disk."""
+    others = set(parts.iterdir()) - current
+    removed = Path(tempfile.mkdtemp(prefix="removed-", dir=parts))
+    for part in others:
+        part.rename(removed / part.name)
+    in_background = 'rm --recursive --force --one-file-system "$1" >/dev/null 2>&1 &'
+    subprocess.run(["sh", "-c", in_background, "sh", removed], check=True, stdin=subprocess.DEVNULL)
 
 
 def _remove_folder(folder: Path, commands: Commands) -> None:

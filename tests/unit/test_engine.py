@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 from collections import namedtuple
 from collections.abc import Iterator
 from hashlib import sha256
@@ -26,6 +27,7 @@ from engine.bundle import update_bundle
 from engine.network import find_free_port, parse_routes
 from engine.oci import Layout
 from engine.paths import PROJECT, VERSION, PartDigests, Paths
+from engine.setup import remove_other_parts
 
 ROUTES = """\
 default via 172.30.0.1 dev eth0
@@ -243,6 +245,18 @@ def run_daggerw(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str
         text=True,
         check=True,
     )
+
+
+def test_parts_of_earlier_set_ups_are_gone_at_once_and_removed_in_time(tmp_path: Path) -> None:
+    for name in ("tools-new", "tools-old", "packages-new.partial", "removed-before"):
+        (tmp_path / name / "folder").mkdir(parents=True)
+    remove_other_parts({tmp_path / "tools-new"}, tmp_path)
+    assert {part.name.split("-")[0] for part in tmp_path.iterdir()} <= {"tools", "removed"}
+    assert not (tmp_path / "tools-old").exists()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(list(tmp_path.iterdir())) > 1:
+        time.sleep(0.05)
+    assert [path.name for path in tmp_path.rglob("*")] == ["tools-new", "folder"]
 
 
 def test_cleaning_removes_the_engine_but_no_other_files_beside_it(tmp_path: Path) -> None:
