@@ -1,15 +1,18 @@
 """Measures the checks of one pair, run anew: `python -m benchmarks.checks [--before COMMIT]` (as root).
 
 The images must be built: call `matrix` for the pair first. Checks are run by a copy of the module in which one comment
-of `check.py` is new, so that the engine has no result of them. Measured are `verify` of one image, a sweep of the
-pair's six images, and the same with `--verify all`; with `--before` also the first two at another commit. Times of
-checks and sweeps are those that the module reports, without the loading of the copy.
+of `check.py` is new, so that the engine has no result of them. Calls see the copy at the checkout's own path, because
+Dagger names a module's cache volumes by its path, and builds steps anew whose volumes have other names. Measured are
+`verify` of one image, a sweep of the pair's six images, and the same with `--verify all`; with `--before` also the
+first two at another commit. Times of checks and sweeps are those that the module reports, without the loading of the
+copy.
 """
 
 import argparse
 import json
 import re
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,6 +27,8 @@ from tests.stand_ins.cache import CACHE
 
 ROW = re.compile(r"^  (\w+) +(?:passed in \S+ +)?([\d.]+) s  ", re.MULTILINE)
 MARK = "from __future__ import annotations\n"
+# Arguments: the copy, the checkout, words of the call.
+AT_ITS_PATH = 'mount --bind "$1" "$2" && cd "$2" && shift 2 && exec ./daggerw call --sources=registries "$@"'
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class Module:
 
     def call(self, *words: str) -> str:
         """Call a function of the copy with the registries' sources, and return what it printed."""
-        command = [str(self.folder / "daggerw"), "call", "--sources=registries", *words]
-        ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        command = ["unshare", "--mount", "sh", "-c", AT_ITS_PATH, "sh", str(self.folder), str(ROOT), *words]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr[-4000:]
         return ran.stdout
 
@@ -91,6 +96,7 @@ def copy_module(commit: str = "") -> Iterator[Module]:
         )
         tree = commit or kept.stdout.strip() or "HEAD"
         archive = subprocess.run(["git", "archive", tree], cwd=ROOT, capture_output=True, check=True)
+        shutil.copytree(ROOT / ".git", folder / ".git")
         subprocess.run(["tar", "-x"], cwd=folder, input=archive.stdout, check=True)
         program = folder / "ci/programs/checks/check.py"
         text = program.read_text("utf-8")
@@ -153,6 +159,8 @@ def main() -> None:
     pair = (f"--cuda={options.cuda}", f"--python={options.python}")
     verified: dict[str, Verified] = {}
     swept: dict[str, Swept] = {}
+    # The engine starts outside of the calls that see the copy.
+    subprocess.run([ROOT / "daggerw", "call", "cells"], check=True, stdout=subprocess.DEVNULL)
     if options.before:
         with copy_module(options.before) as module:
             verified["before"] = module.verify(pair, options.target)
