@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.page import machine, part_of_page, put
+from engine.progress import COLORS
 from tests.engine.conftest import ROOT
 
 CELL = ("--cuda", "12.8.1", "--python", "3.13", "--target", "ray-runtime")
@@ -40,7 +41,6 @@ COMPILERS = {
 LONG = 300  # characters
 TIMES = ROOT / "ci" / "times.toml"
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def run(checkout: Path, environment: dict[str, str], *words: str) -> Call:
             assert process.stdout
             for line in process.stdout:
                 written = line.rstrip("\n")
-                text = _COLOURS.sub("", written)
+                text = COLORS.sub("", written)
                 call.lines.append(Line(time.monotonic() - began, text, len(written)))
                 print(f"{call.lines[-1].seconds:8.1f} {text[:200]}", flush=True)
     finally:

@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.page import machine, put
+from engine.progress import COLORS
 from tests.engine.conftest import ROOT, SmallStack, succeed
 from tests.stand_ins import packages, servers, small_stack
 from tests.stand_ins.cache import CACHE
@@ -42,7 +43,6 @@ FILES = (
 
 # The end of a step of Dagger's API in its log: `Container.withExec CACHED [0.0s]`.
 STEP = re.compile(r" [A-Z]\w*\.\w+ (?:DONE|CACHED)\b")
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def sweep(small: SmallStack, matrix: Path) -> None:
 def count_steps() -> int:
     """Return the API steps of the last call, which the log of the call has."""
     log = max((CACHE / "run").glob("call-*.log"), key=lambda path: path.stat().st_mtime)
-    return len(STEP.findall(COLOUR.sub("", log.read_text("utf-8", errors="replace"))))
+    return len(STEP.findall(COLORS.sub("", log.read_text("utf-8", errors="replace"))))
 
 
 def bare(small: SmallStack, matrix: Path) -> None:

@@ -15,7 +15,7 @@ SILENCE = 30.0  # seconds after which a line says that the work goes on
 STILL, NOT_SILENT = "… ", 20.0
 KEPT = 30  # last lines of a step that are shown if it fails
 
-_COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STEP = re.compile(r"(\d+) *: ((?:┆ )*)(.*)", re.DOTALL)
 _LOG = re.compile(r"\[((?:\d+[dhm])*\d+(?:\.\d+)?m?s)\] \| ?(.*)", re.DOTALL)
@@ -45,7 +45,7 @@ class ProgressFilter:
 
     def feed(self, line: str) -> list[str]:
         """Return the lines to show for a line of the progress."""
-        text = _CONTROLS.sub("", _COLORS.sub("", line.rstrip("\r\n"))).rstrip()
+        text = _CONTROLS.sub("", COLORS.sub("", line.rstrip("\r\n"))).rstrip()
         step = _STEP.fullmatch(text)
         if step is None:
             return self._show_whole(text) if text else []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.progress import COLORS
 from tests.stand_ins import servers, small_stack
 from tests.stand_ins.cache import CACHE
 from tests.stand_ins.mirror import shared_mirror
@@ -36,7 +37,7 @@ class Answer:
     @property
     def steps(self) -> list[str]:
         """The lines of its log that are of steps which the module asked for."""
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", self.err)
+        plain = COLORS.sub("", self.err)
         lines = re.findall(r"^(\d+) *: (.*withExec.*)$", plain, re.MULTILINE)
         loading = {number for number, line in lines if any(step in line for step in LOADING)}
         return [line for number, line in lines if number not in loading]
