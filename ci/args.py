@@ -105,7 +105,10 @@ RegistryService = Annotated[
 ]
 DockerConfig = Annotated[
     dagger.Secret | None,
-    Doc("Logins of several registries, in docker's format: `file:~/.docker/config.json`."),
+    Doc(
+        "Logins of several registries, in docker's format: `file:~/.docker/config.json`. Those that docker's helpers "
+        "have (`credsStore`, `credHelpers`) are not in it."
+    ),
 ]
 Compression = Annotated[
     str, Doc("Compression of layers: `zstd` (docker 23, containerd 1.5 or newer) or `gzip`.")

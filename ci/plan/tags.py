@@ -8,6 +8,8 @@ from ci.util.errors import UserError, quote_value
 
 # Packages whose versions appear in the tag.
 _PACKAGES = ("torch", "ray", "marimo")
+# The other names of docker.io: of its index, which docker writes into its configuration, and of its server.
+_HUBS = ("index.docker.io", "registry-1.docker.io")
 
 
 def make_tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[str, str]:
@@ -44,7 +46,7 @@ def find_registry(address: str) -> str:
     ('127.0.0.1:5000', 'docker.io')
     """
     host = address.removeprefix("https://").removeprefix("http://").partition("/")[0]
-    return "docker.io" if host == "index.docker.io" else host
+    return "docker.io" if host in _HUBS else host
 
 
 def parse_repository(value: str) -> str:

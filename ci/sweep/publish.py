@@ -1,8 +1,5 @@
 """Push an image under its tags, and check that the registry's tags refer to it."""
 
-import base64
-import binascii
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +9,9 @@ from dagger import ImageLayerCompression, dag
 from ci.choices import COMPRESSIONS
 from ci.history.failures import StageError, classify_failure
 from ci.history.records import Failure
+from ci.plan.docker_config import read_docker_config
 from ci.plan.tags import find_registry, make_tags, parse_repository
+from ci.programs.read_tag import is_loopback
 from ci.stages.builder import ImageBuilder
 from ci.sweep.registry import Login, RegistryClient
 from ci.util.errors import UserError, error_message, require_choice
@@ -32,6 +31,20 @@ class Publisher:
     repositories: tuple[str, ...]
     registry: RegistryClient
     compression: str
+
+    def describe_anonymous(self) -> list[str]:
+        """Return a line for each registry for which no login was given: told before anything is built.
+
+        A registry on this machine is often one without logins.
+        """
+        known = {login.host for login in self.registry.logins}
+        hosts = dict.fromkeys(map(find_registry, self.repositories))
+        return [
+            f"no login for {host} was given (--registry-user and --registry-password, or --docker-config): images are "
+            "pushed with the login that dagger finds on this machine, or without one"
+            for host in hosts
+            if host not in known and not is_loopback(host)
+        ]
 
     async def publish(
         self, builder: ImageBuilder, wheel_tag: str, versions: dict[str, str]
@@ -119,28 +132,16 @@ async def open_publisher(name: str, options: PublishOptions) -> Publisher:
     targets = tuple(parse_repository(value) for value in options.repositories or [f"docker.io/{name}"])
     if (user is None) != (password is None):
         raise UserError("a registry login needs both --registry-user and --registry-password")
-    logins = await _read_logins(options.docker_config) if options.docker_config else []
+    hosts = tuple(dict.fromkeys(map(find_registry, targets)))
+    logins: list[Login] = []
+    if options.docker_config:
+        config = read_docker_config(await options.docker_config.plaintext())
+        config.require_usable(() if user is not None else hosts)
+        logins += [
+            Login(host, login.user, dag.set_secret(f"registry-{host}", login.password))
+            for host, login in config.logins.items()
+        ]
     if user is not None and password is not None:
-        hosts = dict.fromkeys(map(find_registry, targets))
+        logins = [login for login in logins if login.host not in hosts]
         logins += [Login(host, user, password) for host in hosts]
     return Publisher(targets, RegistryClient(tuple(logins), options.service), options.compression)
-
-
-async def _read_logins(docker_config: dagger.Secret) -> list[Login]:
-    """Read the logins of a docker configuration.
-
-    Its form is `{"auths": {HOST: {"auth": BASE64}}}`, where BASE64 encodes `user:password`.
-    """
-    try:
-        entries = json.loads(await docker_config.plaintext())["auths"]
-        credentials = {
-            host: base64.b64decode(entry["auth"]).decode().partition(":") for host, entry in entries.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
-        raise UserError(
-            'the docker configuration has no logins; accepted: {"auths": {host: {"auth": …}}} as docker writes it'
-        ) from None
-    return [
-        Login(find_registry(address), user, dag.set_secret(f"registry-{address}", password))
-        for address, (user, _, password) in credentials.items()
-    ]

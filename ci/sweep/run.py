@@ -15,6 +15,7 @@ from ci.report.terminal import failure_line, render_terminal
 from ci.session.clock import utc_now
 from ci.session.history import KnownHistory, known_attempts, load_history, open_store
 from ci.session.history_store import HistoryStore
+from ci.session.log import say
 from ci.session.machine import Machine
 from ci.session.session import Session
 from ci.sweep.announce import CellLog, announce_build
@@ -63,6 +64,8 @@ async def build_cells(
     known: KnownHistory,
 ) -> tuple[BuildRecord, ...]:
     """Build cells and return the last record of each, in the order of the cells."""
+    for line in publisher.describe_anonymous() if publisher else ():
+        say(line)
     plans = await session.plans(cells)
     log = CellLog(announce_build(plans, known, finishes=True))
     executor = DaggerExecutor(
