@@ -1,10 +1,11 @@
 """Render the matrix for `docker buildx bake`: cells as targets, in groups."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ci.config.matrix import Matrix
 from ci.config.selection import select_cells
+from ci.generate.dockerfiles import PairFile
 from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.plan import Plan
 from ci.plan.tags import make_moving_tag
@@ -17,10 +18,11 @@ HEAD = (
 COMMON = "_common"
 
 
-def render_bake_file(plans: Sequence[Plan], matrix: Matrix) -> str:
+def render_bake_file(plans: Sequence[Plan], matrix: Matrix, pairs: Mapping[str, PairFile]) -> str:
     """Return the bake file (JSON) of all cells, with groups by pair, target and phase.
 
-    The repository and the package index are variables of the environment.
+    `pairs` are the Dockerfile and the build arguments of each pair. The repository and the package index are variables
+    of the environment.
     """
     names = {plan.cell: _bake_name(plan.cell.id) for plan in plans}
     targets: dict[str, object] = {
@@ -30,12 +32,17 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix) -> str:
             "platforms": ["linux/amd64"],
         }
     }
+    for pair, file in pairs.items():
+        targets[_pair_name(pair)] = {
+            "inherits": [COMMON],
+            "dockerfile": file.path,
+            **({"args": dict(file.arguments)} if file.arguments else {}),
+        }
     groups: dict[str, list[str]] = {"default": [names[cell] for cell in select_cells(matrix)]}
     for plan in plans:
         cell = plan.cell
         targets[names[cell]] = {
-            "inherits": [COMMON],
-            "dockerfile": f"dockerfiles/{cell.pair_id}/Dockerfile",
+            "inherits": [_pair_name(cell.pair_id)],
             "target": cell.target,
             "tags": [f"${{REPOSITORY}}:{make_moving_tag(plan, matrix.cuda[cell.cuda].wheel_tag)}"],
         }
@@ -54,6 +61,11 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix) -> str:
         "target": targets,
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def _pair_name(pair: str) -> str:
+    """Name the target that the cells of a pair inherit from; no group has it."""
+    return f"_{_bake_name(pair)}"
 
 
 def _bake_name(identifier: str) -> str:

@@ -1,4 +1,4 @@
-"""Write a pair's images as one multi-stage Dockerfile: the commands of the same plans, for people without Dagger.
+"""Write images as one multi-stage Dockerfile: the commands of the same plans, for people without Dagger.
 
 The build context is the folder of this repository. Another package index comes as build arguments (`PIP_INDEX_URL`,
 `UV_DEFAULT_INDEX`), as does another bundle of CAs. Steps of apt do not read them: with another index they stay cached.
@@ -24,13 +24,6 @@ from ci.plan.stages.pack import (
 )
 from ci.util.errors import UserError
 
-HEAD = """\
-# syntax=docker/dockerfile:1
-# {pair} for people without Dagger, from the `{sources}` sources.
-# Not edited by hand: change ci/matrix.toml, then run `./daggerw call generate export --path .`
-#   docker build --file {folder}/Dockerfile --target {target} .
-"""
-
 CHANGES_PROGRAM = "copy_changes.py"
 _ADDED = "/opt/added"
 _BELOW = "/run/below"
@@ -44,26 +37,65 @@ def dockerfile(plans: Sequence[Plan], folder: str, paths_by_text: Mapping[str, s
     Raises:
         UserError: a plan is for a variant without conda, which would need all stages of the environment twice.
     """
+    writer = write_stages(plans, folder, paths_by_text)
+    pair = plans[0].cell.pair_id
+    about = [f"{pair} from the `{sources_of(plans)}` sources."]
+    return {"Dockerfile": compose(f"{folder}/Dockerfile", plans, about, {}, writer), **writer.beside}
+
+
+def compose(
+    path: str,
+    plans: Sequence[Plan],
+    about: Sequence[str],
+    defaults: Mapping[str, str],
+    writer: DockerfileWriter,
+) -> str:
+    """Return the text of a Dockerfile: what it is about, its arguments, its stages."""
+    # What PyG's stage has to say of pages that could not be read is of the machine that wrote the file.
+    passing = {note for plan in plans for note in plan.stage("pyg").notes}
+    notes = dict.fromkeys(note for plan in plans for note in plan.notes if note not in passing)
+    lines = (
+        *("# syntax=docker/dockerfile:1", *(f"# {line}" for line in about)),
+        f"#   docker build --file {path} --target {plans[0].cell.target} .",
+        *(f"# Note: {note}" for note in notes),
+        "# Not edited by hand: change ci/matrix.toml, then run `./daggerw call generate export --path .`",
+        *(["", *(_declare(name, value) for name, value in defaults.items())] if defaults else []),
+        *writer.lines,
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _declare(name: str, value: str) -> str:
+    return f"ARG {name}={json.dumps(value) if ' ' in value else value}"
+
+
+def sources_of(plans: Sequence[Plan]) -> str:
+    """Return the name of the sources that plans are for."""
+    return plans[0].spec("image", ImageSpec).all_labels[f"{LABEL}.sources"]
+
+
+def write_stages(plans: Sequence[Plan], folder: str, paths_by_text: Mapping[str, str]) -> DockerfileWriter:
+    """Write the stages that build the images of plans, and the images.
+
+    Raises:
+        UserError: a plan is for a variant without conda, which would need all stages of the environment twice.
+    """
     if bare := next((plan.variant for plan in plans if not plan.spec("pack", PackSpec).conda), None):
         raise UserError(f"Dockerfiles are written for variants with conda: {bare} has none")
     writer = DockerfileWriter(folder, paths_by_text)
-    cell = plans[0].cell
-    head = HEAD.format(
-        pair=cell.pair_id,
-        sources=plans[0].spec("image", ImageSpec).all_labels[f"{LABEL}.sources"],
-        folder=folder,
-        target=cell.target,
-    )
-    writer.add(*head.splitlines())
-    writer.add(*(f"# Note: {note}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)))
     for plan in plans:
         for stage in plan.stages:
             write = STAGES[stage.name].write_dockerfile
             if write and writer.begin(stage.name):
                 write(writer, plan)
+    settings: dict[str, ImageSpec] = {}
     for plan in plans:
-        _write_image(writer, plan, _write_files(writer, plan))
-    return {"Dockerfile": "\n".join(writer.lines) + "\n", **writer.beside}
+        spec = plan.spec("image", ImageSpec)
+        parent = _write_files(writer, plan)
+        below = settings.setdefault(spec.kind, spec.model_copy(update={"labels": (), "port": None}))
+        writer.stage(parent, plan.cell.target, f"The image {plan.cell.target}.")
+        _write_settings(writer, spec, below)
+    return writer
 
 
 def _write_files(writer: DockerfileWriter, plan: Plan) -> str:
@@ -100,6 +132,9 @@ def _write_environment_files(writer: DockerfileWriter, plan: Plan, name: str) ->
         writer.run([], ["mkdir", "-p", LIBRARIES])
         writer.add(f"COPY --from={source} {_nvidia_folder(plan)} {LIBRARIES}")
     writer.add(f"COPY --from={rest} {PACKED} {PREFIX}")
+    # Here for all images of a kind: those above inherit them, and add their own.
+    spec = plan.spec("image", ImageSpec)
+    _write_settings(writer, spec.model_copy(update={"labels": (), "port": None}), None)
 
 
 def _nvidia_folder(plan: Plan) -> str:
@@ -126,7 +161,7 @@ def _write_trimmed(writer: DockerfileWriter, plan: Plan, stage: str, root: str) 
         return stage
     name = f"{stage}-{plan.variant}"
     if writer.begin(name):
-        writer.stage(stage, name, f"The same for variant {plan.variant}.")
+        writer.stage(stage, name, f"The same without what the variant {plan.variant} leaves out.")
         if spec.trims:
             rules = "/run/rules.json"
             file = writer.bind(writer.file("rules.json", dump_rules(spec)), rules)
@@ -136,14 +171,19 @@ def _write_trimmed(writer: DockerfileWriter, plan: Plan, stage: str, root: str) 
     return name
 
 
-def _write_image(writer: DockerfileWriter, plan: Plan, parent: str) -> None:
-    spec = plan.spec("image", ImageSpec)
-    writer.stage(parent, plan.cell.target, plan.id)
-    for word, pairs in (("ENV", spec.env), ("LABEL", tuple(spec.all_labels.items()))):
-        writer.add(f"{word} " + " \\\n    ".join(f"{name}={json.dumps(value)}" for name, value in pairs))
-    writer.add(f"WORKDIR {spec.account.workdir}")
-    writer.add(f"ENTRYPOINT {json.dumps(list(spec.entrypoint))}", f"CMD {json.dumps(list(spec.args))}")
+def _write_settings(writer: DockerfileWriter, spec: ImageSpec, below: ImageSpec | None) -> None:
+    """Write the configuration of an image, less what it inherits from the one below."""
+    env = dict(below.env) if below else {}
+    labels = below.all_labels if below else {}
+    for word, pairs, known in (("ENV", spec.env, env), ("LABEL", tuple(spec.all_labels.items()), labels)):
+        own = [f"{name}={json.dumps(value)}" for name, value in pairs if known.get(name) != value]
+        if own:
+            writer.add(f"{word} " + " \\\n    ".join(own))
+    if not below:
+        writer.add(f"WORKDIR {spec.account.workdir}", f"ENTRYPOINT {json.dumps(list(spec.entrypoint))}")
+    if not below or below.args != spec.args:
+        writer.add(f"CMD {json.dumps(list(spec.args))}")
     if spec.port:
         writer.add(f"EXPOSE {spec.port}")
-    if spec.kind == "runtime":
+    if not below and spec.kind == "runtime":
         writer.add(f"USER {spec.account.user}")

@@ -1,12 +1,11 @@
 """Render all files that are generated from plans: Dockerfiles, the bake file, CI files."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ci.config.matrix import Cell
 from ci.generate import bake
 from ci.generate.ci_files import render_ci_files
-from ci.generate.dockerfile import dockerfile
+from ci.generate.dockerfiles import write_dockerfiles
 from ci.index.wheels import Page, Pages, dump_pages, load_pages
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.pair import list_extension_pages
@@ -28,35 +27,13 @@ def render_files(inputs: PlanInputs, options: Options, read: Pages) -> dict[str,
     pages = {page.address: page for page in _pages(cells, inputs, read)}
     planner = Planner(inputs, pages, options)
     plans = [planner.plan(cell) for cell in cells]
+    written = write_dockerfiles(plans, inputs.matrix, inputs.locks.paths_by_text())
     return {
         RECORD: dump_pages((page for page in pages.values() if not page.problem), _wheel_addresses(plans)),
-        **render_dockerfiles(plans, inputs.locks.paths_by_text()),
-        bake.FILE: bake.render_bake_file(plans, inputs.matrix),
+        **written.files,
+        bake.FILE: bake.render_bake_file(plans, inputs.matrix, written.pairs),
         **render_ci_files(inputs.matrix),
     }
-
-
-def render_dockerfiles(plans: Sequence[Plan], known: Mapping[str, str]) -> dict[str, str]:
-    """Return the Dockerfiles of all pairs by path; files that several of them read are shared.
-
-    `known` maps texts of files in the repository to their paths.
-    """
-    pairs: dict[str, list[Plan]] = {}
-    for plan in plans:
-        pairs.setdefault(plan.cell.pair_id, []).append(plan)
-    drafts = [dockerfile(group, "", known) for group in pairs.values()]
-    uses = Counter((name, text) for files in drafts for name, text in files.items() if name != "Dockerfile")
-    shared: dict[str, str] = {}
-    for (name, text), count in uses.items():
-        path = f"dockerfiles/{name}"
-        if count > 1 and path not in shared:
-            shared[path] = text
-    known = {**known, **{text: path for path, text in shared.items()}}
-    files = dict(shared)
-    for pair, group in pairs.items():
-        folder = f"dockerfiles/{pair}"
-        files |= {f"{folder}/{name}": text for name, text in dockerfile(group, folder, known).items()}
-    return files
 
 
 def _pages(cells: Sequence[Cell], inputs: PlanInputs, read: Pages) -> list[Page]:

@@ -1,5 +1,6 @@
 """Name the caches that builds share, one for each tool; a build comes out right with each of them empty."""
 
+import re
 from enum import Enum
 from typing import Literal
 
@@ -35,6 +36,6 @@ class Cache(Enum):
 
 
 def name_distribution(image: str) -> str:
-    """Name the distribution of a base image: `debian-bookworm-slim`."""
-    name = image.rsplit("/", 1)[-1]
+    """Name the distribution of a base image: `debian-bookworm-slim`; without the build arguments in its name."""
+    name = re.sub(r"\$\{\w+\}-?", "", image.rsplit("/", 1)[-1])
     return "".join(char if char.isalnum() or char in ".-" else "-" for char in name)

@@ -1,13 +1,12 @@
 """Resolve and write down installations of Python packages into the environment, by uv."""
 
-import shlex
 from dataclasses import dataclass
 
 from ci.config.matrix import Cell, TorchPins
 from ci.config.sources import fill_placeholders
 from ci.plan import requirements
 from ci.plan.caches import Cache
-from ci.plan.dockerfile_writer import DockerfileWriter
+from ci.plan.dockerfile_writer import DockerfileWriter, join_words
 from ci.plan.externals import PACKAGES, ExternalInput
 from ci.plan.inputs import PlanInputs
 from ci.plan.paths import PREFIX
@@ -91,11 +90,11 @@ def write_install(writer: DockerfileWriter, stage: str, spec: InstallSpec) -> No
     if spec.hashed:
         lock = "/run/requirements.txt"
         mounts.append(writer.bind(writer.file(f"{stage}.txt", spec.requirements), lock))
-        writer.run(mounts, cache + shlex.join(install_command(spec, lock)))
+        writer.run(mounts, cache + join_words(install_command(spec, lock)))
         return
     # Pins without hashes are few: they come from standard input.
-    lines = shlex.join(["printf", "%s\\n", *spec.requirements.splitlines()])
-    writer.run(mounts, f"{lines} | {cache}{shlex.join(install_command(spec, '-'))}")
+    lines = join_words(["printf", "%s\\n", *spec.requirements.splitlines()])
+    writer.run(mounts, f"{lines} | {cache}{join_words(install_command(spec, '-'))}")
 
 
 def write_wheels_install(writer: DockerfileWriter, stage: str, folder: str) -> None:

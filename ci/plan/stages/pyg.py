@@ -51,12 +51,20 @@ def write_dockerfile(writer: DockerfileWriter, plan: Plan) -> None:
         for wheel in spec.wheels:
             checksum = f"--checksum=sha256:{wheel.sha256} " if wheel.sha256 else ""
             writer.add(f"ADD {checksum}{wheel.address} /wheels/{wheel.filename}")
-    writer.stage("torch", "pyg", "PyTorch Geometric.", *plan.stage("pyg").reason.split("; "))
+    writer.stage("torch", "pyg", f"PyTorch Geometric{_describe_left_out(spec)}.")
     installs.write_install(writer, "pyg", spec.install)
     if spec.wheels:
         installs.write_wheels_install(writer, "fetched", "/wheels")
     if spec.compiled:
         installs.write_wheels_install(writer, "wheels", "/opt/wheels")
+
+
+def _describe_left_out(spec: PygSpec) -> str:
+    return (
+        f", without {', '.join(spec.left_out)}: no wheel is known, and there is no source"
+        if spec.left_out
+        else ""
+    )
 
 
 STAGE = StageDefinition(

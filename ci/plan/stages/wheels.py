@@ -1,12 +1,11 @@
 """Plan the compilation of PyG's extensions that have no wheel."""
 
-import shlex
 from collections.abc import Mapping
 
 from ci.config.matrix import Cell, JobMemory
 from ci.plan.caches import Cache
 from ci.plan.definition import StageDefinition
-from ci.plan.dockerfile_writer import DockerfileWriter
+from ci.plan.dockerfile_writer import DockerfileWriter, join_words
 from ci.plan.externals import SOURCES, ExternalInput
 from ci.plan.paths import CUDA_HOME, PREFIX
 from ci.plan.plan import Plan
@@ -73,7 +72,7 @@ def write_dockerfile(writer: DockerfileWriter, plan: Plan) -> None:
     lock, out = "/run/sdists.txt", "/opt/wheels"
     mounts = [writer.cache(Cache.CCACHE), *writer.programs(PROGRAM)]
     mounts.append(writer.bind(writer.file("sdists.txt", spec.requirements), lock))
-    command = shlex.join(compile_wheels_command(spec, lock, out, None))
+    command = join_words(compile_wheels_command(spec, lock, out, None))
     writer.run(mounts, f"env CCACHE_DIR={Cache.CCACHE.path} {command}")
 
 

@@ -1,8 +1,7 @@
 # syntax=docker/dockerfile:1
-# cpu-py3.13 for people without Dagger, from the `upstream` sources.
+# cpu-py3.13 from the `upstream` sources.
+#   docker build --file dockerfiles/cpu.Dockerfile --target devel .
 # Not edited by hand: change ci/matrix.toml, then run `./daggerw call generate export --path .`
-#   docker build --file dockerfiles/cpu-py3.13/Dockerfile --target devel .
-# Note: pyg-lib is left out: the page of PyG wheels could not be read: ci/locks/pages.json has no record of it, and no source is on the package index
 
 # The devel base: compilers, toolkit, and the tools for environments.
 FROM ubuntu:24.04 AS base
@@ -12,11 +11,8 @@ RUN --mount=type=cache,id=cslr-images-apt-archives-ubuntu-24.04,target=/var/cach
     sh /run/cslr-images/install_debs.sh build-essential ca-certificates ccache cmake curl git ninja-build python3 python3-venv tini unzip zstd
 RUN --mount=type=bind,source=ci/programs/add_user.sh,target=/run/cslr-images/add_user.sh \
     sh /run/cslr-images/add_user.sh cslr 1000 /workspace
-ARG PIP_INDEX_URL
-ARG UV_DEFAULT_INDEX
-ARG PIP_TRUSTED_HOST
-ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+ARG PIP_INDEX_URL UV_DEFAULT_INDEX PIP_TRUSTED_HOST
+ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=bind,source=ci/programs/install_tools.sh,target=/run/cslr-images/install_tools.sh \
     --mount=type=bind,source=ci/locks/tools.txt,target=/run/tools.txt \
     sh /run/cslr-images/install_tools.sh /opt/tools /run/tools.txt
@@ -25,62 +21,27 @@ COPY --chmod=755 ci/programs/conda_env.sh /opt/tools/bin/conda-env
 
 # The conda environment at /opt/env.
 FROM base AS conda
-ARG PIP_INDEX_URL
-ARG UV_DEFAULT_INDEX
-ARG PIP_TRUSTED_HOST
-ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,id=cslr-images-conda,target=/var/cache/cslr-images/conda,sharing=shared \
     --mount=type=bind,source=ci/programs/make_env.py,target=/run/cslr-images/make_env.py \
     /opt/tools/bin/python /run/cslr-images/make_env.py create --prefix /opt/env --pkgs-cache /var/cache/cslr-images/conda --glibc 2.39 --channel https://conda.anaconda.org/conda-forge --spec 'python=3.13.*' pip
 
 # PyTorch.
 FROM conda AS torch
-ARG PIP_INDEX_URL
-ARG UV_DEFAULT_INDEX
-ARG PIP_TRUSTED_HOST
-ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,id=cslr-images-uv,target=/var/cache/cslr-images/uv,sharing=shared \
     --mount=type=bind,source=ci/programs/install_packages.sh,target=/run/cslr-images/install_packages.sh \
     printf '%s\n' torch==2.11.0+cpu torchvision==0.26.0+cpu torchaudio==2.11.0+cpu 'numpy>=2.1,<3' 'scipy>=1.15,<2' 'setuptools>=80,<82' 'wheel>=0.45,<1' 'ninja>=1.11,<2' | env UV_CACHE_DIR=/var/cache/cslr-images/uv sh /run/cslr-images/install_packages.sh /opt/env - no 3000000 --index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
 
 # PyG's extensions that have no wheel, compiled.
 FROM torch AS wheels
-ARG PIP_INDEX_URL
-ARG UV_DEFAULT_INDEX
-ARG PIP_TRUSTED_HOST
-ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,id=cslr-images-ccache,target=/var/cache/cslr-images/ccache,sharing=shared \
     --mount=type=bind,source=ci/programs/compile_wheels.py,target=/run/cslr-images/compile_wheels.py \
-    --mount=type=bind,source=ci/programs/common/errors.py,target=/run/cslr-images/common/errors.py \
-    --mount=type=bind,source=ci/programs/common/files.py,target=/run/cslr-images/common/files.py \
-    --mount=type=bind,source=ci/programs/common/pip.py,target=/run/cslr-images/common/pip.py \
-    --mount=type=bind,source=ci/programs/extensions/commands.py,target=/run/cslr-images/extensions/commands.py \
-    --mount=type=bind,source=ci/programs/extensions/compilers.py,target=/run/cslr-images/extensions/compilers.py \
-    --mount=type=bind,source=ci/programs/extensions/headers.py,target=/run/cslr-images/extensions/headers.py \
-    --mount=type=bind,source=ci/programs/extensions/limits.py,target=/run/cslr-images/extensions/limits.py \
-    --mount=type=bind,source=ci/programs/extensions/macros.py,target=/run/cslr-images/extensions/macros.py \
-    --mount=type=bind,source=ci/programs/extensions/pool.py,target=/run/cslr-images/extensions/pool.py \
-    --mount=type=bind,source=ci/programs/extensions/report.py,target=/run/cslr-images/extensions/report.py \
-    --mount=type=bind,source=ci/programs/extensions/schedule.py,target=/run/cslr-images/extensions/schedule.py \
-    --mount=type=bind,source=ci/programs/extensions/sources.py,target=/run/cslr-images/extensions/sources.py \
-    --mount=type=bind,source=ci/programs/extensions/tasks.py,target=/run/cslr-images/extensions/tasks.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
+    --mount=type=bind,source=ci/programs/extensions,target=/run/cslr-images/extensions \
     --mount=type=bind,source=dockerfiles/sdists.txt,target=/run/sdists.txt \
     env CCACHE_DIR=/var/cache/cslr-images/ccache /opt/tools/bin/python /run/cslr-images/compile_wheels.py --requirements /run/sdists.txt --python /opt/env/bin/python --out /opt/wheels --job-gb cu=1.6,cpp=1.1,full_cu=3.5,full_cpp=2 --cpu
 
-# PyTorch Geometric.
-# torch-scatter 2.1.2: compile (the page of PyG wheels could not be read: ci/locks/pages.json has no record of it)
-# torch-sparse 0.6.18: compile (the page of PyG wheels could not be read: ci/locks/pages.json has no record of it)
-# torch-cluster 1.6.3: compile (the page of PyG wheels could not be read: ci/locks/pages.json has no record of it)
-# torch-spline-conv 1.2.2: compile (the page of PyG wheels could not be read: ci/locks/pages.json has no record of it)
+# PyTorch Geometric, without pyg-lib: no wheel is known, and there is no source.
 FROM torch AS pyg
-ARG PIP_INDEX_URL
-ARG UV_DEFAULT_INDEX
-ARG PIP_TRUSTED_HOST
-ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,id=cslr-images-uv,target=/var/cache/cslr-images/uv,sharing=shared \
     --mount=type=bind,source=ci/programs/install_packages.sh,target=/run/cslr-images/install_packages.sh \
     printf '%s\n' torch-geometric==2.8.1 | env UV_CACHE_DIR=/var/cache/cslr-images/uv sh /run/cslr-images/install_packages.sh /opt/env - yes 3000000 --index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
@@ -90,17 +51,10 @@ RUN --mount=type=bind,from=wheels,source=/opt/wheels,target=/run/wheels \
 
 # The environment as conda-pack exports it for /opt/env.
 FROM pyg AS packed
-ARG PIP_INDEX_URL
-ARG UV_DEFAULT_INDEX
-ARG PIP_TRUSTED_HOST
-ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,id=cslr-images-conda,target=/var/cache/cslr-images/conda,sharing=shared \
     --mount=type=bind,source=ci/programs/make_env.py,target=/run/cslr-images/make_env.py \
     --mount=type=bind,source=ci/programs/pack_env.py,target=/run/cslr-images/pack_env.py \
-    --mount=type=bind,source=ci/programs/common/errors.py,target=/run/cslr-images/common/errors.py \
-    --mount=type=bind,source=ci/programs/common/files.py,target=/run/cslr-images/common/files.py \
-    --mount=type=bind,source=ci/programs/common/trees.py,target=/run/cslr-images/common/trees.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     /opt/tools/bin/python /run/cslr-images/make_env.py fill-cache --prefix /opt/env --pkgs-cache /var/cache/cslr-images/conda --channel https://conda.anaconda.org/conda-forge \
  && env SOURCE_DATE_EPOCH=315532800 /opt/tools/bin/python /run/cslr-images/pack_env.py /opt/env --dest-prefix /opt/env --to-dir /opt/packed
 
@@ -115,85 +69,73 @@ RUN --mount=type=bind,source=ci/programs/add_user.sh,target=/run/cslr-images/add
 
 # Ray.
 FROM pyg AS ray
-ARG PIP_INDEX_URL
-ARG UV_DEFAULT_INDEX
-ARG PIP_TRUSTED_HOST
-ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,id=cslr-images-uv,target=/var/cache/cslr-images/uv,sharing=shared \
     --mount=type=bind,source=ci/programs/install_packages.sh,target=/run/cslr-images/install_packages.sh \
     printf '%s\n' 'ray[data,train,tune,serve]==2.60.0' | env UV_CACHE_DIR=/var/cache/cslr-images/uv sh /run/cslr-images/install_packages.sh /opt/env - yes 3000000 --index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
 
 # marimo.
 FROM ray AS marimo
-ARG PIP_INDEX_URL
-ARG UV_DEFAULT_INDEX
-ARG PIP_TRUSTED_HOST
-ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,id=cslr-images-uv,target=/var/cache/cslr-images/uv,sharing=shared \
     --mount=type=bind,source=ci/programs/install_packages.sh,target=/run/cslr-images/install_packages.sh \
     printf '%s\n' marimo==0.25.2 | env UV_CACHE_DIR=/var/cache/cslr-images/uv sh /run/cslr-images/install_packages.sh /opt/env - yes 3000000 --index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
 
-# The same for variant default.
+# The same without what the variant default leaves out.
 FROM packed AS packed-default
 RUN --mount=type=bind,source=ci/programs/trim_env.py,target=/run/cslr-images/trim_env.py \
     --mount=type=bind,source=ci/programs/common/records.py,target=/run/cslr-images/common/records.py \
     --mount=type=bind,source=dockerfiles/rules.json,target=/run/rules.json \
     /opt/tools/bin/python /run/cslr-images/trim_env.py /opt/packed --rules /run/rules.json
 RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/strip_libs.py \
-    --mount=type=bind,source=ci/programs/common/elf.py,target=/run/cslr-images/common/elf.py \
-    --mount=type=bind,source=ci/programs/common/errors.py,target=/run/cslr-images/common/errors.py \
-    --mount=type=bind,source=ci/programs/common/records.py,target=/run/cslr-images/common/records.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/packed --mode debug
 
 # The files of devel images.
 FROM base AS devel-files
 COPY --from=packed-default /opt/packed /opt/env
-
-# cpu-py3.13-devel
-FROM devel-files AS devel
 ENV PATH="/opt/env/bin:/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     LANG="C.UTF-8" \
     CONDA_PREFIX="/opt/env"
 LABEL io.cslr-images.cuda="cpu" \
     io.cslr-images.python="3.13" \
     io.cslr-images.sources="upstream" \
-    io.cslr-images.target="devel" \
     io.cslr-images.torch="2.11.0+cpu" \
     io.cslr-images.torch-geometric="2.8.1" \
     io.cslr-images.torchaudio="2.11.0" \
     io.cslr-images.torchvision="0.26.0" \
-    org.opencontainers.image.source="https://hub.docker.com/r/plumiiume/cslr-exp-platform" \
-    org.opencontainers.image.title="cpu-py3.13-devel"
+    org.opencontainers.image.source="https://hub.docker.com/r/plumiiume/cslr-exp-platform"
 WORKDIR /workspace
 ENTRYPOINT ["tini", "--"]
 CMD ["bash"]
 
+# The image devel.
+FROM devel-files AS devel
+LABEL io.cslr-images.target="devel" \
+    org.opencontainers.image.title="cpu-py3.13-devel"
+
 # The files of runtime images.
 FROM runtime-base AS runtime-files
 COPY --from=packed-default /opt/packed /opt/env
-
-# cpu-py3.13-runtime
-FROM runtime-files AS runtime
 ENV PATH="/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     LANG="C.UTF-8" \
     CONDA_PREFIX="/opt/env"
 LABEL io.cslr-images.cuda="cpu" \
     io.cslr-images.python="3.13" \
     io.cslr-images.sources="upstream" \
-    io.cslr-images.target="runtime" \
     io.cslr-images.torch="2.11.0+cpu" \
     io.cslr-images.torch-geometric="2.8.1" \
     io.cslr-images.torchaudio="2.11.0" \
     io.cslr-images.torchvision="0.26.0" \
     io.cslr-images.variant="default" \
-    org.opencontainers.image.source="https://hub.docker.com/r/plumiiume/cslr-exp-platform" \
-    org.opencontainers.image.title="cpu-py3.13-runtime"
+    org.opencontainers.image.source="https://hub.docker.com/r/plumiiume/cslr-exp-platform"
 WORKDIR /workspace
 ENTRYPOINT ["tini", "--"]
 CMD ["bash"]
 USER cslr
+
+# The image runtime.
+FROM runtime-files AS runtime
+LABEL io.cslr-images.target="runtime" \
+    org.opencontainers.image.title="cpu-py3.13-runtime"
 
 # What ray adds to the environment.
 FROM ray AS ray-added
@@ -201,67 +143,35 @@ RUN --mount=type=bind,from=pyg,source=/opt/env,target=/run/below \
     --mount=type=bind,source=ci/programs/copy_changes.py,target=/run/cslr-images/copy_changes.py \
     /opt/tools/bin/python /run/cslr-images/copy_changes.py /run/below /opt/env /opt/added
 
-# The same for variant default.
+# The same without what the variant default leaves out.
 FROM ray-added AS ray-added-default
 RUN --mount=type=bind,source=ci/programs/trim_env.py,target=/run/cslr-images/trim_env.py \
     --mount=type=bind,source=ci/programs/common/records.py,target=/run/cslr-images/common/records.py \
     --mount=type=bind,source=dockerfiles/rules.json,target=/run/rules.json \
     /opt/tools/bin/python /run/cslr-images/trim_env.py /opt/added --rules /run/rules.json
 RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/strip_libs.py \
-    --mount=type=bind,source=ci/programs/common/elf.py,target=/run/cslr-images/common/elf.py \
-    --mount=type=bind,source=ci/programs/common/errors.py,target=/run/cslr-images/common/errors.py \
-    --mount=type=bind,source=ci/programs/common/records.py,target=/run/cslr-images/common/records.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
 
 # The files of devel images with ray.
 FROM devel-files AS ray-devel-files
 COPY --from=ray-added-default /opt/added /opt/env
 
-# cpu-py3.13-ray-devel
+# The image ray-devel.
 FROM ray-devel-files AS ray-devel
-ENV PATH="/opt/env/bin:/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-    LANG="C.UTF-8" \
-    CONDA_PREFIX="/opt/env"
-LABEL io.cslr-images.cuda="cpu" \
-    io.cslr-images.python="3.13" \
-    io.cslr-images.ray="2.60.0" \
-    io.cslr-images.sources="upstream" \
+LABEL io.cslr-images.ray="2.60.0" \
     io.cslr-images.target="ray-devel" \
-    io.cslr-images.torch="2.11.0+cpu" \
-    io.cslr-images.torch-geometric="2.8.1" \
-    io.cslr-images.torchaudio="2.11.0" \
-    io.cslr-images.torchvision="0.26.0" \
-    org.opencontainers.image.source="https://hub.docker.com/r/plumiiume/cslr-exp-platform" \
     org.opencontainers.image.title="cpu-py3.13-ray-devel"
-WORKDIR /workspace
-ENTRYPOINT ["tini", "--"]
-CMD ["bash"]
 
 # The files of runtime images with ray.
 FROM runtime-files AS ray-runtime-files
 COPY --from=ray-added-default /opt/added /opt/env
 
-# cpu-py3.13-ray-runtime
+# The image ray-runtime.
 FROM ray-runtime-files AS ray-runtime
-ENV PATH="/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-    LANG="C.UTF-8" \
-    CONDA_PREFIX="/opt/env"
-LABEL io.cslr-images.cuda="cpu" \
-    io.cslr-images.python="3.13" \
-    io.cslr-images.ray="2.60.0" \
-    io.cslr-images.sources="upstream" \
+LABEL io.cslr-images.ray="2.60.0" \
     io.cslr-images.target="ray-runtime" \
-    io.cslr-images.torch="2.11.0+cpu" \
-    io.cslr-images.torch-geometric="2.8.1" \
-    io.cslr-images.torchaudio="2.11.0" \
-    io.cslr-images.torchvision="0.26.0" \
-    io.cslr-images.variant="default" \
-    org.opencontainers.image.source="https://hub.docker.com/r/plumiiume/cslr-exp-platform" \
     org.opencontainers.image.title="cpu-py3.13-ray-runtime"
-WORKDIR /workspace
-ENTRYPOINT ["tini", "--"]
-CMD ["bash"]
-USER cslr
 
 # What marimo adds to the environment.
 FROM marimo AS marimo-added
@@ -269,68 +179,37 @@ RUN --mount=type=bind,from=ray,source=/opt/env,target=/run/below \
     --mount=type=bind,source=ci/programs/copy_changes.py,target=/run/cslr-images/copy_changes.py \
     /opt/tools/bin/python /run/cslr-images/copy_changes.py /run/below /opt/env /opt/added
 
-# The same for variant default.
+# The same without what the variant default leaves out.
 FROM marimo-added AS marimo-added-default
 RUN --mount=type=bind,source=ci/programs/trim_env.py,target=/run/cslr-images/trim_env.py \
     --mount=type=bind,source=ci/programs/common/records.py,target=/run/cslr-images/common/records.py \
     --mount=type=bind,source=dockerfiles/rules.json,target=/run/rules.json \
     /opt/tools/bin/python /run/cslr-images/trim_env.py /opt/added --rules /run/rules.json
 RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/strip_libs.py \
-    --mount=type=bind,source=ci/programs/common/elf.py,target=/run/cslr-images/common/elf.py \
-    --mount=type=bind,source=ci/programs/common/errors.py,target=/run/cslr-images/common/errors.py \
-    --mount=type=bind,source=ci/programs/common/records.py,target=/run/cslr-images/common/records.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
 
 # The files of devel images with marimo.
 FROM ray-devel-files AS marimo-devel-files
 COPY --from=marimo-added-default /opt/added /opt/env
 
-# cpu-py3.13-marimo-devel
+# The image marimo-devel.
 FROM marimo-devel-files AS marimo-devel
-ENV PATH="/opt/env/bin:/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-    LANG="C.UTF-8" \
-    CONDA_PREFIX="/opt/env"
-LABEL io.cslr-images.cuda="cpu" \
-    io.cslr-images.marimo="0.25.2" \
-    io.cslr-images.python="3.13" \
+LABEL io.cslr-images.marimo="0.25.2" \
     io.cslr-images.ray="2.60.0" \
-    io.cslr-images.sources="upstream" \
     io.cslr-images.target="marimo-devel" \
-    io.cslr-images.torch="2.11.0+cpu" \
-    io.cslr-images.torch-geometric="2.8.1" \
-    io.cslr-images.torchaudio="2.11.0" \
-    io.cslr-images.torchvision="0.26.0" \
-    org.opencontainers.image.source="https://hub.docker.com/r/plumiiume/cslr-exp-platform" \
     org.opencontainers.image.title="cpu-py3.13-marimo-devel"
-WORKDIR /workspace
-ENTRYPOINT ["tini", "--"]
-CMD ["bash"]
 EXPOSE 8080
 
 # The files of runtime images with marimo.
 FROM ray-runtime-files AS marimo-runtime-files
 COPY --from=marimo-added-default /opt/added /opt/env
 
-# cpu-py3.13-marimo-runtime
+# The image marimo-runtime.
 FROM marimo-runtime-files AS marimo-runtime
-ENV PATH="/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-    LANG="C.UTF-8" \
-    CONDA_PREFIX="/opt/env"
-LABEL io.cslr-images.cuda="cpu" \
-    io.cslr-images.marimo="0.25.2" \
-    io.cslr-images.python="3.13" \
+LABEL io.cslr-images.marimo="0.25.2" \
     io.cslr-images.ray="2.60.0" \
-    io.cslr-images.sources="upstream" \
     io.cslr-images.target="marimo-runtime" \
-    io.cslr-images.torch="2.11.0+cpu" \
-    io.cslr-images.torch-geometric="2.8.1" \
-    io.cslr-images.torchaudio="2.11.0" \
-    io.cslr-images.torchvision="0.26.0" \
-    io.cslr-images.variant="default" \
-    org.opencontainers.image.source="https://hub.docker.com/r/plumiiume/cslr-exp-platform" \
     org.opencontainers.image.title="cpu-py3.13-marimo-runtime"
-WORKDIR /workspace
-ENTRYPOINT ["tini", "--"]
 CMD ["marimo", "edit", "--headless", "--host", "0.0.0.0", "--port", "8080", "--no-token"]
 EXPOSE 8080
-USER cslr
