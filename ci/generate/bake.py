@@ -38,7 +38,8 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix, pairs: Mapping[str, 
             "dockerfile": file.path,
             **({"args": dict(file.arguments)} if file.arguments else {}),
         }
-    groups: dict[str, list[str]] = {"default": [names[cell] for cell in select_cells(matrix)]}
+    default = select_cells(matrix)
+    groups: dict[str, list[str]] = {"default": [names[cell] for cell in default]}
     for plan in plans:
         cell = plan.cell
         targets[names[cell]] = {
@@ -47,9 +48,10 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix, pairs: Mapping[str, 
             "tags": [f"${{REPOSITORY}}:{make_moving_tag(plan, matrix.cuda[cell.cuda].wheel_tag)}"],
         }
         groups.setdefault(_bake_name(cell.pair_id), []).append(names[cell])
-    selections = {target: select_cells(matrix, target=[target]) for target in matrix.targets}
-    selections |= {f"phase-{phase}": select_cells(matrix, phase=[phase]) for phase in matrix.phases}
-    groups |= {name: [names[cell] for cell in cells] for name, cells in selections.items()}
+    selections = {target: [cell for cell in default if cell.target == target] for target in matrix.targets}
+    for phase in matrix.phases:
+        selections[f"phase-{phase}"] = [cell for cell in default if matrix.phase_of(cell) == phase]
+    groups |= {name: [names[cell] for cell in cells] for name, cells in selections.items() if cells}
     document = {
         "//": HEAD,
         # A null default leaves the argument out, so that pip and uv use their own.

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from ci.generate.bake import COMMON, render_bake_file
+from ci.generate.dockerfiles import write_dockerfiles
 from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.planner import Planner
@@ -14,9 +15,9 @@ from tests.unit.plans import inputs
 def bake_file(stand: PlanInputs, options: Options | None = None) -> dict[str, Any]:
     """Return the bake file of a matrix."""
     planner = Planner(stand, {}, options)
-    found: dict[str, Any] = json.loads(
-        render_bake_file([planner.plan(cell) for cell in stand.matrix.built], stand.matrix)
-    )
+    plans = [planner.plan(cell) for cell in stand.matrix.built]
+    pairs = write_dockerfiles(plans, stand.matrix, stand.locks.paths_by_text()).pairs
+    found: dict[str, Any] = json.loads(render_bake_file(plans, stand.matrix, pairs))
     return found
 
 
@@ -33,15 +34,32 @@ def test_names_are_those_that_buildx_takes_and_no_group_hides_a_target() -> None
     assert len(names) == len(set(names))
 
 
-def test_every_cell_is_a_target_with_its_dockerfile_stage_and_moving_tag() -> None:
-    targets = bake_file(inputs())["target"]
-    assert len(targets) == 24 + 1
+def test_every_cell_is_a_target_with_its_stage_and_moving_tag_of_its_pair() -> None:
+    targets = bake_file(inputs("upstream"))["target"]
+    assert len(targets) == 24 + 4 + 1
     assert targets["cu12_8_1-py3_13-ray-runtime"] == {
-        "inherits": [COMMON],
-        "dockerfile": "dockerfiles/cu12.8.1-py3.13/Dockerfile",
+        "inherits": ["_cu12_8_1-py3_13"],
         "target": "ray-runtime",
         "tags": ["${REPOSITORY}:ray-runtime-cu128-py313"],
     }
+    assert targets["_cpu-py3_13"] == {"inherits": [COMMON], "dockerfile": "dockerfiles/cpu.Dockerfile"}
+
+
+def test_a_pair_is_a_dockerfile_and_the_arguments_that_make_it_the_pairs() -> None:
+    targets = bake_file(inputs("upstream"))["target"]
+    assert targets["_cu13_1_1-py3_14"] == {
+        "inherits": [COMMON],
+        "dockerfile": "dockerfiles/Dockerfile",
+        "args": {
+            "CUDA": "13.1.1",
+            "PYTHON": "3.14",
+            "CUDA_TAG": "cu130",
+            "NVCC_VERSION": "13.1.115",
+            "ARCHS": "7.5 8.0 8.6 9.0 10.0 12.0+PTX",
+        },
+    }
+    for name in ("_cu12_8_1-py3_13", "_cu12_8_1-py3_14"):
+        assert targets[name]["dockerfile"] == "dockerfiles/Dockerfile"
 
 
 def test_groups_are_those_of_the_filters() -> None:

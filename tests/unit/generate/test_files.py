@@ -13,7 +13,8 @@ from ci.config.locks import Locks
 from ci.config.matrix import default_matrix
 from ci.config.selection import select_pair
 from ci.config.sources import read_sources
-from ci.generate.files import COMMAND, RECORD, render_dockerfiles, render_files
+from ci.generate.dockerfiles import write_dockerfiles
+from ci.generate.files import COMMAND, RECORD, render_files
 from ci.generate.reference import REFERENCE, render_reference
 from ci.index.wheels import Pages, read_page
 from ci.main import CslrImages
@@ -73,10 +74,7 @@ def made(read: Pages, record: str = "{}", changes: str = "") -> dict[str, str]:
 def test_a_page_that_was_read_once_is_planned_with_everywhere() -> None:
     page = pyg_page(EXTENSIONS)
     first = made({page.address: page})
-    assert (
-        "ADD https://data.pyg.org/whl/torch-2.11.0%2Bcu128/"
-        in first["dockerfiles/cu12.8.1-py3.13/Dockerfile"]
-    )
+    assert "ADD https://data.pyg.org/whl/torch-2.11.0%2Bcu128/" in first["dockerfiles/Dockerfile"]
     assert made({}, first[RECORD]) == first
     gone = replace(page, links=(), problem="no route")
     assert made({page.address: gone}, first[RECORD]) == first, (
@@ -90,7 +88,7 @@ def test_a_page_read_anew_takes_the_place_of_its_record() -> None:
     less = pyg_page(["torch_scatter"])
     after = made({less.address: less}, before[RECORD])
     assert len(json.loads(after[RECORD])[page.address]) == 1
-    assert "torch-sparse 0.6.18: compile" in after["dockerfiles/cu12.8.1-py3.13/Dockerfile"]
+    assert after["dockerfiles/Dockerfile"].count("ADD ") == 1
 
 
 def test_the_record_holds_only_wheels_that_the_matrix_can_take() -> None:
@@ -106,46 +104,63 @@ def test_the_record_holds_only_wheels_that_the_matrix_can_take() -> None:
     assert json.loads(files[RECORD]) == {page.address: list(page.links)}
 
 
-def test_without_a_page_the_file_says_what_is_compiled_and_why() -> None:
-    text = made({})["dockerfiles/cu12.8.1-py3.13/Dockerfile"]
-    assert "pyg-lib is left out" in text.split("FROM", 1)[0]
-    assert (
-        f"# torch-scatter 2.1.2: compile (the page of PyG wheels could not be read: {RECORD} has no record"
-        in text
-    )
+def test_a_page_that_could_not_be_read_is_in_no_dockerfile() -> None:
+    files = {path: text for path, text in made({}).items() if path.startswith("dockerfiles/")}
+    assert [path for path, text in files.items() if "could not be read" in text or "no record" in text] == []
+    text = files["dockerfiles/Dockerfile"]
+    assert "# PyTorch Geometric, without pyg-lib: no wheel is known, and there is no source.\n" in text
 
 
 def test_what_several_dockerfiles_read_is_there_once() -> None:
     files = made({})
-    texts = Counter(text for path, text in files.items() if not path.endswith("/Dockerfile"))
+    texts = Counter(text for path, text in files.items() if not path.endswith("Dockerfile"))
     assert max(texts.values()) == 1
     readers = [path for path, text in files.items() if "source=dockerfiles/sdists.txt," in text]
-    assert len(readers) == 4
+    assert readers == ["dockerfiles/Dockerfile", "dockerfiles/cpu.Dockerfile"]
 
 
-def test_texts_of_one_name_that_differ_stay_with_their_dockerfiles() -> None:
+def test_pairs_that_differ_in_more_than_arguments_have_files_of_their_own() -> None:
     page = pyg_page(["torch_scatter"])
     files = made({page.address: page})
-    assert {path for path in files if path.endswith("sdists.txt")} == {
+    assert {path for path in files if path.startswith("dockerfiles/")} == {
+        "dockerfiles/Dockerfile",
+        "dockerfiles/cu12.8.1-py3.14.Dockerfile",
+        "dockerfiles/cpu.Dockerfile",
         "dockerfiles/sdists.txt",
-        "dockerfiles/cu12.8.1-py3.13/sdists.txt",
+        "dockerfiles/cu12.8.1-py3.14/sdists.txt",
+        "dockerfiles/rules.json",
+        "dockerfiles/docker-bake.json",
     }
     for path, text in files.items():
-        if path.endswith("/Dockerfile"):
+        if path.endswith("Dockerfile"):
             assert set(re.findall(r"source=(dockerfiles/[^,]+),", text)) <= set(files)
+    bake = json.loads(files["dockerfiles/docker-bake.json"])["target"]
+    assert bake["_cu12_8_1-py3_13"] == {
+        "inherits": ["_common"],
+        "dockerfile": "dockerfiles/Dockerfile",
+        "args": {"ARCHS": "7.5 8.0 8.6 9.0 10.0 12.0+PTX"},
+    }
+    assert bake["_cu13_1_1-py3_14"]["dockerfile"] == "dockerfiles/cu12.8.1-py3.14.Dockerfile"
+    assert bake["_cu13_1_1-py3_14"]["args"]["CUDA"] == "13.1.1"
 
 
-def test_an_excluded_cell_has_no_stage_and_an_excluded_pair_no_dockerfile() -> None:
-    changes = '[[excludes]]\nonly = "cpu-*"\nreason = "no"\n[[excludes]]\nonly = "*-py3.14-marimo-*"\nreason = "no"\n'
+def test_an_excluded_cell_has_no_target_and_an_excluded_pair_no_dockerfile() -> None:
+    changes = (
+        '[[excludes]]\nonly = "cpu-*"\nreason = "no"\n[[excludes]]\nonly = "*-marimo-*"\nreason = "no"\n'
+    )
     files = made({}, changes=changes)
-    assert "dockerfiles/cpu-py3.13/Dockerfile" not in files
-    assert "AS marimo" not in files["dockerfiles/cu12.8.1-py3.14/Dockerfile"]
-    assert "py3_14-marimo" not in files["dockerfiles/docker-bake.json"]
+    assert "dockerfiles/cpu.Dockerfile" not in files
+    assert "AS marimo" not in files["dockerfiles/Dockerfile"]
+    assert "marimo-devel-" not in files["dockerfiles/docker-bake.json"]
+    some = made({}, changes='[[excludes]]\nonly = "*-py3.14-marimo-*"\nreason = "no"\n')
+    assert " AS marimo-runtime\n" in some["dockerfiles/Dockerfile"]
+    assert 'title="cu${CUDA}-py${PYTHON}-marimo-runtime"' in some["dockerfiles/Dockerfile"]
+    assert "py3_14-marimo" not in some["dockerfiles/docker-bake.json"]
 
 
-def test_one_pair_alone_keeps_its_files_in_its_own_folder() -> None:
+def test_one_pair_alone_needs_no_arguments_but_the_architectures() -> None:
     stand = inputs("upstream")
     plans = [Planner(stand, {}).plan(cell) for cell in select_pair(stand.matrix, "12.8.1", "3.13")]
-    found = render_dockerfiles(plans, stand.locks.paths_by_text())
-    assert {"Dockerfile", "sdists.txt"} <= {path.rsplit("/", 1)[1] for path in found}
-    assert {path.rsplit("/", 1)[0] for path in found} == {"dockerfiles/cu12.8.1-py3.13"}
+    found = write_dockerfiles(plans, stand.matrix, stand.locks.paths_by_text())
+    assert set(found.files) == {f"dockerfiles/{name}" for name in ("Dockerfile", "sdists.txt", "rules.json")}
+    assert list(found.pairs["cu12.8.1-py3.13"].arguments) == ["ARCHS"]
