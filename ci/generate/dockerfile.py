@@ -7,9 +7,9 @@ The build context is the folder of this repository. Another package index comes 
 import json
 from collections.abc import Mapping, Sequence
 
+from ci.plan import system
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.image_config import LABEL
-from ci.plan import system
 from ci.plan.paths import LIBRARIES, PACKED, PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import python_command

@@ -61,6 +61,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "copy_env.py": ("copy_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
         "cslr_images_start.pth": ("cslr_images_start.pth",),
         "cslr_images_start.py": ("cslr_images_start.py",),
+        "hold_read_only.sh": ("hold_read_only.sh",),
         "install_debs.sh": ("install_debs.sh",),
         "install_packages.sh": ("install_packages.sh",),
         "install_tools.sh": ("install_tools.sh",),

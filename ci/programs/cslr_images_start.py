@@ -1,8 +1,8 @@
 """Give caches a place where the home folder cannot be written, and the user a name where it has none.
 
-Python runs this at each start, by the file `cslr_images_start.pth` beside it in site-packages. It matters to containers
-that run as any user (OpenShift, `docker run --user`), with a home folder of somebody else or a read-only root. A variable
-that is set stays; where the home folder can be written nothing is set.
+Python runs this at each start, by the file `cslr_images_start.pth` beside it in site-packages. It matters to
+containers that run as any user (OpenShift, `docker run --user`), with a home folder of somebody else or a read-only
+root. A variable that is set stays; where the home folder can be written nothing is set.
 """
 
 import os
@@ -33,7 +33,7 @@ NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where getpass looks, in this
 
 
 def name_user() -> None:
-    """Set USER to the user's number if it has no name: `getpass.getuser()` fails otherwise, and torch.compile with it."""
+    """Set USER to the user's number if it has no name: `getpass.getuser()` fails otherwise, and so does torch.compile."""
     if any(os.environ.get(name) for name in NAMES):
         return
     import pwd
@@ -53,7 +53,7 @@ def place_caches() -> None:
     try:
         os.mkdir(caches, 0o700)  # noqa: PTH102
     except FileExistsError:
-        if os.lstat(caches).st_uid != os.getuid():  # noqa: PTH116 - somebody else's, or a link of theirs
+        if os.lstat(caches).st_uid != os.getuid():
             return
     for table, usable in ((READ, os.R_OK | os.X_OK), (CACHES, os.W_OK | os.X_OK)):
         for name, (usual, place) in table.items():

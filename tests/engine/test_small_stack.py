@@ -75,7 +75,8 @@ def test_the_runtime_is_configured_as_people_expect(runtime: dict[str, object]) 
     assert runtime["cwd"] == "/workspace"
     assert runtime["home_writable"] is True
     assert runtime["env"] == {
-        "PATH": "/home/cslr/.local/bin:/opt/env/bin:/usr/local/cuda/bin:/usr/local/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": "/home/cslr/.local/bin:/opt/env/bin:/usr/local/cuda/bin:/usr/local/nvidia/bin:"
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "CUDA_HOME": "/usr/local/cuda",
         "LANG": "C.UTF-8",
         "NVIDIA_VISIBLE_DEVICES": "all",

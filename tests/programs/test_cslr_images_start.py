@@ -1,16 +1,19 @@
 """cslr_images_start.py, run by a real Python at its start, as real users on real folders."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.programs.conftest import PROGRAMS
 from tests.programs.image_system import needs_root, run_apart
 
 pytestmark = needs_root
 
 PYTHON = "/usr/bin/python3"
+CACHES = "/tmp/caches-"  # noqa: S108 - in a mount namespace
 SHOW = "import json, os, sys, getpass; print(json.dumps({'name': getpass.getuser(), **os.environ}))"
 
 
@@ -38,7 +41,7 @@ def start(tmp_path: Path, prepare: str = "", words: str = "", user: str = "12345
 
 def test_caches_have_a_place_where_the_home_folder_cannot_be_written(tmp_path: Path) -> None:
     found = start(tmp_path)
-    assert found["TRITON_CACHE_DIR"] == "/tmp/caches-12345/triton/.triton/cache"
+    assert found["TRITON_CACHE_DIR"] == f"{CACHES}12345/triton/.triton/cache"
     names = (
         "TORCHINDUCTOR_CACHE_DIR",
         "MPLCONFIGDIR",
@@ -46,9 +49,7 @@ def test_caches_have_a_place_where_the_home_folder_cannot_be_written(tmp_path: P
         "XDG_CACHE_HOME",
         "XDG_CONFIG_HOME",
     )
-    assert all(
-        found[name].startswith("/tmp/caches-12345/") for name in (*names, "CUDA_CACHE_PATH", "HF_HOME")
-    )
+    assert all(found[name].startswith(f"{CACHES}12345/") for name in (*names, "CUDA_CACHE_PATH", "HF_HOME"))
 
 
 def test_nothing_is_set_where_it_can(tmp_path: Path) -> None:
@@ -64,12 +65,12 @@ def test_a_folder_that_is_mounted_below_the_home_folder_is_used(tmp_path: Path) 
     found = start(tmp_path, models)
     assert found["HF_HOME"] == "/home/closed/.cache/huggingface"  # to be read
     assert found["TRITON_HOME"] == "/home/closed/.triton"  # to be written
-    assert found["XDG_CACHE_HOME"] == "/tmp/caches-12345/cache"
+    assert found["XDG_CACHE_HOME"] == f"{CACHES}12345/cache"
 
 
 def test_a_read_only_file_system_is_not_writable_for_root_either(tmp_path: Path) -> None:
     frozen = "mount --bind /home/closed /home/closed; mount -o remount,bind,ro /home/closed"
-    assert start(tmp_path, frozen, user="0:0")["XDG_CACHE_HOME"] == "/tmp/caches-0/cache"
+    assert start(tmp_path, frozen, user="0:0")["XDG_CACHE_HOME"] == f"{CACHES}0/cache"
     assert "XDG_CACHE_HOME" not in start(tmp_path, user="0:0")
 
 
@@ -94,16 +95,10 @@ def test_a_user_without_an_entry_has_a_name(tmp_path: Path) -> None:
 
 
 def test_it_imports_next_to_nothing() -> None:
-    import subprocess
-
-    from tests.programs.conftest import PROGRAMS
-
-    code = f"import sys; sys.path.insert(0, {str(PROGRAMS)!r}); before = set(sys.modules); import cslr_images_start; print(sorted(set(sys.modules) - before))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"HOME": "/nowhere", "TMPDIR": "/nowhere", "USER": "x"},
-        capture_output=True,
-        text=True,
-        check=True,
+    code = (
+        f"import sys; sys.path.insert(0, {str(PROGRAMS)!r}); before = set(sys.modules); "
+        "import cslr_images_start; print(sorted(set(sys.modules) - before))"
     )
+    env = {"HOME": "/nowhere", "TMPDIR": "/nowhere", "USER": "x"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['cslr_images_start']"
