@@ -33,7 +33,7 @@ NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where getpass looks, in this
 
 
 def name_user() -> None:
-    """Set USER to the user's number if it has no name: `getpass.getuser()` fails otherwise, and so does torch.compile."""
+    """Set USER to the user's number if it has no name: `getpass.getuser()` and with it torch.compile fail otherwise."""
     if any(os.environ.get(name) for name in NAMES):
         return
     import pwd

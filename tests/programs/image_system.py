@@ -1,6 +1,7 @@
 """A copy of this machine's system folders, in a mount namespace, in which programs add users and write settings."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -30,9 +31,9 @@ def run_apart(
 ) -> subprocess.CompletedProcess[str]:
     """Run a script by sh, as root, with the programs in /run/programs; `folder` is a place on a disk for the copy."""
     (folder / "programs").mkdir(parents=True, exist_ok=True)
-    for program in PROGRAMS.iterdir():
+    for program in (*PROGRAMS.glob("*.*"), *PROGRAMS.glob("checks/*.py")):
         if program.is_file():
-            (folder / "programs" / program.name).write_bytes(program.read_bytes())
+            shutil.copy(program, folder / "programs")
     command = [
         "unshare",
         "--mount",

@@ -12,7 +12,10 @@ from pathlib import Path
 from check import CheckError, Facts, require, run_check
 
 NAME = "checked-package"
-CONTROL = f"Package: {NAME}\nVersion: 1.0\nArchitecture: all\nMaintainer: check <check@localhost>\nDescription: checked\n"
+CONTROL = (
+    f"Package: {NAME}\nVersion: 1.0\nArchitecture: all\n"
+    "Maintainer: check <check@localhost>\nDescription: checked\n"
+)
 
 
 def run(*command: str) -> str:

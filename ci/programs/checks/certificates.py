@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import http.server
 import importlib.util
+import shlex
 import shutil
 import ssl
 import subprocess
@@ -147,7 +148,7 @@ def check() -> Facts:
     """Ask before and after the CA is added."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--update", nargs="+", default=["update-ca-certificates"], help="adds the CA (default: %(default)s)"
+        "--update", default="update-ca-certificates", help="adds the CA (default: %(default)s)"
     )
     parser.add_argument("--added", type=Path, default=Path("/usr/local/share/ca-certificates"))
     options = parser.parse_args()
@@ -158,9 +159,9 @@ def check() -> Facts:
             early = [client for client, (command, wanted) in clients.items() if not ask(command, wanted)]
             require(not early, f"{', '.join(early)} trusts a CA that nobody has added")
             shutil.copy(authority, options.added / "checked.crt")
-            done = run(*options.update)
+            done = run(*shlex.split(options.update))
             if done.returncode:
-                raise CheckError(f"{options.update[0]}: {done.stderr.strip()[-300:]}")
+                raise CheckError(f"{options.update}: {done.stderr.strip()[-300:]}")
             wrong = [
                 f"{client} ({why})"
                 for client, (command, wanted) in clients.items()
