@@ -30,7 +30,7 @@ def run_check(
     if not Path("/usr/bin/python3").exists():
         pytest.skip("no system Python")
     variables = " ".join(f"{name}={value}" for name, value in IMAGE.items())
-    script = f"{PREPARE}\n{before}\nexec env {variables} {prefix} {PYTHON} /run/programs/{name}.py {words}"
+    script = f"{PREPARE}\n{before}\nexec env HOME=/home/learner {variables} {prefix} {PYTHON} /run/programs/{name}.py {words}"
     return run_apart(tmp_path, script)
 
 
@@ -44,9 +44,12 @@ def test_all_shells_have_the_variables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lost", "missed"),
     [
-        ("rm /etc/profile.d/cslr-images.sh", "bash -l of any user: PATH is"),
-        (": >/etc/environment", "a PAM session of learner: PATH is"),
-        ("sed -i s:/usr/local/cuda:/usr/local/other: /etc/environment", "CUDA_HOME is /usr/local/other, not"),
+        ("rm /etc/profile.d/cslr-images.sh", "11 of 16 shells differ, first bash -l of root: PATH is"),
+        (": >/etc/environment", "2 of 16 shells differ, first a PAM session of root: PATH is"),
+        (
+            "sed -i s:/usr/local/cuda:/usr/local/other: /etc/environment",
+            "a PAM session of root: CUDA_HOME is /usr/local/other, not",
+        ),
         ("mkdir /opt/mine; ln -s /bin/true /opt/mine/python; ln -sfn /opt/mine /home/driver", ""),
     ],
 )

@@ -21,8 +21,8 @@ LOGINS = {
     "sh of root": "env -i HOME=/root sh -lc env",
     "su - root": "su - root -c env",
     "su - learner": "su - learner -c env",
-    "bash of learner": "env -i setpriv --reuid 4321 --regid 4321 --clear-groups bash -lc env",
-    "bash of a number": "env -i setpriv --reuid 12345 --regid 0 --clear-groups bash -lc env",
+    "bash of learner": "env -i HOME=/home/learner setpriv --reuid 4321 --regid 4321 --clear-groups bash -lc env",
+    "bash of a number": "env -i HOME=/ setpriv --reuid 12345 --regid 0 --clear-groups bash -lc env",
     "a session": "env -i su learner -c env",  # no login shell: pam_env alone
 }
 

@@ -49,7 +49,7 @@ def check() -> Facts:
     logins: dict[str, list[str]] = {
         "root": [],
         "any user": ANY_USER,
-        "a login": ["env", "-i", "bash", "-lc", 'exec "$0" "$@"'],
+        "a login": ["env", "-i", "HOME=/", "bash", "-lc", 'exec "$0" "$@"'],
     }
     for name, prefix in logins.items():
         loaded = subprocess.run([*prefix, sys.executable, "-c", LOAD], capture_output=True, text=True)

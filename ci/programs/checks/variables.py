@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from check import Facts, require, run_check
+from check import CheckError, Facts, require, run_check
 
 SHOW = "command -v python; env"
 ANY_USER = ("12345", "0")  # no entry in /etc/passwd
@@ -29,8 +29,10 @@ def list_logins(user: str, number: str) -> dict[str, list[str]]:
         logins[f"sh of {name}"] = [*prefix, "sh", "-c", SHOW]
         logins[f"bash -l of {name}"] = [*prefix, "bash", "-lc", SHOW]
         # As sshd and cron start one: nothing of the container's variables is left.
-        logins[f"bash -l of {name}, without variables"] = [*prefix, "env", "-i", "bash", "-lc", SHOW]
-        logins[f"sh -l of {name}, without variables"] = [*prefix, "env", "-i", "sh", "-lc", SHOW]
+        home = "/root" if name == "root" else f"/home/{user}"
+        bare = [*prefix, "env", "-i", f"HOME={home}"]
+        logins[f"bash -l of {name}, without variables"] = [*bare, "bash", "-lc", SHOW]
+        logins[f"sh -l of {name}, without variables"] = [*bare, "sh", "-lc", SHOW]
     for name in ("root", user):
         logins[f"su - {name}"] = ["su", "-", name, "-c", SHOW]
         # No login shell: PAM alone gives the session its variables, as to `ssh HOST COMMAND`.
@@ -65,12 +67,16 @@ def check() -> Facts:
     expected: dict[str, str] = json.loads(options.expect.read_text("utf-8"))
     number = subprocess.run(["id", "-u", options.user], capture_output=True, text=True, check=True)
     logins = list_logins(options.user, number.stdout.strip())
-    wrong = [
-        f"{name}: {'; '.join(differences)}"
+    wrong = {
+        name: differences
         for name, command in logins.items()
         if (differences := find_differences(command, expected))
-    ]
-    require(not wrong, f"{len(wrong)} of {len(logins)} shells differ: {' / '.join(wrong)}")
+    }
+    if wrong:
+        first, differences = next(iter(wrong.items()))
+        raise CheckError(
+            f"{len(wrong)} of {len(logins)} shells differ, first {first}: {'; '.join(differences[:2])}"
+        )
     return {"variables": len(expected), "shells": len(logins)}
 
 
