@@ -17,8 +17,7 @@ IMAGE = {"PATH": PATH, "LD_LIBRARY_PATH": "/home/driver/lib64", "CUDA_HOME": "/u
 PROFILE = "sh /run/programs/write_profile.sh " + " ".join(f"{name}={value}" for name, value in IMAGE.items())
 PREPARE = """
 mount -t tmpfs -o mode=755 tmpfs /opt; mkdir -p /opt/env/bin; ln -s /usr/bin/python3 /opt/env/bin/python
-sh /run/programs/add_user.sh learner 4321 /home/work
-"""
+sh /run/programs/add_user.sh learner 4321 /home/work"""
 EXPECT = f"echo '{json.dumps(IMAGE)}' >/run/expect.json"
 AS_ANY_USER = "setpriv --reuid 12345 --regid 0 --clear-groups"
 
@@ -30,7 +29,8 @@ def run_check(
     if not Path("/usr/bin/python3").exists():
         pytest.skip("no system Python")
     variables = " ".join(f"{name}={value}" for name, value in IMAGE.items())
-    script = f"{PREPARE}\n{before}\nexec env HOME=/home/learner {variables} {prefix} {PYTHON} /run/programs/{name}.py {words}"
+    command = f"env HOME=/home/learner {variables} {prefix} {PYTHON} /run/programs/{name}.py {words}"
+    script = f"{PREPARE}\n{before}\nexec {command}"
     return run_apart(tmp_path, script)
 
 
@@ -48,21 +48,19 @@ def test_all_shells_have_the_variables(tmp_path: Path) -> None:
         (": >/etc/environment", "2 of 16 shells differ, first a PAM session of root: PATH is"),
         (
             "sed -i s:/usr/local/cuda:/usr/local/other: /etc/environment",
-            "a PAM session of root: CUDA_HOME is /usr/local/other, not",
+            "su - root: CUDA_HOME is /usr/local/other, not",
         ),
-        ("mkdir /opt/mine; ln -s /bin/true /opt/mine/python; ln -sfn /opt/mine /home/driver", ""),
     ],
 )
 def test_a_shell_that_lacks_one_is_named(lost: str, missed: str, tmp_path: Path) -> None:
     done = run_check(tmp_path, "variables", VARIABLES, f"{PROFILE}; {EXPECT}; {lost}")
-    assert missed in complaint(done) if missed else facts(done)
+    assert missed in complaint(done)
 
 
 PLACES = "/home/learner /home/work"
 START = """
 site=/run/base/lib/$(python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])')/site-packages
-mkdir -p $site; cp /run/programs/cslr_images_start.* $site
-"""
+mkdir -p $site; cp /run/programs/cslr_images_start.* $site"""
 STARTED = "env PYTHONUSERBASE=/run/base"
 
 
@@ -160,8 +158,7 @@ APT = """
 for folder in /var/lib/dpkg /var/lib/apt /var/cache/apt; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 for folder in info updates triggers; do mkdir /var/lib/dpkg/$folder; done
 mkdir -p /var/lib/apt/lists/partial /var/cache/apt/archives/partial
-: >/var/lib/dpkg/status; rm -rf /etc/apt/sources.list* /etc/apt/apt.conf.d/docker-clean
-"""
+: >/var/lib/dpkg/status; rm -rf /etc/apt/sources.list* /etc/apt/apt.conf.d/docker-clean"""
 
 
 def test_apt_keeps_nothing_once_packages_are_installed_by_our_program(tmp_path: Path) -> None:

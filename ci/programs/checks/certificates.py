@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import http.server
 import importlib.util
+import io
 import shlex
 import shutil
 import ssl
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,12 +28,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMIT = "a" * 40
-# What a git server without a program of its own answers, and an index of packages without packages.
+WHEEL = "checked-1.0-py3-none-any.whl"
+
+
+def make_wheel() -> bytes:
+    """Return a wheel with nothing in it."""
+    info = "checked-1.0.dist-info"
+    files = {
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: checked\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: check\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return made.getvalue()
+
+
+# What a git server without a program of its own answers, and an index of one package.
 PAGES = {
-    "/": "hello",
-    "/repository/info/refs": f"{COMMIT}\trefs/heads/main\n",
-    "/repository/HEAD": "ref: refs/heads/main\n",
-    "/simple/checked/": "<html></html>",
+    "/": b"hello",
+    "/repository/info/refs": f"{COMMIT}\trefs/heads/main\n".encode(),
+    "/repository/HEAD": b"ref: refs/heads/main\n",
+    "/simple/checked/": f'<html><body><a href="/{WHEEL}">{WHEEL}</a></body></html>'.encode(),
+    f"/{WHEEL}": make_wheel(),
 }
 
 
@@ -78,7 +99,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer one request."""
         page = PAGES.get(self.path.partition("?")[0])
-        body = (page or "").encode()
+        body = page or b""
         self.send_response(404 if page is None else 200)
         self.send_header("Content-Type", "text/html" if "simple" in self.path else "text/plain")
         self.send_header("Content-Length", str(len(body)))
@@ -113,14 +134,14 @@ def serve(certificate: Path) -> Iterator[str]:
         server.server_close()
 
 
-def list_clients(address: str) -> dict[str, tuple[list[str], str]]:
+def list_clients(address: str, scratch: Path) -> dict[str, tuple[list[str], str]]:
     """List the clients that the image has: a command that asks the server, and what it prints if it gets the answer."""
     python = sys.executable
     urllib = f"import urllib.request as r; print(r.urlopen('{address}/').read().decode())"
     clients = {"Python": ([python, "-c", urllib], "hello")}
-    # An index without packages is trusted if pip says that it has no version, rather than that it cannot ask.
-    index = [python, "-m", "pip", "--disable-pip-version-check", "download", "--retries=0", "checked"]
-    clients["pip"] = ([*index, "--index-url", f"{address}/simple/", "-d", "/tmp", "-v"], "Found index url")  # noqa: S108
+    index = ["--index-url", f"{address}/simple/", "--no-deps", "checked"]
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "download", "--retries=0", "--no-cache-dir"]
+    clients["pip"] = ([*pip, "--dest", str(scratch), *index], "Successfully downloaded checked")
     if importlib.util.find_spec("requests"):
         clients["requests"] = (
             [python, "-c", f"import requests; print(requests.get('{address}/').text)"],
@@ -131,8 +152,8 @@ def list_clients(address: str) -> dict[str, tuple[list[str], str]]:
     if git := shutil.which("git"):
         clients["git"] = ([git, "ls-remote", f"{address}/repository"], COMMIT)
     if uv := shutil.which("uv"):
-        index = [uv, "pip", "install", "--dry-run", "--no-cache", "--python", python, "checked"]
-        clients["uv"] = ([*index, "--index-url", f"{address}/simple/"], "there are no versions of checked")
+        install = [uv, "pip", "install", "--dry-run", "--no-cache", "--python", python]
+        clients["uv"] = ([*install, *index], "checked==1.0")
     return clients
 
 
@@ -155,7 +176,7 @@ def check() -> Facts:
     with tempfile.TemporaryDirectory() as name:
         authority, certificate = make_certificates(Path(name))
         with serve(certificate) as address:
-            clients = list_clients(address)
+            clients = list_clients(address, Path(name))
             early = [client for client, (command, wanted) in clients.items() if not ask(command, wanted)]
             require(not early, f"{', '.join(early)} trusts a CA that nobody has added")
             shutil.copy(authority, options.added / "checked.crt")
