@@ -8,7 +8,7 @@ from ci.plan.programs import shell_command
 from ci.plan.system import Account
 from ci.util.model import FrozenModel
 
-HOLD_PROGRAM = "hold_read_only.sh"
+HOLD_PROGRAM = "checks/hold_read_only.sh"
 FOREIGN_USER = "12345:0"  # as OpenShift starts containers: any number, group 0, no entry in /etc/passwd
 FOREIGN_HOME = "/mnt/somebody"  # root's, so the image's user cannot write it
 

@@ -61,7 +61,6 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "copy_env.py": ("copy_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
         "cslr_images_start.pth": ("cslr_images_start.pth",),
         "cslr_images_start.py": ("cslr_images_start.py",),
-        "hold_read_only.sh": ("hold_read_only.sh",),
         "install_debs.sh": ("install_debs.sh",),
         "install_packages.sh": ("install_packages.sh",),
         "install_tools.sh": ("install_tools.sh",),
@@ -91,6 +90,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "trim_env.py": ("trim_env.py", "common/records.py"),
         "write_profile.sh": ("write_profile.sh",),
         # One row for each: a folder that is mounted whole would make every check run again after any change.
+        "checks/hold_read_only.sh": ("checks/hold_read_only.sh",),
         **{
             f"checks/{name}.py": (f"checks/{name}.py", "checks/check.py", *_CHECK_FILES.get(name, ()))
             for name in get_args(CheckName)

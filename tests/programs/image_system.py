@@ -31,7 +31,7 @@ def run_apart(
 ) -> subprocess.CompletedProcess[str]:
     """Run a script by sh, as root, with the programs in /run/programs; `folder` is a place on a disk for the copy."""
     (folder / "programs").mkdir(parents=True, exist_ok=True)
-    for program in (*PROGRAMS.glob("*.*"), *PROGRAMS.glob("checks/*.py")):
+    for program in (*PROGRAMS.glob("*.*"), *PROGRAMS.glob("checks/*.*")):
         if program.is_file():
             shutil.copy(program, folder / "programs")
     command = [

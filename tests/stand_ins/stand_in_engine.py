@@ -228,7 +228,7 @@ def _command(of: Chain) -> list[str]:
 
 def _program(words: Sequence[str]) -> str:
     """Return the name of the check that a command runs, whatever stands before it."""
-    found = next((word for word in words if "/checks/" in word), words[1])
+    found = next((word for word in words if "/checks/" in word and word.endswith(".py")), words[1])
     return PurePosixPath(found).stem
 
 

@@ -28,7 +28,7 @@ def test_users_are_numbers_because_not_all_have_names() -> None:
 
 def test_what_is_read_only_is_mounted_by_root_for_the_user() -> None:
     root, home = with_read_only_root(ACCOUNT), with_read_only_home(ACCOUNT)
-    program = ("sh", "/run/cslr-images/hold_read_only.sh")
+    program = ("sh", "/run/cslr-images/checks/hold_read_only.sh")
     assert root.wrap(COMMAND) == (*program, "1000:1000", "/", *COMMAND)
     assert home.wrap(COMMAND) == (*program, "1000:1000", "/home/cslr", *COMMAND)
     for one in (root, home):
