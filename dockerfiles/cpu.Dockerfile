@@ -51,6 +51,7 @@ RUN --mount=type=bind,from=wheels,source=/opt/wheels,target=/run/wheels \
 
 # The environment as conda-pack exports it for /opt/env.
 FROM pyg AS packed
+COPY ci/programs/cslr_images_start.py ci/programs/cslr_images_start.pth /opt/env/lib/python3.13/site-packages/
 RUN --mount=type=cache,id=cslr-images-conda,target=/var/cache/cslr-images/conda,sharing=shared \
     --mount=type=bind,source=ci/programs/make_env.py,target=/run/cslr-images/make_env.py \
     --mount=type=bind,source=ci/programs/pack_env.py,target=/run/cslr-images/pack_env.py \
@@ -91,9 +92,17 @@ RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/s
 
 # The files of devel images.
 FROM base AS devel-files
+RUN --mount=type=bind,source=ci/programs/write_profile.sh,target=/run/cslr-images/write_profile.sh \
+    sh /run/cslr-images/write_profile.sh PATH=/home/cslr/.local/bin:/opt/env/bin:/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONUSERBASE=/home/cslr/.local SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt CURL_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt GIT_SSL_CAINFO=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt CONDA_PREFIX=/opt/env
 COPY --from=packed-default /opt/packed /opt/env
-ENV PATH="/opt/env/bin:/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+ENV PATH="/home/cslr/.local/bin:/opt/env/bin:/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     LANG="C.UTF-8" \
+    PYTHONUSERBASE="/home/cslr/.local" \
+    SSL_CERT_FILE="/etc/ssl/certs/ca-certificates.crt" \
+    REQUESTS_CA_BUNDLE="/etc/ssl/certs/ca-certificates.crt" \
+    CURL_CA_BUNDLE="/etc/ssl/certs/ca-certificates.crt" \
+    GIT_SSL_CAINFO="/etc/ssl/certs/ca-certificates.crt" \
+    PIP_CERT="/etc/ssl/certs/ca-certificates.crt" \
     CONDA_PREFIX="/opt/env"
 LABEL io.cslr-images.cuda="cpu" \
     io.cslr-images.python="3.13" \
@@ -114,10 +123,21 @@ LABEL io.cslr-images.target="devel" \
 
 # The files of runtime images.
 FROM runtime-base AS runtime-files
+RUN --mount=type=bind,source=ci/programs/write_profile.sh,target=/run/cslr-images/write_profile.sh \
+    sh /run/cslr-images/write_profile.sh PATH=/home/cslr/.local/bin:/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONUSERBASE=/home/cslr/.local SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt CURL_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt GIT_SSL_CAINFO=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt CONDA_PREFIX=/opt/env
 COPY --from=packed-default /opt/packed /opt/env
-ENV PATH="/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+ENV PATH="/home/cslr/.local/bin:/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     LANG="C.UTF-8" \
-    CONDA_PREFIX="/opt/env"
+    PYTHONUSERBASE="/home/cslr/.local" \
+    SSL_CERT_FILE="/etc/ssl/certs/ca-certificates.crt" \
+    REQUESTS_CA_BUNDLE="/etc/ssl/certs/ca-certificates.crt" \
+    CURL_CA_BUNDLE="/etc/ssl/certs/ca-certificates.crt" \
+    GIT_SSL_CAINFO="/etc/ssl/certs/ca-certificates.crt" \
+    PIP_CERT="/etc/ssl/certs/ca-certificates.crt" \
+    CONDA_PREFIX="/opt/env" \
+    HOME="/home/cslr" \
+    USER="cslr" \
+    LOGNAME="cslr"
 LABEL io.cslr-images.cuda="cpu" \
     io.cslr-images.python="3.13" \
     io.cslr-images.sources="upstream" \
@@ -130,7 +150,7 @@ LABEL io.cslr-images.cuda="cpu" \
 WORKDIR /workspace
 ENTRYPOINT ["tini", "--"]
 CMD ["bash"]
-USER cslr
+USER 1000:1000
 
 # The image runtime.
 FROM runtime-files AS runtime

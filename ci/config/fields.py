@@ -67,6 +67,12 @@ CheckName = Literal[
     "profiler_symbols",
     "pip_install",
     "conda_install",
+    "variables",
+    "user_places",
+    "user_site",
+    "certificates",
+    "apt_install",
+    "driver_mount",
     "ray_task",
     "marimo_page",
 ]

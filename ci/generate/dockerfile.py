@@ -7,6 +7,7 @@ The build context is the folder of this repository. Another package index comes 
 import json
 from collections.abc import Mapping, Sequence
 
+from ci.plan import system
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.image_config import LABEL
 from ci.plan.paths import LIBRARIES, PACKED, PREFIX
@@ -127,6 +128,7 @@ def _write_environment_files(writer: DockerfileWriter, plan: Plan, name: str) ->
     source = _write_trimmed(writer, plan, "packed", PACKED)
     rest = _write_split(writer, plan, source)
     writer.stage("base" if kind == "devel" else "runtime-base", name, f"The files of {kind} images.")
+    system.write_profile(writer, plan.spec("image", ImageSpec).env)
     if rest != source:
         # In a step of its own: its time is not in the next layer.
         writer.run([], ["mkdir", "-p", LIBRARIES])
@@ -186,4 +188,4 @@ def _write_settings(writer: DockerfileWriter, spec: ImageSpec, below: ImageSpec 
     if spec.port:
         writer.add(f"EXPOSE {spec.port}")
     if not below and spec.kind == "runtime":
-        writer.add(f"USER {spec.account.user}")
+        writer.add(f"USER {spec.account.number}")

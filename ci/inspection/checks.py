@@ -5,6 +5,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ci.config.fields import CheckName, Layer
+from ci.inspection.circumstances import (
+    AS_ANY_USER,
+    AS_IS,
+    AS_ROOT,
+    FOREIGN_HOME,
+    Circumstance,
+    with_foreign_home,
+    with_read_only_home,
+    with_read_only_root,
+)
 from ci.plan.image_config import LABEL
 from ci.plan.plan import Plan
 from ci.plan.stages.image import ImageSpec
@@ -72,20 +82,36 @@ CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
         "profiler_symbols": _below(0.8, 9),
         "pip_install": _below(0.2, 2),
         "conda_install": _below(0.3, 3),
+        "variables": _below(0.1, 2),
+        "user_places": _below(0.8, 5),
+        "user_site": _below(0.3, 4),
+        "certificates": _below(0.2, 8),
+        "apt_install": _below(0.2, 3),
+        "driver_mount": _below(0.1, 1),
         # Ray gives itself 30 seconds to start, which no setting changes.
         "ray_task": CheckNeeds(memory_gb=2.5, alone=True, seconds=20, independent_of=("marimo",)),
         "marimo_page": CheckNeeds(memory_gb=0.5, seconds=6),
     }
 )
 _EXPECTED = "/run/expected.json"
+_EXPECTED_VARIABLES = "/run/expected_variables.json"
 
 
 class Check(FrozenModel):
-    """One check: the program in `ci/programs/checks`, its arguments, and texts that it gets as files, by path."""
+    """One check: the program in `ci/programs/checks`, its arguments, and texts that it gets as files, by path.
+
+    `circumstance` is what is different from an image that starts by itself.
+    """
 
     name: CheckName
     arguments: tuple[str, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
+    circumstance: Circumstance = AS_IS
+
+    @property
+    def title(self) -> str:
+        """Return the name of its result: `ray_task`, `ray_task as any user`."""
+        return f"{self.name} {self.circumstance.name}".rstrip()
 
     @property
     def needs(self) -> CheckNeeds:
@@ -105,21 +131,62 @@ def checks_for(plan: Plan) -> tuple[Check, ...]:
     if image.kind == "runtime":
         checks.append(Check(name="no_root_needed"))
     checks += [Check(name="cpp_extension_cpu"), Check(name="torch_compile_cpu")]
+    if image.kind == "runtime":
+        checks.append(Check(name="torch_compile_cpu", circumstance=AS_ANY_USER))
     if plan.cell.cuda != "cpu":
         checks += _cuda_checks(plan, image.all_labels[f"{LABEL}.archs"])
     checks += [Check(name="profiler_symbols"), Check(name="pip_install")]
     if image.kind == "devel":
         checks.append(Check(name="conda_install"))
+    checks += _user_checks(plan)
     if plan.has("ray"):
         checks.append(Check(name="ray_task"))
+        if image.kind == "runtime":
+            checks.append(Check(name="ray_task", circumstance=AS_ANY_USER))
     if plan.has("marimo"):
         checks.append(Check(name="marimo_page"))
     return tuple(check for check in checks if check.name in plan.checks)
 
 
+def _user_checks(plan: Plan) -> list[Check]:
+    """List the checks of what the image's user, root and any other user find, in the circumstances that matter."""
+    image = plan.spec("image", ImageSpec)
+    account = image.account
+    own = [("HOME", account.home), ("USER", account.user), ("LOGNAME", account.user)]
+    shared = json.dumps(
+        {name: value for name, value in image.env if (name, value) not in own}, sort_keys=True
+    )
+    folders = (account.home, account.workdir)
+    shadow = f"{FOREIGN_HOME}/.local/lib/python{plan.cell.python}/site-packages/numpy/__init__.py"
+    foreign_home = with_foreign_home(account)
+    return [
+        Check(
+            name="variables",
+            arguments=("--expect", _EXPECTED_VARIABLES, "--user", account.user),
+            texts=((_EXPECTED_VARIABLES, shared),),
+            circumstance=AS_ROOT,
+        ),
+        Check(name="user_places", arguments=folders),
+        Check(name="user_places", arguments=("--torch", *folders), circumstance=AS_ANY_USER),
+        Check(name="user_places", arguments=(account.workdir,), circumstance=foreign_home),
+        Check(name="user_places", arguments=(account.workdir,), circumstance=with_read_only_home(account)),
+        Check(name="user_places", arguments=("--torch",), circumstance=with_read_only_root(account)),
+        Check(name="user_site"),
+        Check(name="user_site", circumstance=AS_ANY_USER),
+        Check(
+            name="user_site",
+            texts=((shadow, 'raise ImportError("numpy of another home folder")\n'),),
+            circumstance=foreign_home,
+        ),
+        Check(name="certificates", circumstance=AS_ROOT),
+        Check(name="apt_install", circumstance=AS_ROOT),
+        *([Check(name="driver_mount", circumstance=AS_ROOT)] if plan.cell.cuda != "cpu" else []),
+    ]
+
+
 def _cuda_checks(plan: Plan, archs: str) -> list[Check]:
     """List the checks of compiled CUDA code; `archs` are GPU architectures such as `8.0 9.0+PTX`."""
-    checks = [Check(name="cpp_extension_cuda", arguments=("--arch-list", archs))]
+    checks = [Check(name="cpp_extension_cuda", arguments=("--expect", archs))]
     if plan.has("wheels"):
         names = tuple(pin.split("==")[0] for pin in plan.spec("pyg", PygSpec).compiled)
         checks.append(Check(name="extension_archs", arguments=(*names, "--expect", archs)))

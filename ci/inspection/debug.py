@@ -74,7 +74,7 @@ async def _find_failed_check(builder: ImageBuilder) -> FailedStep | None:
     for check in checks_for(builder.plan):
         result = await run_check(image, check)
         if not result.passed:
-            return FailedStep(check_step(image, check), f"check {check.name} failed: {result.last_line}")
+            return FailedStep(check_step(image, check), f"check {check.title} failed: {result.last_line}")
     return None
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from ci.config.matrix import Cell
 from ci.inspection.checks import Check, checks_for
+from ci.inspection.circumstances import HOLD_PROGRAM
 from ci.inspection.limiter import CheckLimiter, check_capacity
 from ci.plan.paths import PREFIX
 from ci.plan.plan import Plan
@@ -72,23 +73,23 @@ async def run_all(
     results: dict[str, CheckResult] = {}
 
     async def run_one(check: Check) -> None:
-        results[check.name] = await run(check)
+        results[check.title] = await run(check)
 
     await run_jobs(
         partial(run_one, check) for check in sorted(checks, key=lambda check: -check.needs.seconds)
     )
-    return [results[check.name] for check in checks]
+    return [results[check.title] for check in checks]
 
 
 async def run_check(
     image: dagger.Container, check: Check, limiter: CheckLimiter | None = None
 ) -> CheckResult:
-    """Run one check in the image, as the image's own user, as soon as the limiter lets it start."""
+    """Run one check in the image, in its circumstances, as soon as the limiter lets it start."""
     if limiter:
         async with limiter.run(check.needs):
             return await run_check(image, check)
     started = time.monotonic()
-    with get_tracer().start_as_current_span(f"check {check.name}") as span:
+    with get_tracer().start_as_current_span(f"check {check.title}") as span:
         # A failed check is a result too, and Dagger may cache it: the same image fails again.
         ran = check_step(image, check).after(ReturnType.ANY)
         code = await ran.exit_code()
@@ -98,7 +99,7 @@ async def run_check(
         if code:
             span.set_status(Status(StatusCode.ERROR, last_line))
     return CheckResult(
-        name=check.name,
+        name=check.title,
         passed=code == 0,
         seconds=round(time.monotonic() - started, 1),
         last_line=last_line[:300],
@@ -110,10 +111,18 @@ def check_step(image: dagger.Container, check: Check) -> Step:
     """Return the step that runs a check in the image."""
     program = f"checks/{check.name}.py"
     command = (f"{PREFIX}/bin/python", mounted_path(program), *check.arguments)
-    container = with_program(image, program)
+    place = check.circumstance
+    container = (
+        with_program(with_program(image, program), HOLD_PROGRAM)
+        if place.read_only
+        else with_program(image, program)
+    )
+    container = container.with_user(place.started_as) if place.started_as else container
+    for name, value in place.variables:
+        container = container.with_env_variable(name, value)
     for path, text in check.texts:
         container = container.with_mounted_file(path, make_text_file(path.rpartition("/")[2], text))
-    return Step("verify", container, command)
+    return Step("verify", container, place.wrap(command), place.privileged)
 
 
 def describe_failed(results: Sequence[CheckResult]) -> str:

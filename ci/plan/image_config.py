@@ -6,6 +6,11 @@ from ci.plan.resolver import Resolver
 
 LABEL = "io.cslr-images"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DRIVER = "/usr/local/nvidia"  # where GKE and others mount the driver
+# What `update-ca-certificates` writes; each of these has certificates of its own otherwise: the environment's Python
+# and uv, requests and Hugging Face, curl, git, pip.
+_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+_TRUSTED_BY = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT")
 
 
 def make_env(resolver: Resolver) -> tuple[tuple[str, str], ...]:
@@ -13,14 +18,25 @@ def make_env(resolver: Resolver) -> tuple[tuple[str, str], ...]:
     cuda = resolver.cell.cuda != "cpu"
     # Without the toolkit there is no CUDA_HOME, and nothing of it on PATH.
     toolkit = cuda and (resolver.target.kind == "devel" or resolver.variant.toolkit)
-    path = [f"{PREFIX}/bin"]
+    account = resolver.account
+    # What the user installs with pip, wherever HOME is: another home folder brings no packages of another Python.
+    user_base = f"{account.home}/.local"
+    path = [f"{user_base}/bin", f"{PREFIX}/bin"]
     path += [f"{CUDA_HOME}/bin"] if toolkit else []
     path += [f"{TOOLS}/bin"] if resolver.target.kind == "devel" else []
-    env = [("PATH", ":".join([*path, _SYSTEM_PATH])), ("LANG", "C.UTF-8")]
+    path += [f"{_DRIVER}/bin"] if cuda else []
+    env = [("PATH", ":".join([*path, _SYSTEM_PATH])), ("LANG", "C.UTF-8"), ("PYTHONUSERBASE", user_base)]
+    env += [(name, _AUTHORITIES) for name in _TRUSTED_BY]
     env += [("CONDA_PREFIX", PREFIX)] if resolver.pair.conda else []
     env += [("CUDA_HOME", CUDA_HOME)] if toolkit else []
     if cuda:
-        env += [("NVIDIA_VISIBLE_DEVICES", "all"), ("NVIDIA_DRIVER_CAPABILITIES", "compute,utility")]
+        env += [("TORCH_CUDA_ARCH_LIST", archs)] if (archs := resolver.pair.arch_list) else []
+        env += [("LD_LIBRARY_PATH", f"{_DRIVER}/lib:{_DRIVER}/lib64")]
+        env += [("NVIDIA_VISIBLE_DEVICES", "all"), ("NVIDIA_DRIVER_CAPABILITIES", "compute,utility,video")]
+    if resolver.target.kind == "runtime":
+        # A user of another number has no entry that says them. In devel images, which root uses, they would be wrong
+        # for root or for everybody else: there the container's engine sets HOME.
+        env += [("HOME", account.home), ("USER", account.user), ("LOGNAME", account.user)]
     return tuple(env)
 
 

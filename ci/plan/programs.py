@@ -59,6 +59,8 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "conda_env.sh": ("conda_env.sh",),
         "copy_changes.py": ("copy_changes.py",),
         "copy_env.py": ("copy_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
+        "cslr_images_start.pth": ("cslr_images_start.pth",),
+        "cslr_images_start.py": ("cslr_images_start.py",),
         "install_debs.sh": ("install_debs.sh",),
         "install_packages.sh": ("install_packages.sh",),
         "install_tools.sh": ("install_tools.sh",),
@@ -86,7 +88,9 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "read_tag.py": ("read_tag.py",),
         "strip_libs.py": ("strip_libs.py", "common/elf.py", "common/errors.py", "common/records.py"),
         "trim_env.py": ("trim_env.py", "common/records.py"),
+        "write_profile.sh": ("write_profile.sh",),
         # One row for each: a folder that is mounted whole would make every check run again after any change.
+        "checks/hold_read_only.sh": ("checks/hold_read_only.sh",),
         **{
             f"checks/{name}.py": (f"checks/{name}.py", "checks/check.py", *_CHECK_FILES.get(name, ()))
             for name in get_args(CheckName)

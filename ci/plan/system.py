@@ -11,6 +11,7 @@ from ci.plan.stage import Spec
 DEBS_PROGRAM = "install_debs.sh"
 TOOLS_PROGRAM = "install_tools.sh"
 USER_PROGRAM = "add_user.sh"
+PROFILE_PROGRAM = "write_profile.sh"
 # The files behind each, besides the programs.
 DEBS_MODULES = ("plan/system.py", "stages/system.py")
 TOOLS_MODULES = ("plan/system.py", "stages/tools.py")
@@ -19,6 +20,8 @@ TOOLS_MODULES = ("plan/system.py", "stages/tools.py")
 UPDATE_LISTS = ("apt-get", "update", "-qq", "-o", "Acquire::Retries=3")
 # Debian's own list of CAs: the bundle in /etc/ssl may also hold a site's proxy, which no image should trust.
 COLLECT_AUTHORITIES = ("sh", "-c", "cat /usr/share/ca-certificates/mozilla/*.crt >/run/ca.pem")
+# What a login sets by itself, for whoever logs in.
+USER_VARIABLES = ("HOME", "USER", "LOGNAME")
 EPOCH = 315_532_800  # 1980, the first year that a wheel can hold
 
 
@@ -29,10 +32,25 @@ class Account(Spec):
     uid: int
     workdir: str
 
+    @property
+    def home(self) -> str:
+        """Return the user's home folder."""
+        return f"/home/{self.user}"
+
+    @property
+    def number(self) -> str:
+        """Return the user and its group as numbers: Kubernetes' `runAsNonRoot` takes no name."""
+        return f"{self.uid}:{self.uid}"
+
 
 def user_arguments(account: Account) -> tuple[str, ...]:
     """Return the arguments of the program that adds the user."""
     return (account.user, str(account.uid), account.workdir)
+
+
+def profile_arguments(env: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the arguments of the program that gives login shells an image's variables, but those of one user."""
+    return tuple(f"{name}={value}" for name, value in env if name not in USER_VARIABLES)
 
 
 def write_debs(writer: DockerfileWriter, image: str, packages: Sequence[str]) -> None:
@@ -54,3 +72,8 @@ def write_tools(writer: DockerfileWriter, requirements: str) -> None:
 def write_user(writer: DockerfileWriter, account: Account) -> None:
     """Write the instruction that adds the user."""
     writer.run(writer.programs(USER_PROGRAM), shell_command(USER_PROGRAM, *user_arguments(account)))
+
+
+def write_profile(writer: DockerfileWriter, env: Sequence[tuple[str, str]]) -> None:
+    """Write the instruction that gives login shells an image's variables."""
+    writer.run(writer.programs(PROFILE_PROGRAM), shell_command(PROFILE_PROGRAM, *profile_arguments(env)))

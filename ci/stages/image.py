@@ -7,6 +7,7 @@ import dagger
 from ci.plan.layers import LIBRARIES_LAYER
 from ci.plan.paths import PREFIX
 from ci.plan.stages.image import ImageSpec
+from ci.plan.system import PROFILE_PROGRAM, profile_arguments
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 
@@ -14,7 +15,7 @@ from ci.stages.image_stages import ImageStages
 def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Finish the image."""
     layers, spec = stages.layers(), stages.plan.spec("image", ImageSpec)
-    base = stages.base_image()
+    base = context.run_program(stages.base_image(), PROFILE_PROGRAM, profile_arguments(spec.env))
     if layers.pop(LIBRARIES_LAYER, None):
         # Before labels that name the Python: the layer is the same for all Pythons only on an equal container.
         base = base.with_directory("/", stages.placed_libraries(context))
@@ -47,4 +48,4 @@ def configure(container: dagger.Container, spec: ImageSpec) -> dagger.Container:
     if spec.port:
         container = container.with_exposed_port(spec.port)
     # A devel image is for installing and building, so its user is root, as in NVIDIA's own.
-    return container.with_user(spec.account.user) if spec.kind == "runtime" else container
+    return container.with_user(spec.account.number) if spec.kind == "runtime" else container

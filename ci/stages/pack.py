@@ -7,13 +7,20 @@ from ci.plan.layers import LIBRARIES_LAYER
 from ci.plan.paths import PACKED, PREFIX
 from ci.plan.stages import conda as conda_stage
 from ci.plan.stages.conda import fill_cache_command
-from ci.plan.stages.pack import COPY_PROGRAM, PROGRAM, PackSpec, copy_env_command, pack_env_command
+from ci.plan.stages.pack import (
+    COPY_PROGRAM,
+    PROGRAM,
+    START_FILES,
+    PackSpec,
+    copy_env_command,
+    pack_env_command,
+)
 from ci.stages.cache_volumes import with_cache
 from ci.stages.conda import find_conda_spec, with_channel
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
 from ci.stages.layers import find_changed_files, split_cuda_libraries
-from ci.stages.programs import with_program
+from ci.stages.programs import program_file, with_program
 from ci.stages.trim import trim_tree
 from ci.util.errors import UserError
 
@@ -37,9 +44,13 @@ def make_layer(stages: ImageStages, context: BuildContext, name: str) -> dagger.
 
 
 def _export_stage(stages: ImageStages, context: BuildContext, name: str) -> dagger.Directory:
-    """Return the environment up to PyG, or what a stage above it adds."""
+    """Return the environment up to PyG with what Python runs at its start, or what a stage above it adds."""
     if name == "pack":
-        return export_environment(stages, context, stages.container("pyg"))
+        site_packages = f"{PREFIX}/{stages.plan.spec('pack', PackSpec).site_packages}"
+        environment = stages.container("pyg")
+        for file in START_FILES:
+            environment = environment.with_file(f"{site_packages}/{file}", program_file(file))
+        return export_environment(stages, context, environment)
     return find_changed_files(stages.container_below(name), stages.container(name))
 
 

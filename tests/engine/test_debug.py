@@ -64,7 +64,7 @@ def test_without_a_terminal_the_state_is_an_image(small: SmallStack, tmp_path: P
     assert ran.returncode == 0, ran.stderr[-4000:]
     assert f"docker load --input {archive}\n" in ran.stdout
     configuration = unpacked(archive, root)
-    assert configuration["User"] == "cslr"
+    assert configuration["User"] == "1000:1000"
     assert "ExposedPorts" not in configuration, "a terminal would wait for them"
     assert "check versions failed: exit status 66" in (root / "run/cslr-images/failed.txt").read_text()
     # As a container runtime would: with the image's user, and a /proc of its own.

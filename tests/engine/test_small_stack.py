@@ -75,11 +75,13 @@ def test_the_runtime_is_configured_as_people_expect(runtime: dict[str, object]) 
     assert runtime["cwd"] == "/workspace"
     assert runtime["home_writable"] is True
     assert runtime["env"] == {
-        "PATH": "/opt/env/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": "/home/cslr/.local/bin:/opt/env/bin:/usr/local/cuda/bin:/usr/local/nvidia/bin:"
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "CUDA_HOME": "/usr/local/cuda",
         "LANG": "C.UTF-8",
         "NVIDIA_VISIBLE_DEVICES": "all",
-        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility,video",
+        "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
     }
 
 

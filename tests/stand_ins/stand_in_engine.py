@@ -7,7 +7,7 @@ depends on one version of the client: an object is identified by the calls that 
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -147,7 +147,7 @@ class StandInEngine:
                     return [{"id": self._id((*of, Call("of the list")))}]
                 return self._id(of)
             case "exitCode":
-                self.ended.append((_title(of), PurePosixPath(_command(of)[1]).stem))
+                self.ended.append((_title(of), _program(_command(of))))
                 return 1 if self._failing(of) else 0
             case "contents":
                 return self._contents(of)
@@ -224,6 +224,12 @@ class StandInEngine:
 def _command(of: Chain) -> list[str]:
     """Return the last command that was run."""
     return next((call.given["args"] for call in reversed(of) if call.name == "withExec"), [])
+
+
+def _program(words: Sequence[str]) -> str:
+    """Return the name of the check that a command runs, whatever stands before it."""
+    found = next((word for word in words if "/checks/" in word and word.endswith(".py")), words[1])
+    return PurePosixPath(found).stem
 
 
 def _title(of: Chain) -> str:

@@ -1,4 +1,4 @@
-"""Plan the configuration of a finished image: user, environment, labels, entry point; it adds no layer."""
+"""Plan the configuration of a finished image: user, environment, labels, entry point, and login shells."""
 
 from typing import Literal
 
@@ -6,11 +6,11 @@ from ci.plan.definition import StageDefinition
 from ci.plan.image_config import make_base_labels, make_env, make_labels
 from ci.plan.resolver import Resolver
 from ci.plan.stage import Spec, Stage
-from ci.plan.system import Account
+from ci.plan.system import PROFILE_PROGRAM, Account
 
 
 class ImageSpec(Spec):
-    """The configuration of a finished image; it adds no layer.
+    """The configuration of a finished image; a layer of two small files gives login shells its variables.
 
     `base_labels` are those that all images on one base have, `labels` the image's own.
     """
@@ -53,4 +53,10 @@ def resolve(resolver: Resolver) -> Stage:
     return resolver.make("image", spec, (base, resolver.stages["pack"]), reason)
 
 
-STAGE = StageDefinition(name="image", resolve=resolve, scope="cell", modules=("plan/image_config.py",))
+STAGE = StageDefinition(
+    name="image",
+    resolve=resolve,
+    scope="cell",
+    programs=(PROFILE_PROGRAM,),
+    modules=("plan/image_config.py", "plan/system.py"),
+)

@@ -18,6 +18,7 @@ PROGRAM = "pack_env.py"
 COPY_PROGRAM = "copy_env.py"
 TRIM_PROGRAM = "trim_env.py"
 STRIP_PROGRAM = "strip_libs.py"
+START_FILES = ("cslr_images_start.py", "cslr_images_start.pth")  # what Python runs at each start in an image
 
 
 class Trim(Spec):
@@ -94,6 +95,8 @@ def write_dockerfile(writer: DockerfileWriter, plan: Plan) -> None:
     writer.add_download_arguments()
     mounts = [writer.cache(Cache.CONDA), *conda.bind_channel(writer, plan)]
     mounts += writer.programs(conda.PROGRAM, PROGRAM)
+    site_packages = f"{PREFIX}/{plan.spec('pack', PackSpec).site_packages}/"
+    writer.add(f"COPY {' '.join(f'ci/programs/{name}' for name in START_FILES)} {site_packages}")
     spec = plan.spec("conda", conda.CondaSpec)
     fill = conda.fill_cache_command(spec, Cache.CONDA.path)
     writer.run(mounts, fill, pack_env_command("--dest-prefix", PREFIX, "--to-dir", PACKED))
@@ -103,7 +106,7 @@ STAGE = StageDefinition(
     name="pack",
     resolve=resolve,
     scope="cell",
-    programs=(PROGRAM, COPY_PROGRAM, TRIM_PROGRAM, STRIP_PROGRAM),
+    programs=(PROGRAM, COPY_PROGRAM, TRIM_PROGRAM, STRIP_PROGRAM, *START_FILES),
     modules=("plan/system.py", "stages/layers.py", "stages/trim.py"),
     write_dockerfile=write_dockerfile,
 )

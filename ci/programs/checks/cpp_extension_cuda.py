@@ -35,10 +35,10 @@ at::Tensor twice(at::Tensor x) {
 def check() -> Facts:
     """Compile an extension and call it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--arch-list", default=os.environ.get("TORCH_CUDA_ARCH_LIST") or "8.0", help="default: %(default)s"
-    )
-    os.environ["TORCH_CUDA_ARCH_LIST"] = parser.parse_args().arch_list  # torch asks the GPU otherwise
+    parser.add_argument("--expect", help="the GPU architectures that the image must say it is built for")
+    expected, found = parser.parse_args().expect, os.environ.get("TORCH_CUDA_ARCH_LIST")
+    # Without it torch asks the GPU, and where people build there is none.
+    require(found == expected, f"TORCH_CUDA_ARCH_LIST is {found}, not {expected}")
     extension: Any = importlib.import_module("torch.utils.cpp_extension")
 
     if not extension.CUDA_HOME:

@@ -7,6 +7,7 @@ import pytest
 
 from ci.inspection.checks import checks_for, expected_versions
 from ci.plan.inputs import Options
+from ci.plan.stages.image import ImageSpec
 from tests.unit.plans import CELLS, plan, pyg_page
 
 COMPILED = ("cpp_extension_cuda", "extension_archs", "triton_compile", "cuda_libraries")
@@ -15,24 +16,26 @@ USER = "no_root_needed"
 JIT = ("cpp_extension_cpu", "torch_compile_cpu")
 TOOLS = ("profiler_symbols", "pip_install")
 CONDA = "conda_install"
+PEOPLE = ("variables", "user_places", "user_site", "certificates", "apt_install")
+CUDA = (*PEOPLE, "driver_mount")
 
 
 def names(cell_id: str) -> tuple[str, ...]:
-    """Return the names of a cell's checks."""
-    return tuple(check.name for check in checks_for(plan(cell_id)))
+    """Return the names of a cell's checks; one that runs in several circumstances is named once."""
+    return tuple(dict.fromkeys(check.name for check in checks_for(plan(cell_id))))
 
 
 @pytest.mark.parametrize(
     ("cell_id", "expected_names"),
     [
-        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA)),
-        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS)),
-        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, "ray_task")),
-        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, "ray_task")),
-        ("cu13.1.1-py3.14-marimo-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, "ray_task", "marimo_page")),
-        ("cu12.8.1-py3.14-marimo-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, "ray_task", "marimo_page")),
-        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA)),
-        ("cpu-py3.13-marimo-runtime", (*FIRST, USER, *JIT, *TOOLS, "ray_task", "marimo_page")),
+        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *CUDA)),
+        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *CUDA)),
+        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *CUDA, "ray_task")),
+        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *CUDA, "ray_task")),
+        ("cu13.1.1-py3.14-marimo-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *CUDA, "ray_task", "marimo_page")),
+        ("cu12.8.1-py3.14-marimo-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *CUDA, "ray_task", "marimo_page")),
+        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA, *PEOPLE)),
+        ("cpu-py3.13-marimo-runtime", (*FIRST, USER, *JIT, *TOOLS, *PEOPLE, "ray_task", "marimo_page")),
     ],
 )  # fmt: skip
 def test_a_target_has_its_checks(cell_id: str, expected_names: tuple[str, ...]) -> None:
@@ -53,7 +56,51 @@ def test_a_variant_has_all_checks_but_those_that_it_waives(variant: str, gone: s
     lost = set(names("cu12.8.1-py3.13-ray-runtime")) - {check.name for check in checks_for(made)}
     assert gone <= lost == {name for name, _ in made.waives}
     assert all(reason for _, reason in made.waives)
-    assert {"imports", "train_step", "extension_ops", "pip_install", "ray_task"}.isdisjoint(lost)
+    assert {"imports", "train_step", "extension_ops", "pip_install", "ray_task", *CUDA}.isdisjoint(lost)
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "name", "expected"),
+    [
+        ("cu12.8.1-py3.13-runtime", "variables", ["as root"]),
+        (
+            "cu12.8.1-py3.13-runtime",
+            "user_places",
+            [
+                "",
+                "as any user",
+                "with a home of somebody else",
+                "with a read-only home",
+                "on a read-only root",
+            ],
+        ),
+        ("cu12.8.1-py3.13-devel", "user_site", ["", "as any user", "with a home of somebody else"]),
+        ("cu12.8.1-py3.13-ray-runtime", "torch_compile_cpu", ["", "as any user"]),
+        ("cu12.8.1-py3.13-ray-runtime", "ray_task", ["", "as any user"]),
+        ("cu12.8.1-py3.13-ray-devel", "ray_task", [""]),
+    ],
+)
+def test_a_check_runs_in_the_circumstances_that_count(cell_id: str, name: str, expected: list[str]) -> None:
+    made = [check for check in checks_for(plan(cell_id)) if check.name == name]
+    assert [check.circumstance.name for check in made] == expected
+    assert [check.title for check in made] == [f"{name} {one}".strip() for one in expected]
+
+
+def test_the_variables_that_shells_must_have_are_those_of_the_image_but_for_the_users_own() -> None:
+    made = plan("cu12.8.1-py3.13-runtime")
+    check = next(check for check in checks_for(made) if check.name == "variables")
+    ((path, text),) = check.texts
+    assert check.arguments == ("--expect", path, "--user", "cslr")
+    env = dict(made.spec("image", ImageSpec).env)
+    assert json.loads(text) == {name: env[name] for name in env if name not in ("HOME", "USER", "LOGNAME")}
+
+
+def test_another_home_folder_holds_a_numpy_that_must_not_be_imported() -> None:
+    made = [check for check in checks_for(plan("cu12.8.1-py3.14-runtime")) if check.name == "user_site"]
+    ((path, text),) = made[-1].texts
+    assert path == "/mnt/somebody/.local/lib/python3.14/site-packages/numpy/__init__.py"
+    assert "raise ImportError" in text
+    assert dict(made[-1].circumstance.variables)["HOME"] == "/mnt/somebody"
 
 
 def test_a_variant_changes_no_devel_image() -> None:
@@ -85,7 +132,7 @@ def test_downloaded_wheels_are_not_checked_for_the_architectures() -> None:
 def test_the_architectures_are_those_of_the_plan(archs: str | None, expected: str) -> None:
     checks = checks_for(plan("cu12.8.1-py3.13-devel", options=Options(archs=archs)))
     arguments = {check.name: check.arguments for check in checks}
-    assert arguments["cpp_extension_cuda"] == ("--arch-list", expected)
+    assert arguments["cpp_extension_cuda"] == ("--expect", expected)
     compiled = ("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv")
     assert arguments["extension_archs"] == (*compiled, "--expect", expected)
 

@@ -34,6 +34,7 @@ from ci.plan.stages.ray import RaySpec
 from ci.plan.stages.runtime_base import RuntimeBaseSpec
 from ci.plan.stages.toolkit import ToolkitSpec
 from ci.plan.stages.wheels import WheelsSpec
+from ci.plan.system import profile_arguments
 from ci.util.model import load_model
 from tests.unit.plans import (
     CELLS,
@@ -698,33 +699,76 @@ def test_any_other_ray_mode_is_a_mistake(value: str) -> None:
 # -- images --------------------------------------------------------------------------------------------------
 
 
+OWN, DRIVER = "/home/cslr/.local/bin", "/usr/local/nvidia/bin"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @pytest.mark.parametrize(
     ("cell_id", "path"),
     [
-        ("cu12.8.1-py3.13-devel", f"/opt/env/bin:/usr/local/cuda/bin:/opt/tools/bin:{SYSTEM_PATH}"),
-        ("cu12.8.1-py3.13-runtime", f"/opt/env/bin:/usr/local/cuda/bin:{SYSTEM_PATH}"),
-        ("cpu-py3.13-devel", f"/opt/env/bin:/opt/tools/bin:{SYSTEM_PATH}"),
-        ("cpu-py3.13-runtime", f"/opt/env/bin:{SYSTEM_PATH}"),
+        (
+            "cu12.8.1-py3.13-devel",
+            f"{OWN}:/opt/env/bin:/usr/local/cuda/bin:/opt/tools/bin:{DRIVER}:{SYSTEM_PATH}",
+        ),
+        ("cu12.8.1-py3.13-runtime", f"{OWN}:/opt/env/bin:/usr/local/cuda/bin:{DRIVER}:{SYSTEM_PATH}"),
+        ("cpu-py3.13-devel", f"{OWN}:/opt/env/bin:/opt/tools/bin:{SYSTEM_PATH}"),
+        ("cpu-py3.13-runtime", f"{OWN}:/opt/env/bin:{SYSTEM_PATH}"),
     ],
 )
-def test_the_environment_comes_first_on_the_path(cell_id: str, path: str) -> None:
+def test_what_the_user_installs_comes_first_on_the_path_then_the_environment(cell_id: str, path: str) -> None:
     assert dict(image(plan(cell_id)).env)["PATH"] == path
+
+
+FOR_ALL = {
+    "LANG": "C.UTF-8",
+    "PYTHONUSERBASE": "/home/cslr/.local",
+    **dict.fromkeys(
+        ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT"),
+        "/etc/ssl/certs/ca-certificates.crt",
+    ),
+    "CONDA_PREFIX": "/opt/env",
+}
+FOR_THE_USER = {"HOME": "/home/cslr", "USER": "cslr", "LOGNAME": "cslr"}
 
 
 def test_the_variables_of_an_image() -> None:
     env = dict(image(plan("cu12.8.1-py3.13-runtime")).env)
     del env["PATH"]
     assert env == {
-        "LANG": "C.UTF-8",
-        "CONDA_PREFIX": "/opt/env",
+        **FOR_ALL,
         "CUDA_HOME": "/usr/local/cuda",
+        "TORCH_CUDA_ARCH_LIST": "7.5 8.0 8.6 9.0 10.0 12.0+PTX",
+        "LD_LIBRARY_PATH": "/usr/local/nvidia/lib:/usr/local/nvidia/lib64",
         "NVIDIA_VISIBLE_DEVICES": "all",
-        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility,video",
+        **FOR_THE_USER,
     }
-    assert set(dict(image(plan("cpu-py3.13-runtime")).env)) == {"LANG", "CONDA_PREFIX", "PATH"}
+    cpu = dict(image(plan("cpu-py3.13-runtime")).env)
+    del cpu["PATH"]
+    assert cpu == FOR_ALL | FOR_THE_USER
+
+
+def test_a_devel_image_leaves_home_to_whoever_uses_it() -> None:
+    assert not set(FOR_THE_USER) & set(dict(image(plan("cu12.8.1-py3.13-devel")).env))
+
+
+def test_the_architectures_are_those_that_the_image_was_built_for() -> None:
+    options = Options(archs="8.0 9.0+PTX")
+    assert (
+        dict(image(plan("cu12.8.1-py3.13-devel", options=options)).env)["TORCH_CUDA_ARCH_LIST"]
+        == "8.0 9.0+PTX"
+    )
+    made = plan("cu12.8.1-py3.13-runtime", "registries")
+    assert dict(image(made).env)["TORCH_CUDA_ARCH_LIST"] == "8.0+PTX"
+
+
+@pytest.mark.parametrize(
+    "cell_id", ["cu12.8.1-py3.13-devel", "cu12.8.1-py3.13-runtime", "cpu-py3.13-runtime"]
+)
+def test_login_shells_get_all_variables_but_those_of_one_user(cell_id: str) -> None:
+    env = image(plan(cell_id)).env
+    usual = {f"{name}={value}" for name, value in env if name not in FOR_THE_USER}
+    assert set(profile_arguments(env)) == usual
 
 
 @pytest.mark.parametrize("sources_name", ["upstream", "registries"])
@@ -797,6 +841,7 @@ def test_the_user_and_its_folder(target: str) -> None:
     assert image(made).kind == target.split("-")[-1]
     account = image(made).account
     assert (account.user, account.uid, account.workdir) == ("cslr", 1000, "/workspace")
+    assert (account.number, account.home) == ("1000:1000", "/home/cslr")
     assert made.spec("base", BaseSpec).account == account
     if image(made).kind == "runtime":
         assert made.spec("runtime-base", RuntimeBaseSpec).account == account
