@@ -15,10 +15,14 @@ from ci.plan.programs import python_command
 from ci.plan.stages import STAGES
 from ci.plan.stages.image import ImageSpec
 from ci.plan.stages.pack import (
+    COMPILE_PROGRAM,
+    LINK_PROGRAM,
     STRIP_PROGRAM,
     TRIM_PROGRAM,
     PackSpec,
+    compile_env_command,
     dump_rules,
+    link_libraries_command,
     strip_libs_command,
     trim_env_command,
 )
@@ -34,6 +38,7 @@ HEAD = """\
 CHANGES_PROGRAM = "copy_changes.py"
 _ADDED = "/opt/added"
 _BELOW = "/run/below"
+_LINKS = "/opt/links"
 
 
 def dockerfile(plans: Sequence[Plan], folder: str, paths_by_text: Mapping[str, str]) -> dict[str, str]:
@@ -107,22 +112,23 @@ def _nvidia_folder(plan: Plan) -> str:
 
 
 def _write_split(writer: DockerfileWriter, plan: Plan, stage: str) -> str:
-    """Put a link in the place of CUDA's libraries, which are a layer of their own; return the stage that has it."""
+    """Put links in the place of CUDA's libraries, which are a layer of their own; return the stage that has them."""
     if not plan.spec("pack", PackSpec).libraries:
         return stage
     name = f"{stage}-rest"
     if writer.begin(name):
-        comment = "The same with a link where CUDA's libraries are: they are a layer of their own."
+        comment = "The same with links where CUDA's libraries are: they are a layer of their own."
         writer.stage(stage, name, comment)
         folder = _nvidia_folder(plan)
-        writer.run([], ["rm", "-r", folder], ["ln", "-s", "../../nvidia", folder])
+        link = link_libraries_command(folder, _LINKS)
+        writer.run(writer.programs(LINK_PROGRAM), link, ["rm", "-r", folder], ["mv", _LINKS, folder])
     return name
 
 
 def _write_trimmed(writer: DockerfileWriter, plan: Plan, stage: str, root: str) -> str:
-    """Remove from a tree what the variant removes; return the stage that has the rest."""
+    """Remove from a tree what the variant removes, and compile the rest; return the stage that has it."""
     spec = plan.spec("pack", PackSpec)
-    if not spec.trims and spec.strip == "no":
+    if not spec.processed:
         return stage
     name = f"{stage}-{plan.variant}"
     if writer.begin(name):
@@ -133,6 +139,8 @@ def _write_trimmed(writer: DockerfileWriter, plan: Plan, stage: str, root: str) 
             writer.run([*writer.programs(TRIM_PROGRAM), file], trim_env_command(root, rules))
         if spec.strip != "no":
             writer.run(writer.programs(STRIP_PROGRAM), strip_libs_command(root, spec.strip))
+        if spec.without_bytecode is not None:
+            writer.run(writer.programs(COMPILE_PROGRAM), compile_env_command(root, spec.without_bytecode))
     return name
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from ci.config.fields import CheckName
-from ci.plan.paths import PROGRAMS_FOLDER, TOOLS_PYTHON
+from ci.plan.paths import PREFIX, PROGRAMS_FOLDER, TOOLS_PYTHON
 
 _MAKE_CHANNEL = (
     "make_channel.py",
@@ -51,6 +51,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("common/commands.py", "common/errors.py", "common/pip.py"),
         ),
         "compare_layer.py": ("compare_layer.py",),
+        "compile_env.py": ("compile_env.py", "common/errors.py", "common/patterns.py"),
         "compile_wheels.py": (
             "compile_wheels.py",
             *("common/errors.py", "common/files.py", "common/pip.py"),
@@ -64,6 +65,10 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "install_tools.sh": ("install_tools.sh",),
         "install_wheels.sh": ("install_wheels.sh",),
         "keep_history.sh": ("keep_history.sh", "read_machine.sh"),
+        "link_libraries.py": (
+            "link_libraries.py",
+            *("common/errors.py", "common/files.py", "common/trees.py"),
+        ),
         "make_bundle.py": ("make_bundle.py",),
         "make_channel.py": _MAKE_CHANNEL,
         "make_env.py": ("make_env.py",),
@@ -85,7 +90,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "read_machine.sh": ("read_machine.sh",),
         "read_tag.py": ("read_tag.py",),
         "strip_libs.py": ("strip_libs.py", "common/elf.py", "common/errors.py", "common/records.py"),
-        "trim_env.py": ("trim_env.py", "common/records.py"),
+        "trim_env.py": ("trim_env.py", "common/patterns.py", "common/records.py"),
         # One row for each: a folder that is mounted whole would make every check run again after any change.
         **{
             f"checks/{name}.py": (f"checks/{name}.py", "checks/check.py", *_CHECK_FILES.get(name, ()))
@@ -99,7 +104,7 @@ def mounted_names(program: str) -> tuple[str, ...]:
     """Return the files and folders below ci/programs that are mounted for a program.
 
     >>> mounted_names("bazelisk"), mounted_names("trim_env.py")
-    (('bazelisk',), ('trim_env.py', 'common/records.py'))
+    (('bazelisk',), ('trim_env.py', 'common/patterns.py', 'common/records.py'))
     """
     names = (program if name.startswith(f"{program}/") else name for name in PROGRAMS[program])
     return tuple(dict.fromkeys(names))
@@ -118,3 +123,8 @@ def shell_command(name: str, *arguments: str) -> list[str]:
 def python_command(name: str, *arguments: str) -> list[str]:
     """Return the command that runs a Python program by the interpreter of the tools."""
     return [TOOLS_PYTHON, mounted_path(name), *arguments]
+
+
+def environment_command(name: str, *arguments: str) -> list[str]:
+    """Return the command that runs a Python program by the environment's own Python, which it leaves as it is."""
+    return [f"{PREFIX}/bin/python", "-B", mounted_path(name), *arguments]

@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.patterns import either
 from common.records import update_records
 
 SITE_RECORDS = "lib/python3.*/site-packages/*.dist-info/RECORD"
-WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass
@@ -41,21 +40,6 @@ class Rule:
     def matches(self, path: str) -> bool:
         """Return whether a path, relative to the environment, is to be removed."""
         return bool(self._remove.fullmatch(path)) and not self._unless.fullmatch(path)
-
-
-def either(patterns: list[str]) -> re.Pattern[str]:
-    """Return an expression that matches what any of the patterns matches."""
-    return re.compile("|".join(map(expression, patterns)) or r"(?!)", re.DOTALL)
-
-
-def expression(pattern: str) -> str:
-    """Translate a pattern into a regular expression.
-
-    >>> bool(re.fullmatch(expression("lib/**/*.a"), "lib/libx.a")), bool(re.fullmatch(expression("*.a"), "lib/x.a"))
-    (True, False)
-    """
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    return "".join(WILD.get(part) or re.escape(part) for part in parts)
 
 
 def trim(root: Path, rules: list[Rule]) -> set[Path]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from common.patterns import expression
 from tests.programs.conftest import PROGRAMS
-from trim_env import expression
 
 SITE = "lib/python3.13/site-packages"
 

@@ -44,7 +44,7 @@ def _update(record: Path, changed: Set[Path], removed: Set[Path]) -> int:
         path = _real_path(site, row[0]) if row else None
         if path is not None and path in removed:
             count += 1
-        elif path is not None and path in changed and len(row) == 3 and row[1]:
+        elif path is not None and _real_file(path) in changed and len(row) == 3 and row[1]:
             fresh.append(_line([row[0], record_hash(path), path.stat().st_size]))
             count += 1
         else:
@@ -58,6 +58,11 @@ def _real_path(site: Path, name: str) -> Path:
     """Return the path of a RECORD's entry; packages may be reached through a link to their folder."""
     folder, base = os.path.split(name)
     return Path(_real_folder(str(site / folder)), base)
+
+
+def _real_file(path: Path) -> Path:
+    """Return the file that a path leads to; a package's file may be a link."""
+    return path.resolve() if path.is_symlink() else path
 
 
 @cache
