@@ -13,7 +13,7 @@ from ci.plan.paths import LIBRARIES, PACKED, PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import python_command
 from ci.plan.stages import STAGES
-from ci.plan.stages.image import ImageSpec
+from ci.plan.stages.image import NAMES_PROGRAM, ImageSpec, name_libraries_command
 from ci.plan.stages.pack import (
     COMPILE_PROGRAM,
     LINK_PROGRAM,
@@ -39,6 +39,7 @@ CHANGES_PROGRAM = "copy_changes.py"
 _ADDED = "/opt/added"
 _BELOW = "/run/below"
 _LINKS = "/opt/links"
+_NAMES = "/opt/names"
 
 
 def dockerfile(plans: Sequence[Plan], folder: str, paths_by_text: Mapping[str, str]) -> dict[str, str]:
@@ -99,12 +100,31 @@ def _write_environment_files(writer: DockerfileWriter, plan: Plan, name: str) ->
     kind = plan.spec("image", ImageSpec).kind
     source = _write_trimmed(writer, plan, "packed", PACKED)
     rest = _write_split(writer, plan, source)
-    writer.stage("base" if kind == "devel" else "runtime-base", name, f"The files of {kind} images.")
+    base = "base" if kind == "devel" else "runtime-base"
+    names = _write_names(writer, plan, source, base)
+    writer.stage(base, name, f"The files of {kind} images.")
     if rest != source:
         # In a step of its own: its time is not in the next layer.
         writer.run([], ["mkdir", "-p", LIBRARIES])
         writer.add(f"COPY --from={source} {_nvidia_folder(plan)} {LIBRARIES}")
+        writer.add(*([f"COPY --from={names} {_NAMES} /"] if names else []))
     writer.add(f"COPY --from={rest} {PACKED} {PREFIX}")
+
+
+def _write_names(writer: DockerfileWriter, plan: Plan, stage: str, base: str) -> str:
+    """Link CUDA's libraries to where compilers look; return the stage that has the links, empty if none has."""
+    if not plan.spec("image", ImageSpec).names_libraries:
+        return ""
+    name = f"{base}-names"
+    if writer.begin(name):
+        writer.stage("base", name, f"Names of CUDA's libraries for {base}, where compilers look.")
+        mounts = [
+            writer.bind_from(stage, _nvidia_folder(plan), "/run/nvidia"),
+            writer.bind_from(base, "/", "/run/base"),
+        ]
+        command = name_libraries_command("/run/nvidia", _NAMES, "/run/base")
+        writer.run([*writer.programs(NAMES_PROGRAM), *mounts], command)
+    return name
 
 
 def _nvidia_folder(plan: Plan) -> str:

@@ -8,17 +8,24 @@ LABEL = "io.cslr-images"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+def has_toolkit(resolver: Resolver) -> bool:
+    """Return whether the image has the CUDA toolkit, and so promises to compile for GPUs."""
+    return resolver.cell.cuda != "cpu" and (resolver.target.kind == "devel" or resolver.variant.toolkit)
+
+
 def make_env(resolver: Resolver) -> tuple[tuple[str, str], ...]:
     """Return the variables of an image; PATH comes first."""
     cuda = resolver.cell.cuda != "cpu"
     # Without the toolkit there is no CUDA_HOME, and nothing of it on PATH.
-    toolkit = cuda and (resolver.target.kind == "devel" or resolver.variant.toolkit)
+    toolkit = has_toolkit(resolver)
     path = [f"{PREFIX}/bin"]
     path += [f"{CUDA_HOME}/bin"] if toolkit else []
     path += [f"{TOOLS}/bin"] if resolver.target.kind == "devel" else []
     env = [("PATH", ":".join([*path, _SYSTEM_PATH])), ("LANG", "C.UTF-8")]
     env += [("CONDA_PREFIX", PREFIX)] if resolver.pair.conda else []
     env += [("CUDA_HOME", CUDA_HOME)] if toolkit else []
+    # Where the linker looks besides its own folders; the stubs stand for the driver, which is the machine's.
+    env += [("LIBRARY_PATH", f"{CUDA_HOME}/lib64:{CUDA_HOME}/lib64/stubs")] if toolkit else []
     if cuda:
         env += [("NVIDIA_VISIBLE_DEVICES", "all"), ("NVIDIA_DRIVER_CAPABILITIES", "compute,utility")]
     return tuple(env)

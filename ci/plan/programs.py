@@ -85,12 +85,19 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "common/files.py",
             "common/repodata.py",
         ),
+        "name_libraries.py": (
+            "name_libraries.py",
+            *("common/errors.py", "common/files.py", "common/trees.py"),
+        ),
         "pack_env.py": ("pack_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
         "read_indexes.py": ("read_indexes.py",),
         "read_machine.sh": ("read_machine.sh",),
         "read_tag.py": ("read_tag.py",),
         "strip_libs.py": ("strip_libs.py", "common/elf.py", "common/errors.py", "common/records.py"),
-        "trim_env.py": ("trim_env.py", "common/patterns.py", "common/records.py"),
+        "trim_env.py": (
+            "trim_env.py",
+            *("common/conda_records.py", "common/own_tests.py", "common/patterns.py", "common/records.py"),
+        ),
         # One row for each: a folder that is mounted whole would make every check run again after any change.
         **{
             f"checks/{name}.py": (f"checks/{name}.py", "checks/check.py", *_CHECK_FILES.get(name, ()))
@@ -103,8 +110,8 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def mounted_names(program: str) -> tuple[str, ...]:
     """Return the files and folders below ci/programs that are mounted for a program.
 
-    >>> mounted_names("bazelisk"), mounted_names("trim_env.py")
-    (('bazelisk',), ('trim_env.py', 'common/patterns.py', 'common/records.py'))
+    >>> mounted_names("bazelisk"), mounted_names("copy_env.py")[:2]
+    (('bazelisk',), ('copy_env.py', 'common/errors.py'))
     """
     names = (program if name.startswith(f"{program}/") else name for name in PROGRAMS[program])
     return tuple(dict.fromkeys(names))

@@ -5,6 +5,7 @@ from pathlib import PurePath
 import dagger
 
 from ci.plan.paths import LIBRARIES, PREFIX
+from ci.plan.stages.image import NAMES_PROGRAM, name_libraries_command
 from ci.plan.stages.pack import LINK_PROGRAM, link_libraries_command
 from ci.plan.system import EPOCH
 from ci.stages.context import BuildContext
@@ -13,6 +14,8 @@ from ci.stages.programs import with_program
 _ROOT = "/opt/libraries"
 _FILES = "/run/nvidia"
 _LINKS = "/opt/links"
+_NAMES = "/opt/names"
+_BASE = "/run/base"
 
 
 def find_changed_files(below: dagger.Container, above: dagger.Container) -> dagger.Directory:
@@ -32,6 +35,15 @@ def split_cuda_libraries(
     container = with_program(tools.with_mounted_directory(_FILES, libraries), LINK_PROGRAM)
     links = context.run(container, link_libraries_command(_FILES, _LINKS)).directory(_LINKS)
     return libraries, tree.without_directory(own).with_directory(own, links)
+
+
+def make_names(
+    context: BuildContext, tools: dagger.Container, base: dagger.Container, libraries: dagger.Directory
+) -> dagger.Directory:
+    """Return links to CUDA's libraries, at their places below /, for an image on a base."""
+    container = tools.with_mounted_directory(_FILES, libraries).with_mounted_directory(_BASE, base.rootfs())
+    command = name_libraries_command(_FILES, _NAMES, _BASE)
+    return context.run(with_program(container, NAMES_PROGRAM), command).directory(_NAMES)
 
 
 def make_cuda_layer(

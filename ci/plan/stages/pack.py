@@ -23,11 +23,15 @@ LINK_PROGRAM = "link_libraries.py"
 
 
 class Trim(Spec):
-    """A rule of a variant: patterns of paths below the environment that go, and of those that stay."""
+    """A rule of a variant: patterns of paths below the environment that go, and of those that stay.
+
+    With `only_tests` it takes them from folders of packages' own tests only.
+    """
 
     name: str
     remove: tuple[str, ...]
     unless: tuple[str, ...]
+    only_tests: bool
 
 
 class PackSpec(Spec):
@@ -56,7 +60,10 @@ class PackSpec(Spec):
 def resolve(resolver: Resolver) -> Stage:
     """Resolve the rules of the variant; its parents are PyG's stage and the last layer above it."""
     variant, rules = resolver.variant, resolver.matrix.rules
-    trims = [Trim(name=name, remove=rules[name].remove, unless=rules[name].unless) for name in variant.rules]
+    trims = [
+        Trim(name=name, **rules[name].model_dump(include={"remove", "unless", "only_tests"}))
+        for name in variant.rules
+    ]
     site_packages, libraries = f"lib/python{resolver.cell.python}/site-packages", resolver.pair.libraries
     # Bytecode is for one Python, the layer of CUDA's libraries for all.
     shared = (f"{site_packages}/nvidia/**",) if libraries else ()

@@ -50,7 +50,7 @@ def _update(record: Path, changed: Set[Path], removed: Set[Path]) -> int:
         else:
             fresh.append(line)
     if fresh != lines:
-        _replace(record, "".join(fresh))
+        replace_text(record, "".join(fresh))
     return count
 
 
@@ -76,8 +76,9 @@ def _line(row: list[str | int]) -> str:
     return out.getvalue()
 
 
-def _replace(record: Path, text: str) -> None:
-    partial = record.with_name("RECORD.partial")
+def replace_text(record: Path, text: str) -> None:
+    """Write a list of files anew, with the mode, owner and times that it has; a hard link is not written through."""
+    partial = record.with_name(f"{record.name}.partial")
     partial.write_text(text, "utf-8")
     status = record.stat()
     os.chown(partial, status.st_uid, status.st_gid)
