@@ -69,4 +69,11 @@ CheckName = Literal[
     "conda_install",
     "ray_task",
     "marimo_page",
+    "bytecode",
+    "replace_packages",
+    "completion",
+    "cuda_link",
+    "cmake_torch",
+    "copied_packages",
+    "conda_tools",
 ]

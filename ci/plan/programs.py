@@ -19,6 +19,7 @@ _MAKE_CHANNEL = (
 # What a check needs besides itself and `checks/check.py`.
 _CHECK_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "bytecode": ("common/patterns.py",),
         "conda_install": ("common/repodata.py",),
         "cuda_libraries": ("common/elf.py",),
         "extension_archs": ("common/elf.py", "common/fatbin.py"),
@@ -59,6 +60,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "conda_env.sh": ("conda_env.sh",),
         "copy_changes.py": ("copy_changes.py",),
+        "copy_packages.sh": ("copy_packages.sh",),
         "copy_env.py": ("copy_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
         "install_debs.sh": ("install_debs.sh",),
         "install_packages.sh": ("install_packages.sh",),

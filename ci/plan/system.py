@@ -11,6 +11,8 @@ from ci.plan.stage import Spec
 DEBS_PROGRAM = "install_debs.sh"
 TOOLS_PROGRAM = "install_tools.sh"
 USER_PROGRAM = "add_user.sh"
+# People get `copy-packages`, with which packages are copied out of an image.
+COPY_PACKAGES = {"copy_packages.sh": "/usr/local/bin/copy-packages"}
 # The files behind each, besides the programs.
 DEBS_MODULES = ("plan/system.py", "stages/system.py")
 TOOLS_MODULES = ("plan/system.py", "stages/tools.py")
