@@ -22,7 +22,6 @@ SITE = "lib/python3.*/site-packages"
 SLIPS = {
     "archives": (f"{SITE}/**/lib*.so*",),
     "tests": (f"{SITE}/**/test*/**",),
-    "stubs": (f"{SITE}/**/*.py*",),
     "headers": (f"{SITE}/nvidia/**",),
     "unused-cuda": (f"{SITE}/nvidia/**/libnvrtc*.so*",),
     "second-ptxas": (f"{SITE}/**/bin/ptxas*",),
@@ -53,7 +52,12 @@ def placed(patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 def asked(name: str, rule: Rule, more: tuple[str, ...]) -> tuple[int, dict[str, str]]:
     """Remove the files of a rule and more; return their number, and the message of each check that failed."""
-    given = {"name": name, "remove": placed((*rule.remove, *more)), "unless": placed(rule.unless)}
+    given = {
+        "name": name,
+        "remove": placed((*rule.remove, *more)),
+        "unless": placed(rule.unless),
+        "only_tests": rule.only_tests and not more,
+    }
     words = ["/opt/env/bin/python", "-c", ASK, json.dumps(given), *rule.noticed_by]
     quoted = ",".join('"' + word.replace('"', '""') + '"' for word in words)
     said = json.loads(

@@ -18,6 +18,7 @@ RUN --mount=type=bind,source=ci/programs/install_tools.sh,target=/run/cslr-image
     sh /run/cslr-images/install_tools.sh /opt/tools /run/tools.txt
 COPY ci/programs/make_env.py /opt/tools/lib/make_env.py
 COPY --chmod=755 ci/programs/conda_env.sh /opt/tools/bin/conda-env
+COPY --chmod=755 ci/programs/copy_packages.sh /usr/local/bin/copy-packages
 
 # The conda environment at /opt/env.
 FROM base AS conda
@@ -67,6 +68,7 @@ RUN --mount=type=cache,id=cslr-images-apt-archives-ubuntu-24.04,target=/var/cach
     sh /run/cslr-images/install_debs.sh ca-certificates g++ gcc libc6-dev make tini
 RUN --mount=type=bind,source=ci/programs/add_user.sh,target=/run/cslr-images/add_user.sh \
     sh /run/cslr-images/add_user.sh cslr 1000 /workspace
+COPY --chmod=755 ci/programs/copy_packages.sh /usr/local/bin/copy-packages
 
 # Ray.
 FROM pyg AS ray
@@ -83,12 +85,15 @@ RUN --mount=type=cache,id=cslr-images-uv,target=/var/cache/cslr-images/uv,sharin
 # The same without what the variant default leaves out.
 FROM packed AS packed-default
 RUN --mount=type=bind,source=ci/programs/trim_env.py,target=/run/cslr-images/trim_env.py \
-    --mount=type=bind,source=ci/programs/common/records.py,target=/run/cslr-images/common/records.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     --mount=type=bind,source=dockerfiles/rules.json,target=/run/rules.json \
     /opt/tools/bin/python /run/cslr-images/trim_env.py /opt/packed --rules /run/rules.json
 RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/strip_libs.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/packed --mode debug
+RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
+    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/packed --prefix /opt/env --without 'lib/python3.*/test/**' 'lib/python3.*/idlelib/**' 'lib/python3.*/site-packages/**/tests/**' 'lib/python3.*/site-packages/ray/llm/**' 'lib/python3.*/site-packages/ray/rllib/**' 'lib/python3.*/site-packages/torch/testing/_internal/**'
 
 # The files of devel images.
 FROM base AS devel-files
@@ -166,12 +171,15 @@ RUN --mount=type=bind,from=pyg,source=/opt/env,target=/run/below \
 # The same without what the variant default leaves out.
 FROM ray-added AS ray-added-default
 RUN --mount=type=bind,source=ci/programs/trim_env.py,target=/run/cslr-images/trim_env.py \
-    --mount=type=bind,source=ci/programs/common/records.py,target=/run/cslr-images/common/records.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     --mount=type=bind,source=dockerfiles/rules.json,target=/run/rules.json \
     /opt/tools/bin/python /run/cslr-images/trim_env.py /opt/added --rules /run/rules.json
 RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/strip_libs.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
+RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
+    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without 'lib/python3.*/test/**' 'lib/python3.*/idlelib/**' 'lib/python3.*/site-packages/**/tests/**' 'lib/python3.*/site-packages/ray/llm/**' 'lib/python3.*/site-packages/ray/rllib/**' 'lib/python3.*/site-packages/torch/testing/_internal/**'
 
 # The files of devel images with ray.
 FROM devel-files AS ray-devel-files
@@ -202,12 +210,15 @@ RUN --mount=type=bind,from=ray,source=/opt/env,target=/run/below \
 # The same without what the variant default leaves out.
 FROM marimo-added AS marimo-added-default
 RUN --mount=type=bind,source=ci/programs/trim_env.py,target=/run/cslr-images/trim_env.py \
-    --mount=type=bind,source=ci/programs/common/records.py,target=/run/cslr-images/common/records.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     --mount=type=bind,source=dockerfiles/rules.json,target=/run/rules.json \
     /opt/tools/bin/python /run/cslr-images/trim_env.py /opt/added --rules /run/rules.json
 RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/strip_libs.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
+RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
+    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without 'lib/python3.*/test/**' 'lib/python3.*/idlelib/**' 'lib/python3.*/site-packages/**/tests/**' 'lib/python3.*/site-packages/ray/llm/**' 'lib/python3.*/site-packages/ray/rllib/**' 'lib/python3.*/site-packages/torch/testing/_internal/**'
 
 # The files of devel images with marimo.
 FROM ray-devel-files AS marimo-devel-files

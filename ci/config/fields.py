@@ -75,4 +75,11 @@ CheckName = Literal[
     "driver_mount",
     "ray_task",
     "marimo_page",
+    "bytecode",
+    "replace_packages",
+    "completion",
+    "cuda_link",
+    "cmake_torch",
+    "copied_packages",
+    "conda_tools",
 ]

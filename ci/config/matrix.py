@@ -24,7 +24,7 @@ from ci.config.fields import (
 )
 from ci.config.schedule import Schedule
 from ci.config.size_limits import SizeLimits
-from ci.config.variants import Rule, Variant
+from ci.config.variants import PathPattern, Rule, Variant
 from ci.util.model import FrozenModel, load_model, parse_toml
 
 _MAX_GB = 1e6
@@ -195,6 +195,12 @@ class ResourceEstimates(FrozenModel):
         return max(jobs.full_cu, jobs.full_cpp) if self.full_headers else max(jobs.cu, jobs.cpp)
 
 
+class Bytecode(FrozenModel):
+    """Modules of the environment that are not compiled beforehand, by patterns of their paths; all others are."""
+
+    without: tuple[PathPattern, ...] = ()
+
+
 class Exclude(FrozenModel):
     """Cells that are not built, by a glob over their ids, and the reason."""
 
@@ -234,6 +240,7 @@ class Matrix(FrozenModel):
     environment: Environment
     apt: Apt
     limits: ResourceEstimates
+    bytecode: Bytecode = Bytecode()
     verify: Verify = Verify()
     gates: SizeLimits = SizeLimits()
     rules: dict[Word, Rule] = Field(default_factory=dict)

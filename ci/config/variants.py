@@ -17,12 +17,15 @@ OneLine = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\x85\u2028\
 class Rule(FrozenModel):
     """Files that a variant may remove from the environment.
 
-    `takes` describes them, `noticed_by` are the checks that would fail if the rule removed too much.
+    `takes` describes them, `noticed_by` are the checks that would fail if the rule removed too much. With `only_tests`
+    the rule takes what it matches only from folders that hold a package's own tests, not from libraries such as
+    `django.test` that are called so.
     """
 
     takes: OneLine
     remove: Annotated[tuple[PathPattern, ...], Field(min_length=1)]
     unless: tuple[PathPattern, ...] = ()
+    only_tests: bool = False
     noticed_by: Annotated[tuple[CheckName, ...], Field(min_length=1)]
 
 

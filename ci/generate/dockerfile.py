@@ -14,12 +14,16 @@ from ci.plan.paths import LIBRARIES, PACKED, PREFIX
 from ci.plan.plan import Plan
 from ci.plan.programs import python_command
 from ci.plan.stages import STAGES
-from ci.plan.stages.image import ImageSpec
+from ci.plan.stages.image import NAMES_PROGRAM, ImageSpec, name_libraries_command
 from ci.plan.stages.pack import (
+    COMPILE_PROGRAM,
+    LINK_PROGRAM,
     STRIP_PROGRAM,
     TRIM_PROGRAM,
     PackSpec,
+    compile_env_command,
     dump_rules,
+    link_libraries_command,
     strip_libs_command,
     trim_env_command,
 )
@@ -28,6 +32,8 @@ from ci.util.errors import UserError
 CHANGES_PROGRAM = "copy_changes.py"
 _ADDED = "/opt/added"
 _BELOW = "/run/below"
+_LINKS = "/opt/links"
+_NAMES = "/opt/names"
 
 
 def dockerfile(plans: Sequence[Plan], folder: str, paths_by_text: Mapping[str, str]) -> dict[str, str]:
@@ -127,16 +133,35 @@ def _write_environment_files(writer: DockerfileWriter, plan: Plan, name: str) ->
     kind = plan.spec("image", ImageSpec).kind
     source = _write_trimmed(writer, plan, "packed", PACKED)
     rest = _write_split(writer, plan, source)
-    writer.stage("base" if kind == "devel" else "runtime-base", name, f"The files of {kind} images.")
+    base = "base" if kind == "devel" else "runtime-base"
+    names = _write_names(writer, plan, source, base)
+    writer.stage(base, name, f"The files of {kind} images.")
     system.write_profile(writer, plan.spec("image", ImageSpec).env)
     if rest != source:
         # In a step of its own: its time is not in the next layer.
         writer.run([], ["mkdir", "-p", LIBRARIES])
         writer.add(f"COPY --from={source} {_nvidia_folder(plan)} {LIBRARIES}")
+        writer.add(*([f"COPY --from={names} {_NAMES} /"] if names else []))
     writer.add(f"COPY --from={rest} {PACKED} {PREFIX}")
     # Here for all images of a kind: those above inherit them, and add their own.
     spec = plan.spec("image", ImageSpec)
     _write_settings(writer, spec.model_copy(update={"labels": (), "port": None}), None)
+
+
+def _write_names(writer: DockerfileWriter, plan: Plan, stage: str, base: str) -> str:
+    """Link CUDA's libraries to where compilers look; return the stage that has the links, empty if none has."""
+    if not plan.spec("image", ImageSpec).names_libraries:
+        return ""
+    name = f"{base}-names"
+    if writer.begin(name):
+        writer.stage("base", name, f"Names of CUDA's libraries for {base}, where compilers look.")
+        mounts = [
+            writer.bind_from(stage, _nvidia_folder(plan), "/run/nvidia"),
+            writer.bind_from(base, "/", "/run/base"),
+        ]
+        command = name_libraries_command("/run/nvidia", _NAMES, "/run/base")
+        writer.run([*writer.programs(NAMES_PROGRAM), *mounts], command)
+    return name
 
 
 def _nvidia_folder(plan: Plan) -> str:
@@ -144,22 +169,23 @@ def _nvidia_folder(plan: Plan) -> str:
 
 
 def _write_split(writer: DockerfileWriter, plan: Plan, stage: str) -> str:
-    """Put a link in the place of CUDA's libraries, which are a layer of their own; return the stage that has it."""
+    """Put links in the place of CUDA's libraries, which are a layer of their own; return the stage that has them."""
     if not plan.spec("pack", PackSpec).libraries:
         return stage
     name = f"{stage}-rest"
     if writer.begin(name):
-        comment = "The same with a link where CUDA's libraries are: they are a layer of their own."
+        comment = "The same with links where CUDA's libraries are: they are a layer of their own."
         writer.stage(stage, name, comment)
         folder = _nvidia_folder(plan)
-        writer.run([], ["rm", "-r", folder], ["ln", "-s", "../../nvidia", folder])
+        link = link_libraries_command(folder, _LINKS)
+        writer.run(writer.programs(LINK_PROGRAM), link, ["rm", "-r", folder], ["mv", _LINKS, folder])
     return name
 
 
 def _write_trimmed(writer: DockerfileWriter, plan: Plan, stage: str, root: str) -> str:
-    """Remove from a tree what the variant removes; return the stage that has the rest."""
+    """Remove from a tree what the variant removes, and compile the rest; return the stage that has it."""
     spec = plan.spec("pack", PackSpec)
-    if not spec.trims and spec.strip == "no":
+    if not spec.processed:
         return stage
     name = f"{stage}-{plan.variant}"
     if writer.begin(name):
@@ -170,6 +196,8 @@ def _write_trimmed(writer: DockerfileWriter, plan: Plan, stage: str, root: str) 
             writer.run([*writer.programs(TRIM_PROGRAM), file], trim_env_command(root, rules))
         if spec.strip != "no":
             writer.run(writer.programs(STRIP_PROGRAM), strip_libs_command(root, spec.strip))
+        if spec.without_bytecode is not None:
+            writer.run(writer.programs(COMPILE_PROGRAM), compile_env_command(root, spec.without_bytecode))
     return name
 
 

@@ -18,6 +18,7 @@ from ci.inspection.circumstances import (
 from ci.plan.image_config import LABEL
 from ci.plan.plan import Plan
 from ci.plan.stages.image import ImageSpec
+from ci.plan.stages.pack import PackSpec
 from ci.plan.stages.pyg import PygSpec
 from ci.util.model import FrozenModel
 
@@ -67,7 +68,7 @@ def _below(memory_gb: float, seconds: float, cores: int = 1) -> CheckNeeds:
 CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
     {
         "versions": CheckNeeds(memory_gb=0.8, seconds=5),  # of all packages
-        "imports": _below(1.0, 8),
+        "imports": CheckNeeds(memory_gb=3.0, seconds=40),  # of all packages
         "standard_library": _below(0.1, 1),
         "pip_check": CheckNeeds(memory_gb=0.1, seconds=2),  # of all packages
         "train_step": _below(1.2, 10),
@@ -91,6 +92,13 @@ CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
         # Ray gives itself 30 seconds to start, which no setting changes.
         "ray_task": CheckNeeds(memory_gb=2.5, alone=True, seconds=20, independent_of=("marimo",)),
         "marimo_page": CheckNeeds(memory_gb=0.5, seconds=6),
+        "bytecode": CheckNeeds(memory_gb=0.2, seconds=10),  # of all packages
+        "replace_packages": _below(0.3, 12),
+        "completion": CheckNeeds(memory_gb=1.0, seconds=20),
+        "cuda_link": _below(0.5, 4),
+        "cmake_torch": _below(1.0, 30),
+        "copied_packages": CheckNeeds(memory_gb=0.2, seconds=5),  # of all packages
+        "conda_tools": _below(0.3, 10),
     }
 )
 _EXPECTED = "/run/expected.json"
@@ -138,13 +146,14 @@ def checks_for(plan: Plan) -> tuple[Check, ...]:
     checks += [Check(name="profiler_symbols"), Check(name="pip_install")]
     if image.kind == "devel":
         checks.append(Check(name="conda_install"))
+    checks += _environment_checks(plan, image)
     checks += _user_checks(plan)
     if plan.has("ray"):
         checks.append(Check(name="ray_task"))
         if image.kind == "runtime":
             checks.append(Check(name="ray_task", circumstance=AS_ANY_USER))
     if plan.has("marimo"):
-        checks.append(Check(name="marimo_page"))
+        checks += [Check(name="marimo_page"), Check(name="completion")]
     return tuple(check for check in checks if check.name in plan.checks)
 
 
@@ -191,6 +200,29 @@ def _cuda_checks(plan: Plan, archs: str) -> list[Check]:
         names = tuple(pin.split("==")[0] for pin in plan.spec("pyg", PygSpec).compiled)
         checks.append(Check(name="extension_archs", arguments=(*names, "--expect", archs)))
     return [*checks, Check(name="triton_compile"), Check(name="cuda_libraries")]
+
+
+def _environment_checks(plan: Plan, image: ImageSpec) -> list[Check]:
+    """List the checks of how the environment lies in the image: bytecode, links, conda's lists, names for linkers."""
+    pack, checks = plan.spec("pack", PackSpec), []
+    if pack.without_bytecode is not None:
+        checks.append(Check(name="bytecode", arguments=("--without", *pack.without_bytecode)))
+    if pack.libraries:
+        checks += [Check(name="replace_packages"), Check(name="copied_packages")]
+    if image.names_libraries:
+        checks.append(Check(name="cuda_link"))
+        if image.kind == "devel":
+            checks.append(Check(name="cmake_torch", arguments=_cmake_arguments(image.all_labels)))
+    if image.kind == "devel" and pack.conda:
+        checks.append(Check(name="conda_tools"))
+    return checks
+
+
+def _cmake_arguments(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return `--torch` where the compiler is of the toolkit's CUDA version: torch's files for CMake demand it."""
+    compiler = labels[f"{LABEL}.toolkit-compiler"].removeprefix("nvcc ")
+    same = compiler.split(".")[:2] == labels[f"{LABEL}.toolkit"].split(".")[:2]
+    return ("--torch",) if same else ()
 
 
 def expected_versions(plan: Plan) -> dict[str, str]:

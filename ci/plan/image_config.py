@@ -13,11 +13,16 @@ _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 _TRUSTED_BY = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT")
 
 
+def has_toolkit(resolver: Resolver) -> bool:
+    """Return whether the image has the CUDA toolkit, and so promises to compile for GPUs."""
+    return resolver.cell.cuda != "cpu" and (resolver.target.kind == "devel" or resolver.variant.toolkit)
+
+
 def make_env(resolver: Resolver) -> tuple[tuple[str, str], ...]:
     """Return the variables of an image; PATH comes first."""
     cuda = resolver.cell.cuda != "cpu"
     # Without the toolkit there is no CUDA_HOME, and nothing of it on PATH.
-    toolkit = cuda and (resolver.target.kind == "devel" or resolver.variant.toolkit)
+    toolkit = has_toolkit(resolver)
     account = resolver.account
     # What the user installs with pip, wherever HOME is: another home folder brings no packages of another Python.
     user_base = f"{account.home}/.local"
@@ -29,6 +34,8 @@ def make_env(resolver: Resolver) -> tuple[tuple[str, str], ...]:
     env += [(name, _AUTHORITIES) for name in _TRUSTED_BY]
     env += [("CONDA_PREFIX", PREFIX)] if resolver.pair.conda else []
     env += [("CUDA_HOME", CUDA_HOME)] if toolkit else []
+    # Where the linker looks besides its own folders; the stubs stand for the driver, which is the machine's.
+    env += [("LIBRARY_PATH", f"{CUDA_HOME}/lib64:{CUDA_HOME}/lib64/stubs")] if toolkit else []
     if cuda:
         env += [("TORCH_CUDA_ARCH_LIST", archs)] if (archs := resolver.pair.arch_list) else []
         env += [("LD_LIBRARY_PATH", f"{_DRIVER}/lib:{_DRIVER}/lib64")]

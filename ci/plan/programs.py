@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from ci.config.fields import CheckName
-from ci.plan.paths import PROGRAMS_FOLDER, TOOLS_PYTHON
+from ci.plan.paths import PREFIX, PROGRAMS_FOLDER, TOOLS_PYTHON
 
 _MAKE_CHANNEL = (
     "make_channel.py",
@@ -19,6 +19,7 @@ _MAKE_CHANNEL = (
 # What a check needs besides itself and `checks/check.py`.
 _CHECK_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "bytecode": ("common/patterns.py",),
         "conda_install": ("common/repodata.py",),
         "cuda_libraries": ("common/elf.py",),
         "extension_archs": ("common/elf.py", "common/fatbin.py"),
@@ -51,6 +52,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("common/commands.py", "common/errors.py", "common/pip.py"),
         ),
         "compare_layer.py": ("compare_layer.py",),
+        "compile_env.py": ("compile_env.py", "common/errors.py", "common/patterns.py"),
         "compile_wheels.py": (
             "compile_wheels.py",
             *("common/errors.py", "common/files.py", "common/pip.py"),
@@ -58,6 +60,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "conda_env.sh": ("conda_env.sh",),
         "copy_changes.py": ("copy_changes.py",),
+        "copy_packages.sh": ("copy_packages.sh",),
         "copy_env.py": ("copy_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
         "cslr_images_start.pth": ("cslr_images_start.pth",),
         "cslr_images_start.py": ("cslr_images_start.py",),
@@ -66,6 +69,10 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "install_tools.sh": ("install_tools.sh",),
         "install_wheels.sh": ("install_wheels.sh",),
         "keep_history.sh": ("keep_history.sh", "read_machine.sh"),
+        "link_libraries.py": (
+            "link_libraries.py",
+            *("common/errors.py", "common/files.py", "common/trees.py"),
+        ),
         "make_bundle.py": ("make_bundle.py",),
         "make_channel.py": _MAKE_CHANNEL,
         "make_env.py": ("make_env.py",),
@@ -82,12 +89,19 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "common/files.py",
             "common/repodata.py",
         ),
+        "name_libraries.py": (
+            "name_libraries.py",
+            *("common/errors.py", "common/files.py", "common/trees.py"),
+        ),
         "pack_env.py": ("pack_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
         "read_indexes.py": ("read_indexes.py",),
         "read_machine.sh": ("read_machine.sh",),
         "read_tag.py": ("read_tag.py",),
         "strip_libs.py": ("strip_libs.py", "common/elf.py", "common/errors.py", "common/records.py"),
-        "trim_env.py": ("trim_env.py", "common/records.py"),
+        "trim_env.py": (
+            "trim_env.py",
+            *("common/conda_records.py", "common/own_tests.py", "common/patterns.py", "common/records.py"),
+        ),
         "write_profile.sh": ("write_profile.sh",),
         # One row for each: a folder that is mounted whole would make every check run again after any change.
         "checks/hold_read_only.sh": ("checks/hold_read_only.sh",),
@@ -102,8 +116,8 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def mounted_names(program: str) -> tuple[str, ...]:
     """Return the files and folders below ci/programs that are mounted for a program.
 
-    >>> mounted_names("bazelisk"), mounted_names("trim_env.py")
-    (('bazelisk',), ('trim_env.py', 'common/records.py'))
+    >>> mounted_names("bazelisk"), mounted_names("copy_env.py")[:2]
+    (('bazelisk',), ('copy_env.py', 'common/errors.py'))
     """
     names = (program if name.startswith(f"{program}/") else name for name in PROGRAMS[program])
     return tuple(dict.fromkeys(names))
@@ -122,3 +136,8 @@ def shell_command(name: str, *arguments: str) -> list[str]:
 def python_command(name: str, *arguments: str) -> list[str]:
     """Return the command that runs a Python program by the interpreter of the tools."""
     return [TOOLS_PYTHON, mounted_path(name), *arguments]
+
+
+def environment_command(name: str, *arguments: str) -> list[str]:
+    """Return the command that runs a Python program by the environment's own Python, which it leaves as it is."""
+    return [f"{PREFIX}/bin/python", "-B", mounted_path(name), *arguments]

@@ -12,6 +12,8 @@ DEBS_PROGRAM = "install_debs.sh"
 TOOLS_PROGRAM = "install_tools.sh"
 USER_PROGRAM = "add_user.sh"
 PROFILE_PROGRAM = "write_profile.sh"
+# People get `copy-packages`, with which packages are copied out of an image.
+COPY_PACKAGES = {"copy_packages.sh": "/usr/local/bin/copy-packages"}
 # The files behind each, besides the programs.
 DEBS_MODULES = ("plan/system.py", "stages/system.py")
 TOOLS_MODULES = ("plan/system.py", "stages/tools.py")

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 # Folders of data. A file directly below the prefix is harmless too (wheels put licences there), with one exception.
 HARMLESS = ("etc", "share")
 VENV = "pyvenv.cfg"
+CACHE = "__pycache__"
 # Python runs these as it starts (module `site`).
 STARTUP = ("sitecustomize", "usercustomize")
 MODULE = re.compile(r"(\w+)(\.[\w.+-]*)?\.(py|pyc|pyi|so)")
@@ -81,7 +82,9 @@ def find_changes(layer: Path, below: Below) -> list[str]:
             kinds, is_folder = below.kinds(path), not (layer / path).is_symlink() and (layer / path).is_dir()
             if kinds == {"folder"} and is_folder:
                 continue
-            # What a new folder holds is new too: only its own name can meet others.
+            if is_folder and name == CACHE:  # a new one may hold the bytecode of modules below
+                continue
+            # What another new folder holds is new too: only its own name can meet others.
             if is_folder:
                 folders.remove(name)
             change = f"replaces {path}" if kinds else describe_addition(layer, path, below)
@@ -95,7 +98,7 @@ def describe_addition(layer: Path, path: PurePosixPath, below: Below) -> str:
     if here == below.packages:
         return _describe_package(layer, path, below)
     if below.packages in here.parents:
-        return _describe_part(path, below)
+        return _describe_part(layer, path, below)
     if str(here) == "bin":
         return (
             f"hides the command {name}" if any(os.path.lexists(one / name) for one in below.commands) else ""
@@ -118,11 +121,13 @@ def _describe_package(layer: Path, path: PurePosixPath, below: Below) -> str:
     return f"is a plugin of {', '.join(sorted(plugins))}: {name}" if plugins else ""
 
 
-def _describe_part(path: PurePosixPath, below: Below) -> str:
+def _describe_part(layer: Path, path: PurePosixPath, below: Below) -> str:
     """Return what a new file in a folder of a package below changes."""
     inside = path.relative_to(below.packages).parts
-    if "__pycache__" in inside:
-        return ""  # Python compares it with its source, which is as it was, or new
+    if path.parent.name == CACHE:
+        # Python runs such bytecode without a look at the source: it is to lie in the layer of its module.
+        source = path.parent.parent / f"{path.name.partition('.')[0]}.py"
+        return "" if (layer / source).is_file() or not below.kinds(source) else f"compiles {source} anew"
     module = module_name(path.name)
     for depth in range(1, len(inside)):
         folder = below.packages.joinpath(*inside[:depth])

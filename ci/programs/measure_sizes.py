@@ -9,7 +9,7 @@ architecture, as machine code (`sm_80`) or PTX (`compute_80`). Needs nothing but
 """
 
 # The loops here run over a hundred thousand files: plain strings and os functions, no Path objects.
-# ruff: noqa: PTH115, PTH118, PTH123
+# ruff: noqa: PTH114, PTH115, PTH118, PTH123
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import os
 import re
 import stat
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ from common.elf import (
 from common.fatbin import count_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 PREFIX = "opt/env"
 # Owners of files that no package manager installed, by the start of the path.
@@ -52,6 +53,7 @@ KINDS = (
     (r"\.(h|hh|hpp|hxx|cuh|inl|inc)$|(^|/)include/", "header"),
     (r"(^|/)share/(doc|man|info|locale)/", "documentation"),
 )
+CACHED = re.compile(r"__pycache__/([^/]+?)\.[^/.]+(\.opt-\d)?\.pyc$")
 _KINDS = [(re.compile(pattern), kind) for pattern, kind in KINDS]
 
 
@@ -73,7 +75,7 @@ def files(root: str) -> Iterator[tuple[str, os.stat_result]]:
 def owners(root: Path, prefix: Path) -> dict[str, str]:
     """Return the package that owns each path, as `pip:torch`, `conda:python` or `debian:gcc-12`.
 
-    `prefix` is the environment. Files of a package whose folder is a link are owned at the link's target.
+    `prefix` is the environment. What a package's file or folder leads to as a link is owned too.
     """
     found: dict[str, str] = {}
     for listed in sorted((root / "var/lib/dpkg/info").glob("*.list")):
@@ -87,16 +89,32 @@ def owners(root: Path, prefix: Path) -> dict[str, str]:
     for record in sorted(prefix.glob("lib/python3.*/site-packages/*.dist-info/RECORD")):
         site = f"{PREFIX}/{os.path.relpath(record.parent.parent, prefix)}"
         name = record.parent.name.partition("-")[0].replace("_", "-").lower()
-        links = {
-            entry.name: os.readlink(entry) for entry in os.scandir(record.parent.parent) if entry.is_symlink()
-        }
+        links = _links(str(record.parent.parent))
         with record.open(encoding="utf-8", newline="") as lines:
             for row in csv.reader(lines):
-                if row:
-                    first, slash, rest = row[0].partition("/")
-                    path = f"{links.get(first, first)}/{rest}" if slash else first
+                for path in _follow(row[0], links) if row else ():
                     found.setdefault(os.path.normpath(os.path.join(site, path)), f"pip:{name}")
     return found
+
+
+@cache
+def _links(folder: str) -> dict[str, str]:
+    """Return where the links below a folder lead to, seen from there, by their paths below it."""
+    found = {}
+    for place, folders, names in os.walk(folder):
+        here = os.path.relpath(place, folder)
+        for name in (*folders, *names):
+            if os.path.islink(path := os.path.join(place, name)):
+                found[os.path.normpath(os.path.join(here, name))] = os.path.join(here, os.readlink(path))
+    return found
+
+
+def _follow(path: str, links: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a path, and where it leads to if it or its first folder is a link."""
+    first, slash, rest = path.partition("/")
+    if slash and first in links:
+        return (f"{links[first]}/{rest}",)
+    return (path, links[path]) if path in links else (path,)
 
 
 def part_of(section: Section) -> str:
@@ -132,6 +150,15 @@ def count_sections(path: str, size: int, parts: Counter[str], archs: Counter[str
     return True
 
 
+def source_of(path: str) -> str:
+    """Return the module of a file of bytecode, which no package lists; the path itself for other files.
+
+    >>> source_of("pkg/__pycache__/x.cpython-313.pyc"), source_of("pkg/x.py")
+    ('pkg/x.py', 'pkg/x.py')
+    """
+    return CACHED.sub(r"\1.py", path)
+
+
 def place_of(path: str) -> str:
     """Name the owner of a path that no package owns."""
     return next((name for start, name in PLACES.items() if path.startswith(start)), "unowned")
@@ -154,7 +181,8 @@ def measure(root: str, at: str, lists: str = "") -> dict[str, object]:
     for below, info in files(root):
         path = f"{at}/{below}" if at else below
         size = info.st_size
-        owner = owner_of.get(path) or owner_of.get(path.removeprefix("usr/")) or place_of(path)
+        listed = source_of(path)
+        owner = owner_of.get(listed) or owner_of.get(listed.removeprefix("usr/")) or place_of(path)
         kind = kind_of(path)
         if stat.S_ISREG(info.st_mode) and count_sections(os.path.join(root, below), size, parts, archs):
             kind = "library" if re.search(r"\.so(\.|$)", path) else "program"

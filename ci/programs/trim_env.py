@@ -1,11 +1,12 @@
-"""Remove the files of an environment that match rules, and their lines in the packages' RECORD.
+"""Remove the files of an environment that match rules, and their lines in the lists of pip's and conda's packages.
 
     trim_env.py /opt/env --rules rules.json [--report report.json]
 
 The rules are a list of objects with `name`, `remove` and optionally `unless`: patterns of paths below the environment,
 in which `*` and `?` match anything but `/`, and `**` any number of folders. A file counts for the first rule that
 matches it. Folders that become empty are removed too. The report has files and bytes for each rule, zeros for a rule
-that matched nothing, so that an outdated rule is seen.
+that matched nothing, so that an outdated rule is seen. A rule with `only_tests` takes what it matches only from folders
+named `test` or `tests` that hold a package's own tests (`common/own_tests.py`); the report names those that stay.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from common.conda_records import update_conda_records
+from common.own_tests import find_own_tests, find_test_folder
+from common.patterns import either
 from common.records import update_records
 
 SITE_RECORDS = "lib/python3.*/site-packages/*.dist-info/RECORD"
-WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Rule:
     name: str
     remove: list[str]
     unless: list[str] = field(default_factory=list)
+    only_tests: bool = False
     files: int = 0
     bytes: int = 0
 
@@ -42,24 +45,13 @@ class Rule:
         """Return whether a path, relative to the environment, is to be removed."""
         return bool(self._remove.fullmatch(path)) and not self._unless.fullmatch(path)
 
-
-def either(patterns: list[str]) -> re.Pattern[str]:
-    """Return an expression that matches what any of the patterns matches."""
-    return re.compile("|".join(map(expression, patterns)) or r"(?!)", re.DOTALL)
-
-
-def expression(pattern: str) -> str:
-    """Translate a pattern into a regular expression.
-
-    >>> bool(re.fullmatch(expression("lib/**/*.a"), "lib/libx.a")), bool(re.fullmatch(expression("*.a"), "lib/x.a"))
-    (True, False)
-    """
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    return "".join(WILD.get(part) or re.escape(part) for part in parts)
+    def takes(self, path: str, tests: set[str]) -> bool:
+        """Return whether the rule removes a path; `tests` are the folders of tests."""
+        return self.matches(path) and (not self.only_tests or find_test_folder(PurePosixPath(path)) in tests)
 
 
-def trim(root: Path, rules: list[Rule]) -> set[Path]:
-    """Remove what the rules match; return the removed paths."""
+def trim(root: Path, rules: list[Rule], tests: set[str]) -> set[Path]:
+    """Remove what the rules match; return the removed paths. `tests` are the folders of packages' own tests."""
     removed: set[Path] = set()
     # A file with two names frees its bytes with the last of them.
     left: dict[tuple[int, int], int] = {}
@@ -67,7 +59,7 @@ def trim(root: Path, rules: list[Rule]) -> set[Path]:
         for name in names:
             path = Path(folder, name)
             relative = str(path.relative_to(root))
-            rule = next((one for one in rules if one.matches(relative)), None)
+            rule = next((one for one in rules if one.takes(relative, tests)), None)
             if rule is None:
                 continue
             info = path.lstat()
@@ -89,6 +81,14 @@ def remove_empty(root: Path, folder: Path) -> None:
         folder = folder.parent
 
 
+def describe(rule: Rule, others: set[str]) -> dict[str, object]:
+    """Return what a rule removed; with `only_tests` also the folders that it would have taken by their name alone."""
+    found: dict[str, object] = {"files": rule.files, "bytes": rule.bytes}
+    if rule.only_tests and (kept := sorted(folder for folder in others if rule.matches(f"{folder}/file"))):
+        found["kept"] = kept
+    return found
+
+
 def main() -> int:
     """Trim, and print the report."""
     parser = argparse.ArgumentParser(
@@ -102,12 +102,14 @@ def main() -> int:
     root = options.root.resolve()
     # Folders keep their times, so that trimming again gives the same layer.
     times = {folder: Path(folder).stat().st_mtime_ns for folder, _, _ in os.walk(root)}
-    removed = trim(root, rules)
+    tests, others = find_own_tests(root) if any(rule.only_tests for rule in rules) else (set(), set())
+    removed = trim(root, rules, tests)
     update_records(root.glob(SITE_RECORDS), removed=removed)
+    update_conda_records(root, removed)
     for folder, when in times.items():
         if Path(folder).is_dir():
             os.utime(folder, ns=(when, when))
-    report = {rule.name: {"files": rule.files, "bytes": rule.bytes} for rule in rules}
+    report = {rule.name: describe(rule, others) for rule in rules}
     if options.report:
         options.report.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     print(json.dumps(report))

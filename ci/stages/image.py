@@ -10,15 +10,20 @@ from ci.plan.stages.image import ImageSpec
 from ci.plan.system import PROFILE_PROGRAM, profile_arguments
 from ci.stages.context import BuildContext
 from ci.stages.image_stages import ImageStages
+from ci.stages.layers import make_names
 
 
 def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Finish the image."""
     layers, spec = stages.layers(), stages.plan.spec("image", ImageSpec)
     base = context.run_program(stages.base_image(), PROFILE_PROGRAM, profile_arguments(spec.env))
-    if layers.pop(LIBRARIES_LAYER, None):
-        # Before labels that name the Python: the layer is the same for all Pythons only on an equal container.
+    if libraries := layers.pop(LIBRARIES_LAYER, None):
+        # Before labels that name the Python: the layers are the same for all Pythons only on an equal container.
+        names = (
+            make_names(context, stages.container("base"), base, libraries) if spec.names_libraries else None
+        )
         base = base.with_directory("/", stages.placed_libraries(context))
+        base = base.with_directory("/", names) if names else base
     # What all images of a pair on one base have comes before their layers, so that the engine sets it once.
     return configure(unpack(describe(base, spec), list(layers.values())), spec)
 

@@ -5,11 +5,17 @@ from pathlib import PurePath
 import dagger
 
 from ci.plan.paths import LIBRARIES, PREFIX
+from ci.plan.stages.image import NAMES_PROGRAM, name_libraries_command
+from ci.plan.stages.pack import LINK_PROGRAM, link_libraries_command
 from ci.plan.system import EPOCH
 from ci.stages.context import BuildContext
+from ci.stages.programs import with_program
 
-_LINK = "../../nvidia"  # from site-packages
 _ROOT = "/opt/libraries"
+_FILES = "/run/nvidia"
+_LINKS = "/opt/links"
+_NAMES = "/opt/names"
+_BASE = "/run/base"
 
 
 def find_changed_files(below: dagger.Container, above: dagger.Container) -> dagger.Directory:
@@ -18,14 +24,26 @@ def find_changed_files(below: dagger.Container, above: dagger.Container) -> dagg
 
 
 def split_cuda_libraries(
-    tree: dagger.Directory, site_packages: str
+    context: BuildContext, tools: dagger.Container, tree: dagger.Directory, site_packages: str
 ) -> tuple[dagger.Directory, dagger.Directory]:
-    """Return what NVIDIA's wheels brought, for `lib/nvidia`, and the tree with a link in its place.
+    """Return what NVIDIA's wheels brought, for `lib/nvidia`, and the tree with links in the place of its files.
 
     Beside the folder of one Python the libraries are the same for every Python.
     """
     own = f"{site_packages}/nvidia"
-    return tree.directory(own), tree.without_directory(own).with_symlink(_LINK, own)
+    libraries = tree.directory(own)
+    container = with_program(tools.with_mounted_directory(_FILES, libraries), LINK_PROGRAM)
+    links = context.run(container, link_libraries_command(_FILES, _LINKS)).directory(_LINKS)
+    return libraries, tree.without_directory(own).with_directory(own, links)
+
+
+def make_names(
+    context: BuildContext, tools: dagger.Container, base: dagger.Container, libraries: dagger.Directory
+) -> dagger.Directory:
+    """Return links to CUDA's libraries, at their places below /, for an image on a base."""
+    container = tools.with_mounted_directory(_FILES, libraries).with_mounted_directory(_BASE, base.rootfs())
+    command = name_libraries_command(_FILES, _NAMES, _BASE)
+    return context.run(with_program(container, NAMES_PROGRAM), command).directory(_NAMES)
 
 
 def make_cuda_layer(

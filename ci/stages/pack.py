@@ -33,12 +33,12 @@ def build(stages: ImageStages, _: BuildContext) -> dict[str, dagger.Directory]:
 
 
 def make_layer(stages: ImageStages, context: BuildContext, name: str) -> dagger.Directory:
-    """Export, trim and split one layer."""
+    """Export, trim, compile and split one layer."""
     spec = stages.plan.spec("pack", PackSpec)
     tree = _export_stage(stages, context, "pack" if name == LIBRARIES_LAYER else name)
-    tree = trim_tree(context, stages.container("base"), spec, tree)
+    tree = trim_tree(context, stages.container("pyg"), spec, tree)
     if spec.libraries and name in (LIBRARIES_LAYER, "pack"):
-        libraries, rest = split_cuda_libraries(tree, spec.site_packages)
+        libraries, rest = split_cuda_libraries(context, stages.container("base"), tree, spec.site_packages)
         return libraries if name == LIBRARIES_LAYER else rest
     return tree
 

@@ -1,12 +1,14 @@
-"""Remove from a tree what a variant removes, and strip symbols from its libraries."""
+"""Remove from a tree what a variant removes, strip symbols from its libraries, and compile its modules."""
 
 import dagger
 
 from ci.plan.paths import PREFIX
 from ci.plan.stages.pack import (
+    COMPILE_PROGRAM,
     STRIP_PROGRAM,
     TRIM_PROGRAM,
     PackSpec,
+    compile_env_command,
     dump_rules,
     strip_libs_command,
     trim_env_command,
@@ -22,8 +24,11 @@ _RULES = "/run/rules.json"
 def trim_tree(
     context: BuildContext, tools: dagger.Container, spec: PackSpec, tree: dagger.Directory
 ) -> dagger.Directory:
-    """Trim and strip a tree of the environment; `tools` has binutils and the Python of the tools."""
-    if not spec.trims and spec.strip == "no":
+    """Trim, strip and compile a tree of the environment.
+
+    `tools` has binutils and the Python of the tools; to compile it has the environment too.
+    """
+    if not spec.processed:
         return tree
     container = tools.with_directory(_ROOT, tree)
     if spec.trims:
@@ -33,10 +38,21 @@ def trim_tree(
     if spec.strip != "no":
         command = strip_libs_command(_ROOT, spec.strip)
         container = context.run(with_program(container, STRIP_PROGRAM), command)
+    if spec.without_bytecode is not None:
+        command = compile_env_command(_ROOT, spec.without_bytecode)
+        container = context.run(with_program(container, COMPILE_PROGRAM), command)
     return container.directory(_ROOT)
 
 
 def strip_image(context: BuildContext, tools: dagger.Container, image: dagger.Container) -> dagger.Container:
     """Strip the environment of any image that has it at the prefix; a file that would break stays whole."""
-    spec = PackSpec(prefix=PREFIX, conda=False, site_packages="", libraries=None, trims=(), strip="unneeded")
+    spec = PackSpec(
+        prefix=PREFIX,
+        conda=False,
+        site_packages="",
+        libraries=None,
+        trims=(),
+        strip="unneeded",
+        without_bytecode=None,
+    )
     return image.with_directory(PREFIX, trim_tree(context, tools, spec, image.directory(PREFIX)))

@@ -84,6 +84,21 @@ def test_a_layer_whose_packages_list_their_files_elsewhere_is_counted_by_them(ro
     assert found["packages"] == {"pip:my-pkg": 42}
 
 
+def test_files_behind_links_and_bytecode_are_their_packages(root: Path) -> None:
+    before = ledger(root)["packages"]["pip:my-pkg"]
+    shared = root / "opt/env/lib/shared"
+    (root / SITE / "pkg/inner").mkdir()
+    (root / SITE / "pkg/inner/data").symlink_to("../../../../shared/data")
+    shared.mkdir()
+    (shared / "data").write_text("d" * 100)
+    cached = root / SITE / "pkg/__pycache__/__init__.cpython-313.pyc"
+    cached.parent.mkdir(exist_ok=True)
+    cached.write_text("c" * 1000)
+    with next((root / SITE).glob("my_pkg*.dist-info/RECORD")).open("a") as record:
+        record.write("pkg/inner/data,,\npkg/__init__.py,,\n")
+    assert ledger(root)["packages"]["pip:my-pkg"] >= before + 1100
+
+
 def test_parts_of_a_library_tell_what_strip_would_take(root: Path, tmp_path: Path) -> None:
     source = tmp_path / "one.c"
     source.write_text("static int hidden(int x) { return x; }\nint shown(int x) { return hidden(x); }\n")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from common.patterns import expression
 from tests.programs.conftest import PROGRAMS
-from trim_env import expression
 
 SITE = "lib/python3.13/site-packages"
 
@@ -117,3 +117,79 @@ def test_a_file_with_another_name_frees_nothing_until_the_last_goes(env: Path) -
 )
 def test_patterns(pattern: str, path: str, *, fits: bool) -> None:
     assert bool(re.fullmatch(expression(pattern), path, re.DOTALL)) == fits
+
+
+OWN_TESTS = [{"name": "tests", "remove": [f"{SITE}/**/tests/**", f"{SITE}/**/test/**"], "only_tests": True}]
+
+
+def write(env: Path, name: str, text: str = "") -> Path:
+    path = env / SITE / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_folders_of_real_tests_go(env: Path) -> None:
+    gone = [
+        write(env, "pkg/tests/test_x.py"),
+        write(env, "pkg/tests/data/big"),
+        write(env, "web/test/conftest.py"),
+    ]
+    write(env, "web/__init__.py", "# see web.test\nimport os\n")
+    write(env, "pkg/tests/deep/test_y.py", "from pkg.tests import test_x\nfrom web.test import conftest\n")
+    assert trim(env, OWN_TESTS)["tests"]["files"] == 5
+    assert not any(path.exists() for path in gone)
+
+
+def test_a_library_that_is_called_so_stays(env: Path) -> None:
+    kept = [write(env, "django/test/__init__.py"), write(env, "django/test/client.py")]
+    report = trim(env, OWN_TESTS)
+    assert all(path.exists() for path in kept)
+    assert f"{SITE}/django/test" in report["tests"]["kept"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("app/run.py", "import lib.tests.helpers as h\n"),
+        ("app/run.py", "from lib import tests\n"),
+        ("app/run.py", "def f():\n    from lib.tests.helpers import go\n"),
+        ("app/settings.py", "RUNNER = 'lib.tests.helpers.Runner'\n"),
+        ("lib/run.py", "from .tests import helpers\n"),
+        ("lib/run.py", "from . import (\n    os,\n    tests,\n)\n"),
+        ("lib/deep/run.py", "from ..tests.helpers import go\n"),
+        ("lib/run.py", "from lib.tests import x\nfor newer Python\n"),
+        ("other/tests/library.py", "import lib.tests\n"),
+    ],
+)
+def test_what_anything_else_imports_stays(env: Path, module: str, text: str) -> None:
+    helpers = write(env, "lib/tests/helpers.py")
+    write(env, "lib/tests/test_lib.py")
+    write(env, module, text)
+    trim(env, OWN_TESTS)
+    assert helpers.exists()
+
+
+def test_without_an_import_the_same_folder_goes(env: Path) -> None:
+    helpers = write(env, "lib/tests/helpers.py")
+    write(env, "lib/tests/test_lib.py")
+    write(env, "app/run.py", "import lib\nfrom app import testing\n")
+    trim(env, OWN_TESTS)
+    assert not helpers.exists()
+
+
+def test_condas_lists_of_files_are_true_afterwards(env: Path) -> None:
+    listed = ["share/doc/pkg/readme", f"{SITE}/pkg/__init__.py"]
+    rows = [{"_path": name, "path_type": "hardlink"} for name in listed]
+    (env / "conda-meta").mkdir()
+    record, other = env / "conda-meta/pkg-1-0.json", env / "conda-meta/other-1-0.json"
+    record.write_text(json.dumps({"name": "pkg", "files": listed, "paths_data": {"paths": rows}, "size": 7}))
+    other.write_text('{"name": "other",   "files": []}')
+    os.utime(record, (5, 5))
+    trim(env, [{"name": "docs", "remove": ["share/doc/**"]}])
+    left = json.loads(record.read_text())
+    assert left == {"name": "pkg", "files": listed[1:], "paths_data": {"paths": rows[1:]}, "size": 7}
+    assert record.stat().st_mtime == 5
+    assert other.read_text() == '{"name": "other",   "files": []}', (
+        "a list that was true is not written again"
+    )

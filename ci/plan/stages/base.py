@@ -57,7 +57,7 @@ def write_dockerfile(writer: DockerfileWriter, plan: Plan) -> None:
     system.write_debs(writer, spec.image, spec.apt)
     system.write_user(writer, spec.account)
     system.write_tools(writer, spec.tools)
-    for program, path in CONDA_ENV.items():
+    for program, path in {**CONDA_ENV, **system.COPY_PACKAGES}.items():
         mode = "--chmod=755 " if program.endswith(".sh") else ""
         writer.add(f"COPY {mode}ci/programs/{program} {path}")
     if spec.adds_toolkit:
@@ -68,7 +68,13 @@ STAGE = StageDefinition(
     name="base",
     resolve=resolve,
     scope="cuda",
-    programs=(*CONDA_ENV, system.DEBS_PROGRAM, system.TOOLS_PROGRAM, system.USER_PROGRAM),
+    programs=(
+        *CONDA_ENV,
+        *system.COPY_PACKAGES,
+        system.DEBS_PROGRAM,
+        system.TOOLS_PROGRAM,
+        system.USER_PROGRAM,
+    ),
     modules=(*system.DEBS_MODULES, *system.TOOLS_MODULES),
     list_external_inputs=list_external_inputs,
     write_dockerfile=write_dockerfile,

@@ -1,4 +1,4 @@
-"""Plan the environment's files as image layers: exported, trimmed and stripped."""
+"""Plan the environment's files as image layers: exported, trimmed, stripped and compiled to bytecode."""
 
 import json
 from typing import Literal
@@ -8,7 +8,7 @@ from ci.plan.definition import StageDefinition
 from ci.plan.dockerfile_writer import DockerfileWriter
 from ci.plan.paths import PACKED, PREFIX
 from ci.plan.plan import Plan
-from ci.plan.programs import python_command
+from ci.plan.programs import environment_command, python_command
 from ci.plan.resolver import Resolver
 from ci.plan.stage import Spec, Stage
 from ci.plan.stages import conda
@@ -19,14 +19,20 @@ COPY_PROGRAM = "copy_env.py"
 TRIM_PROGRAM = "trim_env.py"
 STRIP_PROGRAM = "strip_libs.py"
 START_FILES = ("cslr_images_start.py", "cslr_images_start.pth")  # what Python runs at each start in an image
+COMPILE_PROGRAM = "compile_env.py"
+LINK_PROGRAM = "link_libraries.py"
 
 
 class Trim(Spec):
-    """A rule of a variant: patterns of paths below the environment that go, and of those that stay."""
+    """A rule of a variant: patterns of paths below the environment that go, and of those that stay.
+
+    With `only_tests` it takes them from folders of packages' own tests only.
+    """
 
     name: str
     remove: tuple[str, ...]
     unless: tuple[str, ...]
+    only_tests: bool
 
 
 class PackSpec(Spec):
@@ -34,7 +40,8 @@ class PackSpec(Spec):
 
     They are exported by conda-pack, or copied if no conda made them. `site_packages` is the folder of Python packages
     below the prefix. `libraries` are the pins of CUDA's libraries there, which become a layer that all Pythons share;
-    None if there are none.
+    None if there are none. `without_bytecode` are patterns of the modules that are not compiled beforehand; None
+    compiles none.
     """
 
     prefix: str
@@ -43,19 +50,32 @@ class PackSpec(Spec):
     libraries: str | None
     trims: tuple[Trim, ...]
     strip: Literal["no", "debug", "unneeded"]
+    without_bytecode: tuple[str, ...] | None
+
+    @property
+    def processed(self) -> bool:
+        """Return whether anything is done to a tree before it is a layer."""
+        return bool(self.trims) or self.strip != "no" or self.without_bytecode is not None
 
 
 def resolve(resolver: Resolver) -> Stage:
     """Resolve the rules of the variant; its parents are PyG's stage and the last layer above it."""
     variant, rules = resolver.variant, resolver.matrix.rules
-    trims = [Trim(name=name, remove=rules[name].remove, unless=rules[name].unless) for name in variant.rules]
+    trims = [
+        Trim(name=name, **rules[name].model_dump(include={"remove", "unless", "only_tests"}))
+        for name in variant.rules
+    ]
+    site_packages, libraries = f"lib/python{resolver.cell.python}/site-packages", resolver.pair.libraries
+    # Bytecode is for one Python, the layer of CUDA's libraries for all.
+    shared = (f"{site_packages}/nvidia/**",) if libraries else ()
     spec = PackSpec(
         prefix=PREFIX,
         conda=resolver.pair.conda,
-        site_packages=f"lib/python{resolver.cell.python}/site-packages",
-        libraries=resolver.pair.libraries,
+        site_packages=site_packages,
+        libraries=libraries,
         trims=tuple(trims),
         strip=variant.strip,
+        without_bytecode=(*resolver.matrix.bytecode.without, *shared),
     )
     pyg, top = resolver.stages["pyg"], resolver.top
     less = f", for variant {resolver.variant_name}" if trims or spec.strip != "no" else ""
@@ -89,6 +109,18 @@ def strip_libs_command(root: str, mode: str) -> list[str]:
     return python_command(STRIP_PROGRAM, root, "--mode", mode)
 
 
+def compile_env_command(root: str, without: tuple[str, ...]) -> list[str]:
+    """Return the command that compiles the modules of a tree to bytecode."""
+    options = ["--without", *without] if without else []
+    return environment_command(COMPILE_PROGRAM, root, "--prefix", PREFIX, *options)
+
+
+def link_libraries_command(files: str, links: str) -> list[str]:
+    """Return the command that makes the links which stand for CUDA's libraries among Python's packages."""
+    command = python_command(LINK_PROGRAM, files, links, "--at", "../../nvidia")  # from site-packages
+    return ["env", f"SOURCE_DATE_EPOCH={EPOCH}", *command]
+
+
 def write_dockerfile(writer: DockerfileWriter, plan: Plan) -> None:
     """Write the stage that exports the environment up to PyG; `generate/dockerfile.py` writes the layers."""
     writer.stage("pyg", "packed", f"The environment as conda-pack exports it for {PREFIX}.")
@@ -106,7 +138,15 @@ STAGE = StageDefinition(
     name="pack",
     resolve=resolve,
     scope="cell",
-    programs=(PROGRAM, COPY_PROGRAM, TRIM_PROGRAM, STRIP_PROGRAM, *START_FILES),
+    programs=(
+        PROGRAM,
+        COPY_PROGRAM,
+        TRIM_PROGRAM,
+        STRIP_PROGRAM,
+        COMPILE_PROGRAM,
+        LINK_PROGRAM,
+        *START_FILES,
+    ),
     modules=("plan/system.py", "stages/layers.py", "stages/trim.py"),
     write_dockerfile=write_dockerfile,
 )

@@ -58,6 +58,8 @@ def write_dockerfile(writer: DockerfileWriter, plan: Plan) -> None:
     writer.stage(spec.image, "runtime-base", comment)
     system.write_debs(writer, spec.image, spec.apt)
     system.write_user(writer, spec.account)
+    for program, path in system.COPY_PACKAGES.items():
+        writer.add(f"COPY --chmod=755 ci/programs/{program} {path}")
     if spec.adds_toolkit:
         writer.add(f"COPY --from=toolkit /opt/toolkit {CUDA_HOME}")
 
@@ -67,7 +69,7 @@ STAGE = StageDefinition(
     resolve=resolve,
     applies=applies,
     scope="cuda",
-    programs=(system.DEBS_PROGRAM, system.USER_PROGRAM),
+    programs=(system.DEBS_PROGRAM, system.USER_PROGRAM, *system.COPY_PACKAGES),
     modules=system.DEBS_MODULES,
     list_external_inputs=list_external_inputs,
     write_dockerfile=write_dockerfile,

@@ -44,13 +44,13 @@ def _update(record: Path, changed: Set[Path], removed: Set[Path]) -> int:
         path = _real_path(site, row[0]) if row else None
         if path is not None and path in removed:
             count += 1
-        elif path is not None and path in changed and len(row) == 3 and row[1]:
+        elif path is not None and _real_file(path) in changed and len(row) == 3 and row[1]:
             fresh.append(_line([row[0], record_hash(path), path.stat().st_size]))
             count += 1
         else:
             fresh.append(line)
     if fresh != lines:
-        _replace(record, "".join(fresh))
+        replace_text(record, "".join(fresh))
     return count
 
 
@@ -58,6 +58,11 @@ def _real_path(site: Path, name: str) -> Path:
     """Return the path of a RECORD's entry; packages may be reached through a link to their folder."""
     folder, base = os.path.split(name)
     return Path(_real_folder(str(site / folder)), base)
+
+
+def _real_file(path: Path) -> Path:
+    """Return the file that a path leads to; a package's file may be a link."""
+    return path.resolve() if path.is_symlink() else path
 
 
 @cache
@@ -71,8 +76,9 @@ def _line(row: list[str | int]) -> str:
     return out.getvalue()
 
 
-def _replace(record: Path, text: str) -> None:
-    partial = record.with_name("RECORD.partial")
+def replace_text(record: Path, text: str) -> None:
+    """Write a list of files anew, with the mode, owner and times that it has; a hard link is not written through."""
+    partial = record.with_name(f"{record.name}.partial")
     partial.write_text(text, "utf-8")
     status = record.stat()
     os.chown(partial, status.st_uid, status.st_gid)

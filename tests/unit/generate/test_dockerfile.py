@@ -119,8 +119,34 @@ def test_stripping_is_a_step_of_each_layer() -> None:
 def test_cudas_libraries_are_a_layer_of_their_own() -> None:
     text = written("registries", "12.8.1", "3.14")["Dockerfile"]
     own = "COPY --from=packed-default /opt/packed/lib/python3.14/site-packages/nvidia /opt/env/lib/nvidia\n"
-    assert text.count(own + "COPY --from=packed-default-rest /opt/packed /opt/env\n") == 2
+    for base in ("base", "runtime-base"):
+        names = f"COPY --from={base}-names /opt/names /\n"
+        assert text.count(own + names + "COPY --from=packed-default-rest /opt/packed /opt/env\n") == 1
+        assert f"--mount=type=bind,from={base},source=/,target=/run/base" in text
+    assert (
+        "link_libraries.py /opt/packed/lib/python3.14/site-packages/nvidia /opt/links --at ../../nvidia"
+        in text
+    )
     assert "site-packages/nvidia" not in written("upstream", "cpu", "3.13")["Dockerfile"]
+
+
+def test_a_runtime_without_toolkit_names_no_libraries() -> None:
+    text = written("registries", "12.8.1", "3.14", Options(variant="minimal"))["Dockerfile"]
+    assert ("runtime-base-names" in text, "\nFROM base AS base-names" in text) == (False, True)
+
+
+def test_compiling_to_bytecode_is_the_last_step_of_each_layer() -> None:
+    text = written("registries", "13.1.1", "3.14")["Dockerfile"].replace("'", "")
+    stages = {stage.split("\n", 1)[0]: stage for stage in text.split("\nFROM ")}
+    compiled = [
+        name for name, stage in stages.items() if "/compile_env.py /opt/" in stage.rsplit("RUN", 1)[-1]
+    ]
+    assert sorted(name.split(" AS ")[1] for name in compiled) == [
+        "marimo-added-default",
+        "packed-default",
+        "ray-added-default",
+    ]
+    assert "/opt/env/bin/python -B" in text
 
 
 @pytest.mark.parametrize("sources_name", ["upstream", "registries"])

@@ -18,6 +18,8 @@ TOOLS = ("profiler_symbols", "pip_install")
 CONDA = "conda_install"
 PEOPLE = ("variables", "user_places", "user_site", "certificates", "apt_install")
 CUDA = (*PEOPLE, "driver_mount")
+LINKS = ("bytecode", "replace_packages", "copied_packages", "cuda_link")
+LINKS_DEVEL = (*LINKS, "cmake_torch", "conda_tools")
 
 
 def names(cell_id: str) -> tuple[str, ...]:
@@ -28,14 +30,17 @@ def names(cell_id: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("cell_id", "expected_names"),
     [
-        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *CUDA)),
-        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *CUDA)),
-        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *CUDA, "ray_task")),
-        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *CUDA, "ray_task")),
-        ("cu13.1.1-py3.14-marimo-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *CUDA, "ray_task", "marimo_page")),
-        ("cu12.8.1-py3.14-marimo-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *CUDA, "ray_task", "marimo_page")),
-        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA, *PEOPLE)),
-        ("cpu-py3.13-marimo-runtime", (*FIRST, USER, *JIT, *TOOLS, *PEOPLE, "ray_task", "marimo_page")),
+        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *LINKS_DEVEL, *CUDA)),
+        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *LINKS, *CUDA)),
+        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *LINKS_DEVEL, *CUDA, "ray_task")),
+        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *LINKS, *CUDA, "ray_task")),
+        ("cu13.1.1-py3.14-marimo-devel",
+         (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *LINKS_DEVEL, *CUDA, "ray_task", "marimo_page", "completion")),
+        ("cu12.8.1-py3.14-marimo-runtime",
+         (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *LINKS, *CUDA, "ray_task", "marimo_page", "completion")),
+        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA, "bytecode", "conda_tools", *PEOPLE)),
+        ("cpu-py3.13-marimo-runtime",
+         (*FIRST, USER, *JIT, *TOOLS, "bytecode", *PEOPLE, "ray_task", "marimo_page", "completion")),
     ],
 )  # fmt: skip
 def test_a_target_has_its_checks(cell_id: str, expected_names: tuple[str, ...]) -> None:
@@ -55,6 +60,7 @@ def test_a_variant_has_all_checks_but_those_that_it_waives(variant: str, gone: s
     made = plan("cu12.8.1-py3.13-ray-runtime", options=Options(variant=variant))
     lost = set(names("cu12.8.1-py3.13-ray-runtime")) - {check.name for check in checks_for(made)}
     assert gone <= lost == {name for name, _ in made.waives}
+    assert ("cuda_link" in lost) == (variant == "minimal")
     assert all(reason for _, reason in made.waives)
     assert {"imports", "train_step", "extension_ops", "pip_install", "ray_task", *CUDA}.isdisjoint(lost)
 
@@ -135,6 +141,32 @@ def test_the_architectures_are_those_of_the_plan(archs: str | None, expected: st
     assert arguments["cpp_extension_cuda"] == ("--expect", expected)
     compiled = ("torch-scatter", "torch-sparse", "torch-cluster", "torch-spline-conv")
     assert arguments["extension_archs"] == (*compiled, "--expect", expected)
+
+
+def test_modules_without_bytecode_are_those_of_the_plan() -> None:
+    without = '[bytecode]\nwithout = ["lib/python3.*/site-packages/pkg/**"]\n'
+    for cell_id, shared in (
+        ("cu12.8.1-py3.13-runtime", ("lib/python3.13/site-packages/nvidia/**",)),
+        ("cpu-py3.13-runtime", ()),
+    ):
+        checks = checks_for(plan(cell_id, changes=without))
+        (arguments,) = (check.arguments for check in checks if check.name == "bytecode")
+        assert arguments == ("--without", "lib/python3.*/site-packages/pkg/**", *shared)
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "sources_name", "arguments"),
+    [
+        ("cu12.8.1-py3.13-devel", "upstream", ("--torch",)),
+        ("cu12.8.1-py3.13-devel", "registries", ()),
+        ("cu13.1.1-py3.14-devel", "registries", ("--torch",)),
+    ],
+)
+def test_torchs_files_for_cmake_are_checked_where_the_compiler_is_of_the_toolkits_version(
+    cell_id: str, sources_name: str, arguments: tuple[str, ...]
+) -> None:
+    checks = {check.name: check.arguments for check in checks_for(plan(cell_id, sources_name))}
+    assert checks["cmake_torch"] == arguments
 
 
 VERSIONS = {

@@ -197,6 +197,31 @@ def test_the_memory_of_a_job_reaches_the_compilation() -> None:
     assert (spec.job_gb.cu, spec.job_gb.full_cu, spec.full_headers) == (1.6, 3.5, False)
 
 
+@pytest.mark.parametrize(
+    ("cell_id", "variant", "named"),
+    [
+        ("cu12.8.1-py3.13-devel", "default", True),
+        ("cu12.8.1-py3.13-runtime", "default", True),
+        ("cu12.8.1-py3.13-runtime", "slim", True),
+        ("cu12.8.1-py3.13-runtime", "minimal", False),
+        ("cpu-py3.13-devel", "default", False),
+    ],
+)
+def test_images_that_compile_for_gpus_name_cudas_libraries(
+    cell_id: str, variant: str, *, named: bool
+) -> None:
+    made = image(plan(cell_id, "registries", options=Options(variant=variant)))
+    assert made.names_libraries == named == ("LIBRARY_PATH" in dict(made.env))
+
+
+def test_which_modules_have_no_bytecode_changes_the_environments_files_alone() -> None:
+    before = plan("cu12.8.1-py3.13-runtime")
+    after = plan("cu12.8.1-py3.13-runtime", changes="[bytecode]\nwithout = []\n")
+    assert after.spec("pack", PackSpec).without_bytecode == ("lib/python3.13/site-packages/nvidia/**",)
+    changed = digests(after)
+    assert {name for name, digest in digests(before).items() if changed[name] != digest} == {"pack", "image"}
+
+
 def test_symbols_are_stripped_only_when_asked() -> None:
     assert plan("cu12.8.1-py3.13-runtime").spec("pack", PackSpec).strip == "debug"
     stripped = plan("cu12.8.1-py3.13-runtime", options=Options(variant="slim"))
@@ -739,6 +764,7 @@ def test_the_variables_of_an_image() -> None:
         "CUDA_HOME": "/usr/local/cuda",
         "TORCH_CUDA_ARCH_LIST": "7.5 8.0 8.6 9.0 10.0 12.0+PTX",
         "LD_LIBRARY_PATH": "/usr/local/nvidia/lib:/usr/local/nvidia/lib64",
+        "LIBRARY_PATH": "/usr/local/cuda/lib64:/usr/local/cuda/lib64/stubs",
         "NVIDIA_VISIBLE_DEVICES": "all",
         "NVIDIA_DRIVER_CAPABILITIES": "compute,utility,video",
         **FOR_THE_USER,

@@ -1,0 +1,125 @@
+"""Check that pip and uv can replace and remove NVIDIA's packages, whose files are links.
+
+It happens in an environment of its own: with the links and the lists of one of the image's distributions, and with a
+compiled module, whose bytecode is not to outlive it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import py_compile
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+from check import CheckError, Facts, require, run_check
+
+NEWER = "9999"
+MODULE = "checked_module"
+
+
+def choose() -> tuple[metadata.Distribution, list[str]]:
+    """Return the distribution with the fewest files of which some are links, and those files."""
+    packages = Path(sysconfig.get_path("purelib"))
+    found = []
+    for one in metadata.distributions(path=[str(packages)]):
+        names = [str(file) for file in one.files or ()]
+        links = [name for name in names if (packages / name).is_symlink()]
+        if links:
+            found.append((len(names), one.name, one, links))
+    if not found:
+        raise CheckError(f"no package in {packages} has files that are links")
+    return min(found, key=lambda item: item[:2])[2:]
+
+
+def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> Path:
+    """Write a wheel."""
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    files |= {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: check\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = f"{info}/RECORD"
+    files[record] = "".join(f"{file},,\n" for file in (*files, record))
+    made = folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(made, "w") as archive:
+        for file, text in files.items():
+            archive.writestr(file, text)
+    return made
+
+
+def make_environment(folder: Path, one: metadata.Distribution, links: list[str]) -> Path:
+    """Make an environment with the links and lists of a distribution; return its folder of packages."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    packages = Path(sysconfig.get_path("purelib"))
+    site = folder / packages.relative_to(sys.prefix)
+    for name in links:
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).symlink_to((packages / name).resolve())
+    info = next(file.parts[0] for file in one.files or () if file.parts[0].endswith(".dist-info"))
+    shutil.copytree(packages / info, site / info)
+    return site
+
+
+def run(words: list[str]) -> None:
+    """Run a command that must work.
+
+    Raises:
+        CheckError: it does not; with the last line that it printed.
+    """
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"status {done.returncode}"]
+        raise CheckError(f"{' '.join(Path(word).name for word in words[:4])}: {lines[-1]}")
+
+
+def try_tool(tool: str, one: metadata.Distribution, links: list[str]) -> None:
+    """Replace and remove with one tool."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        site = make_environment(folder / "env", one, links)
+        python, original = str(folder / "env/bin/python"), (site / links[0]).resolve()
+        size = original.stat().st_size
+        if tool == "pip":
+            start, at, yes = [sys.executable, "-m", "pip", "--python", python], ["--no-cache-dir"], ["-y"]
+        else:
+            start, at, yes = [tool, "--no-cache", "--offline", "pip"], ["--python", python], []
+        install = [*start, "install", *at, "--quiet", "--no-index", "--no-deps"]
+        run([*install, str(wheel(folder, MODULE, "1", {f"{MODULE}.py": "answer = 1\n"}))])
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        compileall.compile_dir(site, quiet=2, force=True, invalidation_mode=mode)
+        newer = wheel(folder, one.name, NEWER, {links[0]: NEWER})
+        run([*install, str(newer), str(wheel(folder, MODULE, "2", {f"{MODULE}.py": "answer = 2\n"}))])
+        found = site / links[0]
+        require(not found.is_symlink() and found.read_text() == NEWER, f"{tool} did not replace {links[0]}")
+        left = [name for name in links[1:] if (site / name).is_symlink()]
+        require(not left, f"{tool} left {len(left)} files of the older version")
+        require(original.stat().st_size == size, f"{tool} wrote through the link {links[0]}")
+        program = f"import {MODULE}; print({MODULE}.answer)"
+        said = subprocess.run([python, "-c", program], capture_output=True, text=True).stdout.strip()
+        require(said == "2", f"after {tool} Python takes the bytecode of the older version")
+        run([*start, "uninstall", *(at if tool != "pip" else []), *yes, one.name])
+        require(not found.exists(), f"{tool} did not remove {links[0]}")
+
+
+def check() -> Facts:
+    """Try each tool that is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--tools", nargs="+", default=["pip", "uv"], help="those that are not there are left out"
+    )
+    tools = [tool for tool in parser.parse_args().tools if tool == "pip" or shutil.which(tool)]
+    one, links = choose()
+    for tool in tools:
+        try_tool(tool, one, links)
+    return {"replaced": one.name, "links": len(links), "tools": tools}
+
+
+if __name__ == "__main__":
+    run_check(check)
