@@ -93,13 +93,11 @@ RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/s
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/packed --mode debug
 RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
-    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/packed --prefix /opt/env --without 'lib/python3.*/test/**' 'lib/python3.*/idlelib/**' 'lib/python3.*/site-packages/**/tests/**' 'lib/python3.*/site-packages/ray/llm/**' 'lib/python3.*/site-packages/ray/rllib/**' 'lib/python3.*/site-packages/torch/testing/_internal/**'
+    --mount=type=bind,source=dockerfiles/cpu-py3.13/bytecode.txt,target=/run/bytecode.txt \
+    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/packed --prefix /opt/env --without @/run/bytecode.txt
 
 # The files of devel images.
 FROM base AS devel-files
-RUN --mount=type=bind,source=ci/programs/write_profile.sh,target=/run/cslr-images/write_profile.sh \
-    sh /run/cslr-images/write_profile.sh PATH=/home/cslr/.local/bin:/opt/env/bin:/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONUSERBASE=/home/cslr/.local SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt CURL_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt GIT_SSL_CAINFO=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt CONDA_PREFIX=/opt/env
-COPY --from=packed-default /opt/packed /opt/env
 ENV PATH="/home/cslr/.local/bin:/opt/env/bin:/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     LANG="C.UTF-8" \
     PYTHONUSERBASE="/home/cslr/.local" \
@@ -109,6 +107,9 @@ ENV PATH="/home/cslr/.local/bin:/opt/env/bin:/opt/tools/bin:/usr/local/sbin:/usr
     GIT_SSL_CAINFO="/etc/ssl/certs/ca-certificates.crt" \
     PIP_CERT="/etc/ssl/certs/ca-certificates.crt" \
     CONDA_PREFIX="/opt/env"
+RUN --mount=type=bind,source=ci/programs/write_profile.sh,target=/run/cslr-images/write_profile.sh \
+    sh /run/cslr-images/write_profile.sh PATH LANG PYTHONUSERBASE SSL_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO PIP_CERT CONDA_PREFIX
+COPY --from=packed-default /opt/packed /opt/env
 LABEL io.cslr-images.cuda="cpu" \
     io.cslr-images.python="3.13" \
     io.cslr-images.sources="upstream" \
@@ -128,9 +129,6 @@ LABEL io.cslr-images.target="devel" \
 
 # The files of runtime images.
 FROM runtime-base AS runtime-files
-RUN --mount=type=bind,source=ci/programs/write_profile.sh,target=/run/cslr-images/write_profile.sh \
-    sh /run/cslr-images/write_profile.sh PATH=/home/cslr/.local/bin:/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONUSERBASE=/home/cslr/.local SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt CURL_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt GIT_SSL_CAINFO=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt CONDA_PREFIX=/opt/env
-COPY --from=packed-default /opt/packed /opt/env
 ENV PATH="/home/cslr/.local/bin:/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     LANG="C.UTF-8" \
     PYTHONUSERBASE="/home/cslr/.local" \
@@ -143,6 +141,9 @@ ENV PATH="/home/cslr/.local/bin:/opt/env/bin:/usr/local/sbin:/usr/local/bin:/usr
     HOME="/home/cslr" \
     USER="cslr" \
     LOGNAME="cslr"
+RUN --mount=type=bind,source=ci/programs/write_profile.sh,target=/run/cslr-images/write_profile.sh \
+    sh /run/cslr-images/write_profile.sh PATH LANG PYTHONUSERBASE SSL_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO PIP_CERT CONDA_PREFIX
+COPY --from=packed-default /opt/packed /opt/env
 LABEL io.cslr-images.cuda="cpu" \
     io.cslr-images.python="3.13" \
     io.cslr-images.sources="upstream" \
@@ -179,7 +180,8 @@ RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/s
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
 RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
-    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without 'lib/python3.*/test/**' 'lib/python3.*/idlelib/**' 'lib/python3.*/site-packages/**/tests/**' 'lib/python3.*/site-packages/ray/llm/**' 'lib/python3.*/site-packages/ray/rllib/**' 'lib/python3.*/site-packages/torch/testing/_internal/**'
+    --mount=type=bind,source=dockerfiles/cpu-py3.13/bytecode.txt,target=/run/bytecode.txt \
+    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without @/run/bytecode.txt
 
 # The files of devel images with ray.
 FROM devel-files AS ray-devel-files
@@ -218,7 +220,8 @@ RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/s
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
 RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
-    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without 'lib/python3.*/test/**' 'lib/python3.*/idlelib/**' 'lib/python3.*/site-packages/**/tests/**' 'lib/python3.*/site-packages/ray/llm/**' 'lib/python3.*/site-packages/ray/rllib/**' 'lib/python3.*/site-packages/torch/testing/_internal/**'
+    --mount=type=bind,source=dockerfiles/cpu-py3.13/bytecode.txt,target=/run/bytecode.txt \
+    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without @/run/bytecode.txt
 
 # The files of devel images with marimo.
 FROM ray-devel-files AS marimo-devel-files

@@ -24,6 +24,7 @@ from ci.plan.stages.pack import (
     compile_env_command,
     dump_rules,
     link_libraries_command,
+    list_patterns,
     strip_libs_command,
     trim_env_command,
 )
@@ -135,8 +136,10 @@ def _write_environment_files(writer: DockerfileWriter, plan: Plan, name: str) ->
     rest = _write_split(writer, plan, source)
     base = "base" if kind == "devel" else "runtime-base"
     names = _write_names(writer, plan, source, base)
+    spec = plan.spec("image", ImageSpec)
     writer.stage(base, name, f"The files of {kind} images.")
-    system.write_profile(writer, plan.spec("image", ImageSpec).env)
+    _write_pairs(writer, "ENV", spec.env, {})
+    system.write_profile(writer, spec.env)
     if rest != source:
         # In a step of its own: its time is not in the next layer.
         writer.run([], ["mkdir", "-p", LIBRARIES])
@@ -144,7 +147,6 @@ def _write_environment_files(writer: DockerfileWriter, plan: Plan, name: str) ->
         writer.add(*([f"COPY --from={names} {_NAMES} /"] if names else []))
     writer.add(f"COPY --from={rest} {PACKED} {PREFIX}")
     # Here for all images of a kind: those above inherit them, and add their own.
-    spec = plan.spec("image", ImageSpec)
     _write_settings(writer, spec.model_copy(update={"labels": (), "port": None}), None)
 
 
@@ -197,18 +199,24 @@ def _write_trimmed(writer: DockerfileWriter, plan: Plan, stage: str, root: str) 
         if spec.strip != "no":
             writer.run(writer.programs(STRIP_PROGRAM), strip_libs_command(root, spec.strip))
         if spec.without_bytecode is not None:
-            writer.run(writer.programs(COMPILE_PROGRAM), compile_env_command(root, spec.without_bytecode))
+            without = "/run/bytecode.txt"
+            file = writer.bind(writer.file("bytecode.txt", list_patterns(spec.without_bytecode)), without)
+            writer.run([*writer.programs(COMPILE_PROGRAM), file], compile_env_command(root, without))
     return name
 
 
+def _write_pairs(
+    writer: DockerfileWriter, word: str, pairs: Sequence[tuple[str, str]], known: Mapping[str, str]
+) -> None:
+    """Write variables or labels that are not known below."""
+    own = [f"{name}={json.dumps(value)}" for name, value in pairs if known.get(name) != value]
+    if own:
+        writer.add(f"{word} " + " \\\n    ".join(own))
+
+
 def _write_settings(writer: DockerfileWriter, spec: ImageSpec, below: ImageSpec | None) -> None:
-    """Write the configuration of an image, less what it inherits from the one below."""
-    env = dict(below.env) if below else {}
-    labels = below.all_labels if below else {}
-    for word, pairs, known in (("ENV", spec.env, env), ("LABEL", tuple(spec.all_labels.items()), labels)):
-        own = [f"{name}={json.dumps(value)}" for name, value in pairs if known.get(name) != value]
-        if own:
-            writer.add(f"{word} " + " \\\n    ".join(own))
+    """Write the configuration of an image but its variables, less what it inherits from the one below."""
+    _write_pairs(writer, "LABEL", tuple(spec.all_labels.items()), below.all_labels if below else {})
     if not below:
         writer.add(f"WORKDIR {spec.account.workdir}", f"ENTRYPOINT {json.dumps(list(spec.entrypoint))}")
     if not below or below.args != spec.args:

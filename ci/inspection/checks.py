@@ -18,7 +18,7 @@ from ci.inspection.circumstances import (
 from ci.plan.image_config import LABEL
 from ci.plan.plan import Plan
 from ci.plan.stages.image import ImageSpec
-from ci.plan.stages.pack import PackSpec
+from ci.plan.stages.pack import PackSpec, list_patterns
 from ci.plan.stages.pyg import PygSpec
 from ci.util.model import FrozenModel
 
@@ -103,6 +103,7 @@ CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
 )
 _EXPECTED = "/run/expected.json"
 _EXPECTED_VARIABLES = "/run/expected_variables.json"
+_WITHOUT = "/run/bytecode.txt"
 
 
 class Check(FrozenModel):
@@ -206,7 +207,9 @@ def _environment_checks(plan: Plan, image: ImageSpec) -> list[Check]:
     """List the checks of how the environment lies in the image: bytecode, links, conda's lists, names for linkers."""
     pack, checks = plan.spec("pack", PackSpec), []
     if pack.without_bytecode is not None:
-        checks.append(Check(name="bytecode", arguments=("--without", *pack.without_bytecode)))
+        text = list_patterns(pack.without_bytecode)
+        arguments = ("--without", f"@{_WITHOUT}")
+        checks.append(Check(name="bytecode", arguments=arguments, texts=((_WITHOUT, text),)))
     if pack.libraries:
         checks += [Check(name="replace_packages"), Check(name="copied_packages")]
     if image.names_libraries:

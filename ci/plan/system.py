@@ -51,8 +51,10 @@ def user_arguments(account: Account) -> tuple[str, ...]:
 
 
 def profile_arguments(env: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the arguments of the program that gives login shells an image's variables, but those of one user."""
-    return tuple(f"{name}={value}" for name, value in env if name not in USER_VARIABLES)
+    """Return the arguments of the program that gives login shells an image's variables: the names of all that are set
+    by then, but those of one user.
+    """
+    return tuple(name for name, _ in env if name not in USER_VARIABLES)
 
 
 def write_debs(writer: DockerfileWriter, image: str, packages: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Compile the modules of an environment to bytecode, so that no start compiles them again.
 
-    /opt/env/bin/python compile_env.py TREE --prefix /opt/env [--without GLOB …] [--jobs N]
+    /opt/env/bin/python compile_env.py TREE --prefix /opt/env [--without GLOB … | --without @FILE] [--jobs N]
 
 TREE is the environment, or a part of it that is copied over the rest, and PREFIX where it is used, which stands in
 the bytecode. The Python that runs this is the one that the bytecode is for.
@@ -117,11 +117,13 @@ def work(options: argparse.Namespace) -> None:
 def main() -> int:
     """Compile a tree; return the exit status."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        fromfile_prefix_chars="@",  # a file of patterns, a line each
     )
     parser.add_argument("root", metavar="TREE")
     parser.add_argument("--prefix", required=True)
-    parser.add_argument("--without", nargs="+", action="extend", default=[], metavar="GLOB")
+    parser.add_argument("--without", nargs="*", action="extend", default=[], metavar="GLOB")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     options = parser.parse_args()
     os.umask(0o022)

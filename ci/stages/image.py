@@ -16,7 +16,8 @@ from ci.stages.layers import make_names
 def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     """Finish the image."""
     layers, spec = stages.layers(), stages.plan.spec("image", ImageSpec)
-    base = context.run_program(stages.base_image(), PROFILE_PROGRAM, profile_arguments(spec.env))
+    base = set_variables(stages.base_image(), spec)
+    base = context.run_program(base, PROFILE_PROGRAM, profile_arguments(spec.env))
     if libraries := layers.pop(LIBRARIES_LAYER, None):
         # Before labels that name the Python: the layers are the same for all Pythons only on an equal container.
         names = (
@@ -28,10 +29,15 @@ def build(stages: ImageStages, context: BuildContext) -> dagger.Container:
     return configure(unpack(describe(base, spec), list(layers.values())), spec)
 
 
-def describe(base: dagger.Container, spec: ImageSpec) -> dagger.Container:
-    """Set the variables and labels that all images on a base have; adds no layer."""
+def set_variables(base: dagger.Container, spec: ImageSpec) -> dagger.Container:
+    """Set the variables that all images on a base have; adds no layer."""
     for name, value in spec.env:
         base = base.with_env_variable(name, value)
+    return base
+
+
+def describe(base: dagger.Container, spec: ImageSpec) -> dagger.Container:
+    """Set the labels that all images on a base have; adds no layer."""
     for name, value in spec.base_labels:
         base = base.with_label(name, value)
     return base

@@ -10,6 +10,7 @@ from ci.plan.stages.pack import (
     PackSpec,
     compile_env_command,
     dump_rules,
+    list_patterns,
     strip_libs_command,
     trim_env_command,
 )
@@ -19,6 +20,7 @@ from ci.stages.texts import make_text_file
 
 _ROOT = "/opt/trimmed"
 _RULES = "/run/rules.json"
+_WITHOUT = "/run/bytecode.txt"
 
 
 def trim_tree(
@@ -39,8 +41,9 @@ def trim_tree(
         command = strip_libs_command(_ROOT, spec.strip)
         container = context.run(with_program(container, STRIP_PROGRAM), command)
     if spec.without_bytecode is not None:
-        command = compile_env_command(_ROOT, spec.without_bytecode)
-        container = context.run(with_program(container, COMPILE_PROGRAM), command)
+        without = make_text_file("bytecode.txt", list_patterns(spec.without_bytecode))
+        container = with_program(container.with_mounted_file(_WITHOUT, without), COMPILE_PROGRAM)
+        container = context.run(container, compile_env_command(_ROOT, _WITHOUT))
     return container.directory(_ROOT)
 
 

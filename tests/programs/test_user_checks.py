@@ -14,7 +14,8 @@ pytestmark = needs_root
 PYTHON = "/opt/env/bin/python"
 PATH = "/opt/env/bin:/home/driver/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 IMAGE = {"PATH": PATH, "LD_LIBRARY_PATH": "/home/driver/lib64", "CUDA_HOME": "/usr/local/cuda"}
-PROFILE = "sh /run/programs/write_profile.sh " + " ".join(f"{name}={value}" for name, value in IMAGE.items())
+SET = "env " + " ".join(f"{name}={value}" for name, value in IMAGE.items())
+PROFILE = f"{SET} sh /run/programs/write_profile.sh {' '.join(IMAGE)}"
 PREPARE = """
 mount -t tmpfs -o mode=755 tmpfs /opt; mkdir -p /opt/env/bin; ln -s /usr/bin/python3 /opt/env/bin/python
 sh /run/programs/add_user.sh learner 4321 /home/work"""

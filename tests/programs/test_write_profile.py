@@ -14,7 +14,8 @@ IMAGE = {
     "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
     "LD_LIBRARY_PATH": "/usr/local/nvidia/lib:/usr/local/nvidia/lib64",
 }
-WRITE = "sh /run/programs/write_profile.sh " + " ".join(f"'{name}={value}'" for name, value in IMAGE.items())
+SET = "env " + " ".join(f"'{name}={value}'" for name, value in IMAGE.items())
+WRITE = f"{SET} sh /run/programs/write_profile.sh {' '.join(IMAGE)}"
 ADD = "sh /run/programs/add_user.sh learner 4321 /home/work"
 LOGINS = {
     "bash of root": "env -i HOME=/root bash -lc env",
@@ -62,9 +63,14 @@ def test_written_twice_it_says_each_variable_once_and_keeps_other_lines(tmp_path
 
 
 @pytest.mark.parametrize(
-    "word", ["A=$(id)", "A=`id`", "A='", 'A="', "A=a\nB=b", "A", "a=1", "A B=1", "A=1;2", "=1"]
+    ("name", "value"),
+    [
+        *(("A", value) for value in ("$(id)", "`id`", "'", '"', "a\nB=b", "1;2")),
+        *((name, "1") for name in ("B", "a", "A B", "", "1A")),  # B is not set
+    ],
 )
-def test_what_its_readers_would_read_differently_is_refused(word: str, tmp_path: Path) -> None:
-    done = run_apart(tmp_path, 'sh /run/programs/write_profile.sh GOOD=1 "$word"', variables={"word": word})
+def test_what_its_readers_would_read_differently_is_refused(name: str, value: str, tmp_path: Path) -> None:
+    given = {"GOOD": "1", "name": name, "A": value}
+    done = run_apart(tmp_path, 'sh /run/programs/write_profile.sh GOOD "$name"', variables=given)
     assert done.returncode == 2
     assert done.stderr.startswith("write_profile.sh: ")

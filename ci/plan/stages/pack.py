@@ -67,7 +67,7 @@ def resolve(resolver: Resolver) -> Stage:
     ]
     site_packages, libraries = f"lib/python{resolver.cell.python}/site-packages", resolver.pair.libraries
     # Bytecode is for one Python, the layer of CUDA's libraries for all.
-    shared = (f"{site_packages}/nvidia/**",) if libraries else ()
+    shared = ("lib/python3.*/site-packages/nvidia/**",) if libraries else ()
     spec = PackSpec(
         prefix=PREFIX,
         conda=resolver.pair.conda,
@@ -109,10 +109,14 @@ def strip_libs_command(root: str, mode: str) -> list[str]:
     return python_command(STRIP_PROGRAM, root, "--mode", mode)
 
 
-def compile_env_command(root: str, without: tuple[str, ...]) -> list[str]:
-    """Return the command that compiles the modules of a tree to bytecode."""
-    options = ["--without", *without] if without else []
-    return environment_command(COMPILE_PROGRAM, root, "--prefix", PREFIX, *options)
+def list_patterns(patterns: tuple[str, ...]) -> str:
+    """Return patterns as a file of them, a line each."""
+    return "".join(f"{pattern}\n" for pattern in patterns)
+
+
+def compile_env_command(root: str, without: str) -> list[str]:
+    """Return the command that compiles the modules of a tree, less those of a file of patterns, to bytecode."""
+    return environment_command(COMPILE_PROGRAM, root, "--prefix", PREFIX, "--without", f"@{without}")
 
 
 def link_libraries_command(files: str, links: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Check that the environment's modules are compiled, so that no start compiles them again: --without GLOB…
+"""Check that the environment's modules are compiled, so that no start compiles them again: --without GLOB… or @FILE
 
 Each has bytecode of the kind that Python takes without a look at the source (PEP 552), made of that source. Left out
 are what a pattern names, by its path below the environment, what is behind a link, and what is no valid module.
@@ -62,7 +62,7 @@ def is_valid(source: bytes) -> bool:
 
 def check() -> Facts:
     """Look at each module."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, fromfile_prefix_chars="@")
     parser.add_argument("--prefix", type=Path, default=Path(sys.prefix), help="the environment")
     parser.add_argument("--folder", type=Path, default=Path(sysconfig.get_path("stdlib")))
     parser.add_argument("--without", nargs="*", default=[], metavar="GLOB")

@@ -217,7 +217,7 @@ def test_images_that_compile_for_gpus_name_cudas_libraries(
 def test_which_modules_have_no_bytecode_changes_the_environments_files_alone() -> None:
     before = plan("cu12.8.1-py3.13-runtime")
     after = plan("cu12.8.1-py3.13-runtime", changes="[bytecode]\nwithout = []\n")
-    assert after.spec("pack", PackSpec).without_bytecode == ("lib/python3.13/site-packages/nvidia/**",)
+    assert after.spec("pack", PackSpec).without_bytecode == ("lib/python3.*/site-packages/nvidia/**",)
     changed = digests(after)
     assert {name for name, digest in digests(before).items() if changed[name] != digest} == {"pack", "image"}
 
@@ -793,7 +793,7 @@ def test_the_architectures_are_those_that_the_image_was_built_for() -> None:
 )
 def test_login_shells_get_all_variables_but_those_of_one_user(cell_id: str) -> None:
     env = image(plan(cell_id)).env
-    usual = {f"{name}={value}" for name, value in env if name not in FOR_THE_USER}
+    usual = {name for name, _ in env if name not in FOR_THE_USER}
     assert set(profile_arguments(env)) == usual
 
 
