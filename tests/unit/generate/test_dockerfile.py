@@ -150,9 +150,11 @@ def test_every_stage_of_a_plan_is_written(sources_name: str) -> None:
 
 
 def test_apts_steps_do_not_know_the_package_index() -> None:
-    for stage in written("registries", "12.8.1", "3.13")["Dockerfile"].split("\nFROM ")[1:]:
-        before = stage.split("install_debs.sh ", 1)[0]
-        assert "install_debs.sh" not in stage or not any(f"ARG {name}" in before for name in INDEX_ARGUMENTS)
+    stages = written("registries", "12.8.1", "3.13")["Dockerfile"].split("\nFROM ")[1:]
+    before = [stage.split("install_debs.sh ", 1)[0] for stage in stages if "install_debs.sh " in stage]
+    assert len(before) > 1
+    for text in before:
+        assert not any(f"ARG {name}" in text for name in INDEX_ARGUMENTS)
 
 
 def test_the_file_says_what_its_reader_should_know() -> None:
