@@ -76,7 +76,8 @@ class Traced:
         order = sorted(
             (found | named) & set(self.seconds), key=lambda one: (one not in named, self.seconds[one])
         )
-        taken, chosen = 0.0, []
+        taken = 0.0
+        chosen: list[str] = []
         for test in order:
             taken += self.seconds[test]
             if taken > MOST_SECONDS and chosen:
@@ -174,8 +175,14 @@ class Trier:
 
     def __init__(self, tree: Path) -> None:
         command = [sys.executable, "-m", "benchmarks.try_mutants"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self._process = subprocess.Popen(command, cwd=tree, env=environment(tree), **pipes)
+        self._process = subprocess.Popen(
+            command,
+            cwd=tree,
+            env=environment(tree),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def attempt(self, path: str, code: str, tests: Sequence[str], limit: float) -> str:
         """Try a mutant; return `failed`, `did not end`, `survived` or `no test`."""

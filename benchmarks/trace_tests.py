@@ -7,7 +7,7 @@ A test's parameters count as one test.
 import json
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class Tracer:
 
     def __init__(self, traced: coverage.Coverage) -> None:
         self._traced = traced
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.failed: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)

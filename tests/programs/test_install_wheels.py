@@ -14,7 +14,7 @@ NAME = "one-1.0-py3-none-any.whl"
 
 def install(folder: Path) -> tuple[int, str]:
     """Run the program with an environment that is not there; return its status and what it printed."""
-    command = ["sh", PROGRAMS / "install_wheels.sh", folder / "env", folder]
+    command: list[str | Path] = ["sh", PROGRAMS / "install_wheels.sh", folder / "env", folder]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

@@ -45,7 +45,7 @@ def test_a_skip_for_what_is_missing_is_a_failure_where_all_is_installed(
 ) -> None:
     (tmp_path / "test_one.py").write_text(TESTS)
     (tmp_path / "test_two.py").write_text('import pytest\npytest.importorskip("no_such_module")\n')
-    command = [
+    command: list[str | Path] = [
         sys.executable,
         "-m",
         "pytest",
