@@ -102,7 +102,7 @@ def changes_meaning(mutant: Mutant, source: str) -> bool:
     """Return whether a mutant is Python, and differs from the source in more than annotations and docstrings."""
     try:
         return meaning(mutant.code(source)) != meaning(source)
-    except (SyntaxError, AssertionError):
+    except (SyntaxError, AssertionError, AttributeError):  # what an operator cannot do, such as `except a.B`
         return False
 
 
