@@ -86,10 +86,13 @@ def test_what_is_not_promised_is_told_with_the_reason(small: SmallStack, matrix:
 
 def test_minimal_has_no_compiler_and_says_so(small: SmallStack, matrix: Path) -> None:
     program = (
-        "import os, shutil; print(shutil.which('gcc'), shutil.which('nvcc'), os.environ.get('CUDA_HOME'))"
+        "import os, shutil; print(shutil.which('gcc'), shutil.which('nvcc'), os.environ.get('CUDA_HOME'),"
+        " os.path.exists('/usr/local/cuda/bin/nvcc'))"
     )
     run = ("with-exec", f"--args={PYTHON},-c,{quoted(program)}", "stdout")
-    assert succeed(*words(small, matrix, "minimal"), "build", *RUNTIME, *run).split() == ["None"] * 3
+    # Where the toolkit would be, which is on no PATH without it.
+    found = succeed(*words(small, matrix, "minimal"), "build", *RUNTIME, *run).split()
+    assert found == [*["None"] * 3, "False"]
     label = ("label", "--name=io.cslr-images.variant")
     assert succeed(*words(small, matrix, "minimal"), "build", *RUNTIME, *label).strip() == "minimal"
 

@@ -94,6 +94,12 @@ def add_a_link(whole: Path, _: Path) -> None:
     (whole / "evil").symlink_to("/etc")
 
 
+def make_a_link(whole: Path, blob: Path) -> None:
+    elsewhere = whole.parent / "elsewhere"
+    blob.rename(elsewhere)  # the same bytes, but not in the bundle
+    blob.symlink_to(elsewhere)
+
+
 def lose_a_link(whole: Path, _: Path) -> None:
     (whole / "images/debian-222222222222/image.tar").unlink()
 
@@ -112,6 +118,7 @@ def lose_the_list(whole: Path, _: Path) -> None:
         (flip, "damaged: blobs/sha256/"),
         (cut, "has 5 bytes, expected 5000"),
         (lose, "missing: blobs/sha256/"),
+        (make_a_link, "missing: blobs/sha256/"),
         (add_a_file, "not in the list: wheels/extra.whl"),
         (add_a_link, "not in the list: evil"),
         (lose_a_link, "missing: images/"),
@@ -161,6 +168,14 @@ def test_what_no_list_names_any_more_is_taken_away(made: Path, tmp_path: Path) -
     make_bundle.make(made, collected(tmp_path / "less", less), "registries", CELLS[:1])
     assert make_bundle.verify(made) == []
     assert len(list((made / "blobs/sha256").iterdir())) == 1
+
+
+def test_a_path_whose_content_is_new_leads_to_the_new_one(made: Path, tmp_path: Path) -> None:
+    path = "wheels/cpu-py3.13-pyg-111111111111/pyg-1.0.tar.gz"
+    make_bundle.make(made, collected(tmp_path / "newer", {**FILES, path: b"other"}), "registries", CELLS)
+    assert (made / path).read_bytes() == b"other"
+    assert make_bundle.verify(made) == []
+    assert len(list((made / "blobs/sha256").iterdir())) == 4, "the old content is taken away"
 
 
 def test_files_are_added_to_a_bundle(made: Path, tmp_path: Path) -> None:
@@ -261,6 +276,12 @@ def test_a_list_that_makes_no_sense_is_refused(change: dict[str, Any]) -> None:
 def test_a_file_is_no_folder_of_another() -> None:
     files = (Entry("wheels/x/y", "0" * 64, 1), Entry("wheels/x/y/z", "0" * 64, 1))
     with pytest.raises(BundleError, match="a file and a folder"):
+        read_manifest(Manifest("registries", (), (), files).text())
+
+
+def test_one_content_has_one_size() -> None:
+    files = (Entry("wheels/x/y", "0" * 64, 1), Entry("wheels/x/z", "0" * 64, 2))
+    with pytest.raises(BundleError, match="0000 has two sizes"):
         read_manifest(Manifest("registries", (), (), files).text())
 
 

@@ -95,7 +95,9 @@ def test_other_time_other_bytes(run: Run, parts: Path, recipe: Recipe, tmp_path:
 
 def test_no_compiled_file_names_the_build_prefix(channel: Path) -> None:
     """conda edits prefixes inside files, and an edited .pyc does not load."""
-    for package in channel.glob("linux-64/python-3.*.conda"):
+    packages = sorted(channel.glob("linux-64/python-3.*.conda"))
+    assert len(packages) == 2
+    for package in packages:
         rows = json.loads(inside(package, "info")["info/paths.json"])["paths"]
         placeholders = {row["prefix_placeholder"] for row in rows if "prefix_placeholder" in row}
         assert len(placeholders) == 1

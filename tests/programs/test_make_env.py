@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +46,53 @@ def server(channel: Path) -> Iterator[str]:
 def records(prefix: Path) -> dict[str, dict[str, Any]]:
     loaded = [json.loads(p.read_text()) for p in sorted((prefix / "conda-meta").glob("*.json"))]
     return {r["name"]: r for r in loaded}
+
+
+@pytest.mark.parametrize(
+    ("problem", "pauses"),
+    [
+        ("HTTP status server error (503 Service Unavailable)", [2, 4]),
+        ("error sending request for url", [2, 4]),
+        ("operation timed out", [2, 4]),
+        ("HTTP status client error (404 Not Found)", []),
+        ("hash mismatch: expected aa, got bb", []),
+        ("HTTP status client error (401 Unauthorized)", []),
+    ],
+)
+async def test_only_failures_that_may_pass_are_tried_again(
+    monkeypatch: pytest.MonkeyPatch, problem: str, pauses: list[int]
+) -> None:
+    make_env = pytest.importorskip("make_env")
+    tries, waited = 0, []
+
+    async def wait(seconds: int) -> None:
+        waited.append(seconds)
+
+    async def action() -> None:
+        nonlocal tries
+        tries += 1
+        raise RuntimeError(problem)
+
+    monkeypatch.setattr(make_env, "asyncio", SimpleNamespace(sleep=wait))
+    with pytest.raises(make_env.UserError, match=r"^the channel: "):
+        await make_env.patiently("the channel", action)
+    assert (tries, waited) == (len(pauses) + 1, pauses)
+
+
+async def test_what_succeeds_at_last_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_env = pytest.importorskip("make_env")
+    left = ["connection reset", "connection reset"]
+
+    async def wait(_: int) -> None:
+        pass
+
+    async def action() -> str:
+        if left:
+            raise RuntimeError(left.pop())
+        return "done"
+
+    monkeypatch.setattr(make_env, "asyncio", SimpleNamespace(sleep=wait))
+    assert await make_env.patiently("the channel", action) == "done"
 
 
 @pytest.mark.parametrize("version", ["3.13", "3.14"])

@@ -222,6 +222,7 @@ def test_links_and_empty_folders(run: Run, own: Path) -> None:
     (env / "share/empty").mkdir(parents=True)
     (env / "absolute").symlink_to(env / "bin/python")
     (env / "outside").symlink_to("/etc/hosts")
+    (env / "sibling").symlink_to(f"{env}-other/file")
     (env / "folder").symlink_to("share")
     (env / "bin/conda-unpack").write_text("left over\n")
     (env / "big.txt").write_text("x" * 100_000 + f" {env}/bin \n")
@@ -230,6 +231,7 @@ def test_links_and_empty_folders(run: Run, own: Path) -> None:
     out = own / "out"
     assert str((out / "absolute").readlink()) == "/opt/env/bin/python"
     assert str((out / "outside").readlink()) == "/etc/hosts"
+    assert str((out / "sibling").readlink()) == f"{env}-other/file"
     assert str((out / "folder").readlink()) == "share"
     assert (out / "share/empty").is_dir()
     assert not (out / "bin/conda-unpack").exists()
@@ -238,6 +240,24 @@ def test_links_and_empty_folders(run: Run, own: Path) -> None:
     assert (out / "big.bin").read_bytes() == (
         env / "big.bin"
     ).read_bytes()  # as conda-pack: no guessing in binaries
+
+
+@pytest.mark.parametrize(
+    ("link", "moved"),
+    [
+        ("/a/env", "/opt/env"),
+        ("/a/env/lib/x", "/opt/env/lib/x"),
+        ("/a/env-other/x", "/a/env-other/x"),
+        ("/a/environment", "/a/environment"),
+        ("/a", "/a"),
+        ("lib/x", "lib/x"),
+        ("../a/env/x", "../a/env/x"),
+    ],
+)
+def test_links_into_the_environment_are_moved_and_no_others(link: str, moved: str) -> None:
+    link_rewriter = pytest.importorskip("pack_env").link_rewriter
+    assert link_rewriter("/a/env", "/opt/env")(link) == moved
+    assert link_rewriter("/a/env", None)(link) == link, "a relocatable archive is moved when it is unpacked"
 
 
 def test_errors_are_one_line(run: Run, built: Path, short: Path) -> None:

@@ -10,10 +10,11 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from read_indexes import MOST_PAGES, load, save
 from tests.stand_ins.indexes import Indexes, indexes, project, repodata
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -97,9 +98,7 @@ def test_a_date_is_a_validator_too(read: Read, tmp_path: Path) -> None:
     assert asked == ["200", "304"]
 
 
-@pytest.mark.parametrize(
-    "damage", [b"", b"{}\nold", b"not json\nold", b'{"url": 1, "headers": {}, "size": 99}\nold']
-)
+@pytest.mark.parametrize("damage", [b"", b"{}\nold", b"not json\nold"])
 def test_a_damaged_cache_counts_as_none(served: Indexes, read: Read, tmp_path: Path, damage: bytes) -> None:
     served.pages["/pyg.html"] = "good"
     read(("page", at(served, "/pyg.html")))
@@ -107,6 +106,30 @@ def test_a_damaged_cache_counts_as_none(served: Indexes, read: Read, tmp_path: P
         if kept.is_file():
             kept.write_bytes(damage)
     assert read(("page", at(served, "/pyg.html")))[0]["bodies"] == ["good"]
+
+
+@pytest.mark.parametrize("kind", ["page", "metadata"])
+def test_a_page_that_was_cut_off_in_the_cache_is_read_again(
+    served: Indexes, read: Read, tmp_path: Path, kind: str
+) -> None:
+    served.pages["/x.whl.metadata"] = "Requires-Dist: torch\n"
+    ask = (kind, at(served, "/x.whl.metadata"))
+    assert read(ask) == read(ask)
+    assert len(served.answered) - served.count(304) == 1, "it is kept"
+    (kept,) = (path for path in (tmp_path / "cache").iterdir() if path.is_file())
+    kept.write_bytes(kept.read_bytes()[:-5])
+    assert load(kept) is None
+    # Validators with it would be answered by "not modified".
+    assert read(ask)[0]["bodies"] == ["Requires-Dist: torch\n"]
+    assert served.count(200) == 2
+
+
+def test_a_page_is_kept_whole(tmp_path: Path) -> None:
+    save(tmp_path / "one", "http://x/", {"If-None-Match": "a"}, b"a\nb\n")
+    found = load(tmp_path / "one")
+    assert found
+    assert (found.url, found.headers, found.body) == ("http://x/", {"If-None-Match": "a"}, b"a\nb\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
 def test_no_address_is_the_index_of_pip(served: Indexes, read: Read) -> None:
@@ -140,6 +163,90 @@ def test_a_registry_that_gives_no_token_is_said(served: Indexes, read: Read, tok
     served.pages["/token"] = token
     (answer,) = read(("tags", at(served, "/v2/x/tags/list")))
     assert answer["problem"] == "the registry gave no token to anonymous readers"
+
+
+class Listing(http.server.BaseHTTPRequestHandler):
+    """Serves lists of tags to whoever has the token; `heard` has each path with the token that came with it.
+
+    `far` is where /v2/moved leads, and where the next page of /v2/leads is.
+    """
+
+    far = ""
+    heard: ClassVar[list[tuple[str, str]]] = []
+
+    def do_GET(self) -> None:
+        self.heard.append((self.path, self.headers.get("Authorization", "")))
+        path, own = self.path.partition("?")[0], f"http://{self.headers['Host']}"
+        if path == "/token":
+            self.say(200, '{"token": "t"}')
+        elif not self.headers.get("Authorization"):
+            self.say(401, **{"WWW-Authenticate": f'Bearer realm="{own}/token"'})
+        elif path == "/v2/moved":
+            self.say(302, Location=f"{self.far}/there")
+        elif path == "/v2/leads":
+            self.say(200, Link=f'<{self.far}/v2/leads?last=x>; rel="next"')
+        else:
+            self.say(200, Link=f'<{self.path}>; rel="next"')
+
+    def say(self, status: int, text: str = '{"tags": ["1"]}', **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(text))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def listing() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        Listing.heard.clear()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Indexes]:
+    """Another host, which must hear no token; where the first one leads."""
+    with indexes() as found:
+        Listing.far = at(found)
+        yield found
+
+
+def test_the_next_page_of_tags_is_not_read_from_another_host(
+    listing: str, elsewhere: Indexes, read: Read
+) -> None:
+    (answer,) = read(("tags", f"{listing}/v2/leads"))
+    assert answer["problem"] == "the list of tags does not end, or leads to another host"
+    assert (answer["bodies"], elsewhere.answered) == ([], [])
+
+
+def test_a_list_of_tags_without_end_is_left(listing: str, read: Read) -> None:
+    (answer,) = read(("tags", f"{listing}/v2/endless"))
+    assert answer["problem"] == "the list of tags does not end, or leads to another host"
+    pages = [path for path, token in Listing.heard if token]
+    assert pages == ["/v2/endless"] * MOST_PAGES
+
+
+def test_a_token_does_not_follow_a_redirection(listing: str, read: Read) -> None:
+    class There(Listing):
+        heard: ClassVar[list[tuple[str, str]]] = []
+
+        def do_GET(self) -> None:
+            self.heard.append((self.path, self.headers.get("Authorization", "")))
+            self.say(200)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), There) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        Listing.far = f"http://127.0.0.1:{server.server_port}"
+        (answer,) = read(("tags", f"{listing}/v2/moved"))
+        server.shutdown()
+    assert answer["bodies"] == ['{"tags": ["1"]}']
+    assert ("/v2/moved", "Bearer t") in Listing.heard
+    assert There.heard == [("/there", "")]
 
 
 # -- channels ------------------------------------------------------------------------------------------------

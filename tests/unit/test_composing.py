@@ -227,6 +227,7 @@ async def test_every_check_runs_in_every_image_or_none_does(mode: str) -> None:
     counts = Counter(title for title, _ in ENGINE.ended)
     assert counts == ({CELL.id: 16, f"{CELL.pair_id}-runtime": 15} if mode == "all" else {})
     assert text.count("! warning") == (0 if mode == "all" else 2)
+    assert ("not verified" in text) is (mode == "none")
 
 
 async def test_above_a_layer_that_changes_files_every_check_runs(monkeypatch: pytest.MonkeyPatch) -> None:

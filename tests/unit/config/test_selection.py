@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.config.matrix import default_matrix
-from ci.config.selection import find_cell, select_cells
+from ci.config.selection import find_cell, select_cells, select_pair
 from tests.unit.plans import CELLS, TARGETS, matrix_with
 from tests.unit.user_errors import answer, mistake, nasty, texts
 
@@ -82,6 +82,15 @@ def test_an_excluded_cell_is_never_selected_and_the_reason_is_shown() -> None:
     assert alone == "the selection is empty: excluded in the matrix: no wheel for cp314"
     named = mistake(lambda: find_cell(matrix, "12.8.1", "3.14", "devel"))
     assert named == "cu12.8.1-py3.14-devel is excluded in the matrix: no wheel for cp314"
+
+
+def test_a_pair_is_without_its_excluded_cells() -> None:
+    matrix = matrix_with('[[excludes]]\nonly = "cu12.8.1-py3.14-ray-*"\nreason = "no wheel for cp314"\n')
+    found = tuple(cell.id for cell in select_pair(matrix, "12.8.1", "3.14"))
+    usual = tuple(cell.id for cell in select_pair(matrix_with(), "12.8.1", "3.14"))
+    assert usual == matching("cu12.8.1", "py3.14")
+    assert found == tuple(name for name in usual if "-ray-" not in name)
+    assert len(found) == 4
 
 
 def test_an_exclude_needs_a_reason() -> None:

@@ -1,6 +1,7 @@
 """A pair's Dockerfile: every stage is there before it is used, commands are those of the stages, nothing is random."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,19 @@ def test_the_steps_are_those_of_the_stages(sources_name: str, cuda: str, python:
     for command in wanted:
         assert " ".join(command) in text
     for installed in (plan.spec("torch", InstallSpec), plan.spec("marimo", InstallSpec)):
-        assert installed.hashed or all(line in text for line in installed.requirements.splitlines())
+        # Pins without hashes stand in the step; what is locked is a file, which is beside it or in the repository.
+        in_step = all(line in text for line in installed.requirements.splitlines())
+        assert in_step is not installed.hashed
+
+
+@pytest.mark.parametrize(("sources_name", "locked"), [("upstream", False), ("registries", True)])
+def test_what_is_locked_is_installed_by_its_hashes(sources_name: str, *, locked: bool) -> None:
+    text = written(sources_name, "12.8.1", "3.13")["Dockerfile"]
+    steps = re.findall(r"install_packages\.sh /opt/env (\S+) (?:yes|no) \d+(.*)$", text, re.MULTILINE)
+    assert len(steps) == 4, "torch, PyG, Ray and marimo"
+    for lines, options in steps:
+        assert ("--require-hashes" in options) is locked
+        assert lines == ("/run/requirements.txt" if locked else "-")
 
 
 def test_two_plans_of_one_pair_write_the_same() -> None:
@@ -98,10 +111,17 @@ def test_another_version_of_ray_changes_the_steps_of_ray_and_no_step_before() ->
 
 
 def test_a_wheel_with_a_known_hash_is_checked() -> None:
-    text = written("upstream", "12.8.1", "3.13")["Dockerfile"]
-    assert re.search(
-        r"^ADD (--checksum=sha256:[0-9a-f]{64} )?http\S+\.whl /wheels/\S+\.whl$", text, re.MULTILINE
-    )
+    stand = inputs("upstream")
+    page = pyg_page(["pyg_lib", "torch_scatter"])
+    hashed = replace(page, links=(f"{page.links[0]}#sha256={'ab' * 32}", *page.links[1:]))
+    planner = Planner(stand, {page.address: hashed})
+    made = [planner.plan(cell) for cell in select_pair(stand.matrix, "12.8.1", "3.13")]
+    text = dockerfile(made, "dockerfiles/x", stand.locks.paths_by_text())["Dockerfile"]
+    added = re.findall(r"^ADD (.*)https://\S+/(\w+)-\S+\.whl /wheels/(\w+)-\S+\.whl$", text, re.MULTILINE)
+    assert added == [
+        (f"--checksum=sha256:{'ab' * 32} ", "pyg_lib", "pyg_lib"),
+        ("", "torch_scatter", "torch_scatter"),
+    ]
 
 
 @pytest.mark.parametrize("mode", ["nightly", "source"])
@@ -156,9 +176,11 @@ def test_every_stage_of_a_plan_is_written(sources_name: str) -> None:
 
 
 def test_apts_steps_do_not_know_the_package_index() -> None:
-    for stage in written("registries", "12.8.1", "3.13")["Dockerfile"].split("\nFROM ")[1:]:
-        before = stage.split("install_debs.sh ", 1)[0]
-        assert "install_debs.sh" not in stage or not any(name in before for name in INDEX_ARGUMENTS)
+    stages = written("registries", "12.8.1", "3.13")["Dockerfile"].split("\nFROM ")[1:]
+    before = [stage.split("install_debs.sh ", 1)[0] for stage in stages if "install_debs.sh " in stage]
+    assert len(before) > 1
+    for text in before:
+        assert not any(f"ARG {name}" in text for name in INDEX_ARGUMENTS)
 
 
 def test_the_file_says_what_its_reader_should_know() -> None:

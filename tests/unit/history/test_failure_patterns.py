@@ -54,6 +54,8 @@ ENGINE = [
     ),
     ("disk-full", "failed to solve: ResourceExhausted: mkdir /var/lib/dagger/x: no space left on device"),
     ("disk-full", "rpc error: code = Unavailable desc = write /var/lib/dagger/x: no space left on device"),
+    ("disk-full", "failed to copy files: write /var/lib/dagger/x: disk quota exceeded"),
+    ("disk-full", "npm ERR! ENOSPC: write"),
     ("out-of-memory", 'process "sh -c x" did not complete successfully: exit code: 137'),
     ("interrupted", 'process "sh -c x" did not complete successfully: exit code: 137: context canceled'),
     ("engine-gone", "rpc error: code = Unavailable desc = error reading from server: EOF"),

@@ -51,8 +51,9 @@ def test_a_server_that_fails_is_a_problem(status: int | None) -> None:
 @pytest.mark.parametrize("text", ["<p>log in</p>", "{", '{"files": [{}]}', '{"files": [1]}'])
 def test_a_page_of_something_else_was_not_read(text: str) -> None:
     found = index_cache(RAY, text)
-    assert "not understood" in (found.project("ray").problem or "")
-    assert found.project("ray").problem == found.project("ray").problem
+    first, again = found.project("ray").problem, found.project("ray").problem
+    assert "not understood" in (first or "")
+    assert again == first
     assert len(found.unread()) == 1
 
 

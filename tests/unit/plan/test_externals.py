@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from ci.plan.bundle_inputs import list_plan_inputs, list_stage_inputs, require_in_bundle
-from ci.plan.externals import COMPILER, CONDA, DEBS, ExternalInput
+from ci.plan.externals import (
+    COMPILER,
+    CONDA,
+    DEBS,
+    ExternalInput,
+    image_input,
+    system_inputs,
+    tools_input,
+)
 from ci.plan.inputs import Options
 from ci.plan.plan import Plan
 from ci.programs.make_bundle import Entry, Manifest, read_manifest
@@ -129,6 +137,16 @@ def test_every_need_has_a_place_that_a_bundle_may_have() -> None:
 def test_debs_of_two_images_are_two_needs() -> None:
     made = plan("cu12.8.1-py3.13-runtime")
     assert needs_of(made, "base")[DEBS].bundle_path != needs_of(made, "runtime-base")[DEBS].bundle_path
+
+
+def test_images_whose_names_are_alike_are_told_apart() -> None:
+    """Their names in a path are the same: what is asked for tells debs, tools and images apart."""
+    one, two = "debian:12", "debian-12"
+    assert image_input(one).name == image_input(two).name
+    pairs = [(system_inputs(name, ("gcc",)), tools_input(name, "uv==1")) for name in (one, two)]
+    for this, other in zip(*([*system.values(), tools] for system, tools in pairs), strict=True):
+        assert this.kind == other.kind
+        assert this.bundle_path != other.bundle_path
 
 
 # ---- daggerw -------------------------------------------------------------------------------------------------------

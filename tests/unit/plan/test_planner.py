@@ -1024,6 +1024,16 @@ def test_cudas_libraries_are_a_layer_that_both_pythons_of_a_line_share() -> None
     assert len({layer_key(made, "libraries") for made in (one, other, slim)}) == 3
 
 
+@pytest.mark.parametrize("change", ['strip = "no"', "rules = []"])
+def test_libraries_that_are_stripped_or_trimmed_otherwise_are_another_layer(change: str) -> None:
+    cell_id, usual = "cu12.8.1-py3.13-ray-runtime", Options(variant="slim")
+    changes = f"[variants.slim]\n{change}\n"
+    one, two = plan(cell_id, options=usual), plan(cell_id, options=usual, changes=changes)
+    assert one.spec("pack", PackSpec).libraries
+    assert layer_key(one, "libraries") != layer_key(two, "libraries")
+    assert layer_key(one, "pack") != layer_key(two, "pack")
+
+
 @pytest.mark.parametrize(("sources_name", "pins"), [("registries", "nvidia-cublas==13"), ("upstream", None)])
 def test_without_a_gpu_the_libraries_are_a_layer_where_torch_brings_them(
     sources_name: str, pins: str | None

@@ -63,6 +63,13 @@ def test_repositories_are_taken_as_docker_push_takes_them(value: str) -> None:
     assert parse_repository(value) == value
 
 
+def test_a_repository_has_at_most_two_hundred_characters() -> None:
+    longest = "docker.io/" + "a" * 190
+    assert parse_repository(longest) == longest
+    with pytest.raises(UserError, match="bad repository"):
+        parse_repository(f"{longest}a")
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -59,6 +59,7 @@ def test_registries_make_the_interpreter_of_what_the_channel_is_made_of(cell_id:
     assert ("zstd" in {one["name"] for one in recipe["debs"]}) == (python == "3.14")
     assert spec.pip.hashed
     assert spec.pip.requirements.startswith("pip==")
+    assert "--hash=sha256:" in spec.pip.requirements
 
 
 def test_a_python_that_the_recipe_has_not_is_a_mistake() -> None:

@@ -190,7 +190,9 @@ def test_what_needs_the_script_is_hidden_without_it() -> None:
 
 
 def test_each_drawing_has_a_name_or_is_decoration() -> None:
-    for attributes, words in PAGE.all("svg"):
+    drawings = PAGE.all("svg")
+    assert len(drawings) > 1
+    for attributes, words in drawings:
         decoration = attributes.get("aria-hidden") == "true"
         assert decoration or (
             attributes["role"] == "img"

@@ -60,6 +60,18 @@ def test_a_cell_has_bytes_seconds_and_full_times() -> None:
     }
 
 
+def test_a_failed_cell_tells_its_last_good_build_apart_from_its_last() -> None:
+    (cell,) = (cell for cell in read(render_json(sample()))["cells"] if cell["cell"] == RAY_RUNTIME)
+    assert cell["status"] == "failed"
+    assert cell["last_good"] == "2026-11-15T02:10:00Z"
+    assert cell["last_build"] > cell["last_good"]
+
+
+def test_a_cell_that_was_never_good_has_no_last_good_build() -> None:
+    (cell,) = (cell for cell in read(render_json(sample()))["cells"] if cell["cell"] == BUILDING)
+    assert (cell["last_good"], bool(cell["last_build"])) == (None, True)
+
+
 def test_records_are_the_newest_and_have_the_keys_of_the_history() -> None:
     records = read(render_json(sample()))["records"]
     assert set(records) == set(CELLS) - {"cu12.8.1-py3.13-marimo-runtime"}

@@ -35,7 +35,8 @@ def test_each_failed_cell_has_a_line() -> None:
 
 
 def test_a_recovery_is_news_once() -> None:
-    assert summarize_news(History((record("failed"),)), [record("ok", run="2")]) == f"works again: {CELL}"
+    for good in (record("ok", run="2"), record("warning", run="2")):
+        assert summarize_news(History((record("failed"),)), [good]) == f"works again: {CELL}"
     assert summarize_news(History((record("failed"), record("ok", run="2"))), [record("ok", run="3")]) == ""
 
 

@@ -1,16 +1,21 @@
 """Scheduling of cells: shared stages are built once, one bad cell fails alone, and limits are kept."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ci.history.records import FailureKind, StageRun
+from ci.history.failures import POLICIES
+from ci.history.records import CompiledObjects, FailureKind, StageRun
+from ci.plan.attempt import Attempts
+from ci.plan.inputs import Options
 from ci.plan.plan import Plan
 from ci.util.units import GB
-from tests.unit.plans import CELLS
+from tests.unit.plans import CELLS, PAIRS, plan
 from tests.unit.sweep.fake_executor import OBJECTS, PLANS, RAY, FakeExecutor, broken, fails, run_sweep
 
 
@@ -101,6 +106,55 @@ async def test_fail_fast_is_off_by_default() -> None:
     assert "--fail-fast" in records[CELLS[2]].notes[0]
 
 
+async def test_a_sweep_that_was_stopped_tries_nothing_again() -> None:
+    """Of two cells that are built at once, one fails for good while the other is about to be tried again."""
+    first, second = CELLS[0], CELLS[6]
+
+    def fault(plan: Plan, name: str, _: int) -> None:
+        if (plan.cell.id, name) == (first, "conda"):
+            raise broken("compile-error", name)
+        if (plan.cell.id, name) == (second, "torch"):
+            raise broken("network", name)
+
+    for fail_fast, tries in ((False, POLICIES["network"].tries), (True, 1)):
+        executor = FakeExecutor(fault)
+        plans = [PLANS[CELLS.index(name)] for name in (first, second, CELLS[12])]
+        records = await run_sweep(executor, plans, cells=2, fail_fast=fail_fast)
+        assert [records[name].status for name in (first, second)] == ["failed", "failed"]
+        assert sum(call[:2] == (second, "torch") for call in executor.calls) == tries
+        assert len(executor.pauses) == tries - 1
+
+
+async def test_the_first_failure_is_named_as_why_a_sweep_stopped() -> None:
+    def fault(plan: Plan, name: str, _: int) -> None:
+        if name == ("conda" if plan.cell.id == CELLS[0] else "torch"):
+            raise broken("compile-error", name)
+
+    plans = [made for name, made in zip(CELLS, PLANS, strict=True) if name.endswith("-devel")]
+    records = await run_sweep(FakeExecutor(fault), plans, cells=2, fail_fast=True)
+    counts = Counter(record.status for record in records.values())
+    assert counts["failed"] > 1
+    assert counts["not-run"] > 1
+    notes = {record.notes for record in records.values() if record.status == "not-run"}
+    assert notes == {(f"not started: {CELLS[0]} failed, and --fail-fast was given",)}
+
+
+async def test_a_sweep_that_is_cancelled_while_a_cell_waits_ends_in_peace() -> None:
+    """A cell that waits for a shared stage has no slot, and takes one again whatever happens meanwhile."""
+
+    @dataclass
+    class Hanging(FakeExecutor):
+        async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> CompiledObjects | None:
+            if name == "torch":
+                scope.cancel()
+                await anyio.sleep_forever()
+            return await super().build_stage(plan, name, attempts)
+
+    with anyio.CancelScope() as scope:
+        await run_sweep(Hanging(), PLANS[:2], cells=2)
+    assert scope.cancelled_caught
+
+
 async def test_a_bug_is_recorded_and_fails_only_its_cell() -> None:
     def fault(plan: Plan, name: str, _: int) -> None:
         if (plan.cell.id, name) == (RAY, "finish"):
@@ -119,6 +173,28 @@ async def test_the_cell_limit_is_kept_and_only_one_stage_compiles() -> None:
     await run_sweep(executor, cells=3)
     assert executor.most["all"] == 3
     assert executor.most["wheels"] == 1
+
+
+@dataclass
+class SlowRay(FakeExecutor):
+    """Take so long for Ray that all cells come to it."""
+
+    async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> CompiledObjects | None:
+        if name == "ray":
+            self.at_once["slow"] += 1
+            self.most["slow"] = max(self.most["slow"], self.at_once["slow"])
+            for _ in range(100):
+                await anyio.lowlevel.checkpoint()
+            self.at_once["slow"] -= 1
+        return await super().build_stage(plan, name, attempts)
+
+
+@pytest.mark.parametrize(("mode", "most"), [("stable", 3), ("source", 1)])
+async def test_ray_from_source_compiles_alone(mode: str, most: int) -> None:
+    plans = [plan(f"{pair}-ray-runtime", options=Options.model_validate({"ray": mode})) for pair in PAIRS]
+    executor = SlowRay()
+    await run_sweep(executor, plans, cells=3)
+    assert executor.most["slow"] == most
 
 
 async def test_a_cell_that_waits_for_a_stage_frees_its_slot() -> None:

@@ -33,6 +33,9 @@ def record(size: int, **sizes: int) -> BuildRecord:
         ({"*-devel": 8}, 9 * GB, False),
         ({"*-runtime": 8, "*-ray-runtime": 9}, 8 * GB + 1, False),
         ({"*": 20, "cu12.8.1-*": 8}, 9 * GB, True),
+        # By characters that name something, not by length.
+        ({"?????????????*": 20, "cu12.8.1-*": 8}, 9 * GB, True),
+        ({"*????*????*": 20, "cu*": 8}, 9 * GB, True),
         ({"*-runtime@slim": 1}, 9 * GB, False),
     ],
 )

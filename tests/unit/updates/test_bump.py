@@ -242,6 +242,17 @@ def test_a_version_that_cannot_be_checked_is_refused() -> None:
     )
 
 
+def test_a_pair_that_cannot_be_checked_is_refused() -> None:
+    added = bumped(*upstream(), "pair=13.1.1/3.13")
+    assert "pair 13.1.1/3.13: added" in added.lines
+    context, indexes = upstream()
+    indexes.fail(name="ray")
+    said = mistake(lambda: bumped(context, indexes, "pair=13.1.1/3.13"))
+    assert said.startswith("cu13.1.1-py3.13-")
+    assert "cannot be made: " in said
+    assert "Connection refused" in said
+
+
 @nasty
 def test_any_malformed_request_is_refused_in_one_line(value: str) -> None:
     for to in (value, f"ray={value}", f"{value}=2.60.0", f"pair={value}/{value}"):

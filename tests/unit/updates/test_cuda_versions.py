@@ -1,6 +1,6 @@
 """CUDA versions come from the sources, and a new one is checked for each Python."""
 
-from tests.unit.fake_indexes import TAGS, cell_states, outdated_by_name, recorded, tags, upstream
+from tests.unit.fake_indexes import TAGS, cell_states, outdated_by_name, recorded, simple_page, tags, upstream
 
 
 def test_cuda_versions_come_from_the_toolkits_packages() -> None:
@@ -11,6 +11,15 @@ def test_cuda_versions_come_from_the_toolkits_packages() -> None:
     assert new.offers[0].goes_with == {"torch": "2.15.0", "torchvision": "0.29.2", "torchaudio": "2.11.0"}
     assert set(cell_states(new, "13.5.0").values()) == {"possible"}
     assert new.offers[0].facts[0] == "with the cu132 wheels"
+
+
+def test_a_torch_that_is_built_for_the_very_minor_is_taken() -> None:
+    """Where one index has the builds of all CUDA versions, torch 2.15.0 is built for 13.2."""
+    context, indexes = recorded()
+    indexes.put(simple_page({"cuda_toolkit-13.2.0-py3-none-any.whl": ""}), name="cuda-toolkit")
+    offer = outdated_by_name(context, indexes)["cuda"].offers[0]
+    assert (offer.version, offer.facts[0]) == ("13.2.0", "with the cu132 wheels")
+    assert offer.goes_with["torch"] == "2.15.0"
 
 
 def test_a_new_cuda_is_checked_for_each_python() -> None:
