@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -16,9 +17,9 @@ _KEYS = sorted({"schema", "promises", *(name for name, _ in _FIELDS)} - {"schema
 # How a record begins, whatever its first key. Inside a text this cannot occur, for quotes are escaped there; objects
 # inside a record may begin so too.
 _BEGINNING = re.compile(rf'\{{\s*"(?:{"|".join(_KEYS)})"\s*:')
-# What the search in a broken line may read again, as a multiple of its length, and what an attempt counts that ended at
-# no known place: a hostile line has a million beginnings.
-_MOST_WORK, _COST = 4, 2_000
+# What the search in a broken line may read again, as a multiple of its length, and what an attempt counts that failed
+# at no known place or after it was read: a hostile line has a million beginnings.
+_MOST_WORK, _COST = 4, 50_000
 
 
 class Unread(NamedTuple):
@@ -44,11 +45,9 @@ def split_lines(text: str) -> Iterator[tuple[int, str]]:
 
 def read_line(line: str) -> Iterator[BuildRecord | Unread]:
     """Yield the record of a line; of a broken or an unknown one its parts, in order, which are the whole line."""
-    try:
+    with suppress(ValueError):
         yield BuildRecord.model_validate_json(line)  # many times faster than the rest, with worse messages
         return
-    except ValueError:
-        pass
     try:
         result = _validate(json.loads(line))
         yield result if isinstance(result, BuildRecord) else Unread(line, result)
@@ -74,7 +73,7 @@ def _split_broken(line: str) -> Iterator[BuildRecord | Unread]:
     """Yield the complete records in a line that is broken before, between or after them, and the text around them."""
     decoder = json.JSONDecoder()
     rest = place = work = 0
-    while work <= _MOST_WORK * len(line) + _COST and (beginning := _BEGINNING.search(line, place)):
+    while work <= _MOST_WORK * len(line) + 10 * _COST and (beginning := _BEGINNING.search(line, place)):
         start = beginning.start()
         place = beginning.end()
         try:
@@ -86,10 +85,9 @@ def _split_broken(line: str) -> Iterator[BuildRecord | Unread]:
             work += _COST
             continue
         work += end - start
-        if not data.keys() >= _NEEDED:
-            continue
-        work += _COST
-        result = _validate(data)
+        result = _validate(data) if data.keys() >= _NEEDED else ""
+        if result and not isinstance(result, BuildRecord):
+            work += _COST
         if isinstance(result, BuildRecord):
             yield from _keep(line[rest:start])
             yield result
