@@ -12,7 +12,7 @@ from ci.config.matrix import Matrix
 from ci.config.schedule import Schedule
 from ci.config.selection import select_cells
 from ci.config.sources import PlainAddress, PlainImageName
-from ci.util.model import FrozenModel, load_model, parse_toml
+from ci.util.model import FirstSchema, FrozenModel, load_model, parse_toml
 
 GITHUB, GITLAB = ".github/workflows/images.yml", ".gitlab-ci.yml"
 NOTICE = "Not edited by hand: change ci/matrix.toml, ci/generate/ci_files.toml or ci/generate/templates, then run\n"
@@ -57,7 +57,7 @@ class Gitlab(FrozenModel):
 class Settings(FrozenModel):
     """The document `ci_files.toml`."""
 
-    schema_: Literal[1] = Field(alias="schema")
+    schema_: FirstSchema = Field(alias="schema")
     dagger: Dagger
     tests: Tests
     github: Github

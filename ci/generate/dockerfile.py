@@ -23,6 +23,7 @@ from ci.plan.stages.pack import (
     trim_env_command,
 )
 from ci.util.errors import UserError
+from ci.util.escape import escape_dockerfile, escape_terminal
 
 HEAD = """\
 # syntax=docker/dockerfile:1
@@ -55,7 +56,7 @@ def dockerfile(plans: Sequence[Plan], folder: str, paths_by_text: Mapping[str, s
         target=cell.target,
     )
     writer.add(*head.splitlines())
-    writer.add(*(f"# Note: {note}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)))
+    writer.add(*(f"# Note: {escape_terminal(note)}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)))
     for plan in plans:
         for stage in plan.stages:
             write = STAGES[stage.name].write_dockerfile
@@ -140,7 +141,7 @@ def _write_image(writer: DockerfileWriter, plan: Plan, parent: str) -> None:
     spec = plan.spec("image", ImageSpec)
     writer.stage(parent, plan.cell.target, plan.id)
     for word, pairs in (("ENV", spec.env), ("LABEL", tuple(spec.all_labels.items()))):
-        writer.add(f"{word} " + " \\\n    ".join(f"{name}={json.dumps(value)}" for name, value in pairs))
+        writer.add(f"{word} " + " \\\n    ".join(f"{name}={escape_dockerfile(value)}" for name, value in pairs))
     writer.add(f"WORKDIR {spec.account.workdir}")
     writer.add(f"ENTRYPOINT {json.dumps(list(spec.entrypoint))}", f"CMD {json.dumps(list(spec.args))}")
     if spec.port:

@@ -1,11 +1,11 @@
 """Write a Dockerfile: its stages, the mounts of its steps, and the files beside it that steps read."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ci.plan.caches import Cache
 from ci.plan.programs import mounted_names, mounted_path
+from ci.util.escape import escape_shell, escape_terminal
 
 # Variables that point pip and uv at another package index.
 INDEX_ARGUMENTS = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_TRUSTED_HOST")
@@ -38,7 +38,7 @@ class DockerfileWriter:
 
     def stage(self, parent: str, name: str, *comments: str) -> None:
         """Begin a stage, with a line for each comment."""
-        self.lines += ["", *(f"# {line}" for line in comments), f"FROM {parent} AS {name}"]
+        self.lines += ["", *(f"# {escape_terminal(line)}" for line in comments), f"FROM {parent} AS {name}"]
 
     def add(self, *lines: str) -> None:
         """Add instructions as they are."""
@@ -50,7 +50,7 @@ class DockerfileWriter:
 
     def run(self, mounts: Sequence[str], *commands: Sequence[str]) -> None:
         """Run commands in one step; one that is a text goes to the shell as it is."""
-        texts = [command if isinstance(command, str) else shlex.join(command) for command in commands]
+        texts = [command if isinstance(command, str) else escape_shell(command) for command in commands]
         body = " \\\n && ".join(texts)
         head = " ".join(["RUN", *(f"{mount} \\\n   " for mount in mounts)])
         self.lines.append(f"{head} {body}")
