@@ -63,7 +63,9 @@ Requirement = Annotated[
 _ARCH = r"[1-9][0-9]?\.[0-9][af]?(\+PTX)?"  # torch.utils.cpp_extension: `a` and `f` are the only letters
 # GPU architectures as torch writes them: `8.0 9.0+PTX`.
 ARCH_LIST_PATTERN = rf"^{_ARCH}([ ;]{_ARCH})*$"
-ArchList = Annotated[str, StringConstraints(pattern=accepts(ARCH_LIST_PATTERN, "GPU architectures such as 8.0 9.0+PTX"))]
+ArchList = Annotated[
+    str, StringConstraints(pattern=accepts(ARCH_LIST_PATTERN, "GPU architectures such as 8.0 9.0+PTX"))
+]
 _GLOB_CHARACTERS = r"A-Za-z0-9.*?\[\]!_-"
 # Globs over cell ids: `cu12*-py3.13-ray-*`.
 GLOB_PATTERN = rf"^[{_GLOB_CHARACTERS}]{{1,80}}$"
@@ -71,12 +73,16 @@ Glob = Annotated[str, StringConstraints(pattern=accepts(GLOB_PATTERN, "a glob su
 # Globs over image names, which are cell ids with or without a variant: `*-ray-runtime`, `*-runtime@slim`.
 ImageGlob = Annotated[
     str,
-    StringConstraints(pattern=accepts(rf"^[@{_GLOB_CHARACTERS}]{{1,80}}$", "a glob such as *-ray-runtime@slim")),
+    StringConstraints(
+        pattern=accepts(rf"^[@{_GLOB_CHARACTERS}]{{1,80}}$", "a glob such as *-ray-runtime@slim")
+    ),
 ]
 CudaVersion = Annotated[
     str,
     StringConstraints(
-        pattern=accepts(r"^(cpu|[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})$", "cpu, or a CUDA version such as 12.8.1")
+        pattern=accepts(
+            r"^(cpu|[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})$", "cpu, or a CUDA version such as 12.8.1"
+        )
     ),
 ]
 PythonVersion = Annotated[

@@ -59,7 +59,9 @@ class Locks:
         found = parse_json(self.channel(), name)
         for key in ("python", "debs", "wheels"):
             rows = found.get(key)
-            if not isinstance(rows, list) or not all(isinstance(row, dict) and "version" in row for row in rows):
+            if not isinstance(rows, list) or not all(
+                isinstance(row, dict) and "version" in row for row in rows
+            ):
                 raise UserError(f"{name}: key {key!r}: not a list of packages")
         return found
 

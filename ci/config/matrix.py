@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib import resources
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, ClassVar, Self, get_args
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -265,7 +265,9 @@ class Matrix(FrozenModel):
         for cuda, pins in self.cuda.items():
             major = "cpu" if cuda == "cpu" else f"cu{cuda.partition('.')[0]}"
             if pins.wheel_tag != major and pins.wheel_tag[:-1] != major:
-                raise ValueError(f"cuda: {cuda} has wheel_tag {pins.wheel_tag}, whose wheels are for another CUDA")
+                raise ValueError(
+                    f"cuda: {cuda} has wheel_tag {pins.wheel_tag}, whose wheels are for another CUDA"
+                )
         owners: dict[tuple[str, str], str] = {}
         for pair in self.pairs:
             tag = self.cuda[pair.cuda].wheel_tag
@@ -338,8 +340,11 @@ class Matrix(FrozenModel):
 
     def cells_of(self, cuda: str, python: str) -> tuple[Cell, ...]:
         """List the cells that a pair has, or would have in this matrix, without the excluded ones."""
-        cells = (Cell(cuda=cuda, python=python, target=target) for target in self.targets)
-        return tuple(cell for cell in cells if not self.exclusion_reason(cell))
+        return tuple(cell for cell in self.cells_in(cuda, python) if not self.exclusion_reason(cell))
+
+    def cells_in(self, cuda: str, python: str) -> tuple[Cell, ...]:
+        """List the cells that a pair has, or would have in this matrix, the excluded ones too."""
+        return tuple(Cell(cuda=cuda, python=python, target=target) for target in self.targets)
 
     def exclusion_reason(self, cell: Cell) -> str | None:
         """Return why a cell is excluded, None if it is built."""
@@ -348,8 +353,24 @@ class Matrix(FrozenModel):
 
     def phase_of(self, cell: Cell) -> int | None:
         """Return the build phase of a cell, None if its pair has no phases."""
-        pair = next(pair for pair in self.pairs if (pair.cuda, pair.python) == (cell.cuda, cell.python))
-        return getattr(pair.phases, self.targets[cell.target].kind) if pair.phases else None
+        phases = self._pairs_by_name[cell.cuda, cell.python].phases
+        return getattr(phases, self.targets[cell.target].kind) if phases else None
+
+    def is_default(self, cell: Cell) -> bool:
+        """Return whether a cell is built without being named."""
+        return self._pairs_by_name[cell.cuda, cell.python].default
+
+    def has_default_pair(self, cuda: str) -> bool:
+        """Return whether some pair of a CUDA version is built without being named."""
+        return cuda in self._default_cuda
+
+    @cached_property
+    def _pairs_by_name(self) -> Mapping[tuple[str, str], Pair]:
+        return {(pair.cuda, pair.python): pair for pair in self.pairs}
+
+    @cached_property
+    def _default_cuda(self) -> frozenset[str]:
+        return frozenset(pair.cuda for pair in self.pairs if pair.default)
 
 
 def read_matrix(text: str, name: str = "matrix.toml") -> Matrix:

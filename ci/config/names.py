@@ -10,10 +10,23 @@ from ci.util.model import accepts
 _LONGEST_LINE = 400  # characters of a note
 # Names that the stages of a Dockerfile and the groups of the bake file have already.
 _STAGES = (
-    *("base", "conda", "channel", "interpreter", "toolkit", "runtime-base", "wheels", "torch", "fetched", "pyg"),
+    *(
+        "base",
+        "conda",
+        "channel",
+        "interpreter",
+        "toolkit",
+        "runtime-base",
+        "wheels",
+        "torch",
+        "fetched",
+        "pyg",
+    ),
     *("ray", "marimo", "pack", "packed", "image", "tools", "system", "scratch"),
 )
-_RESERVED = re.compile(rf"(?:{'|'.join(_STAGES)}|packed-.*|.*-(?:files|added|rest)(?:-.*)?|default|phase-[0-9]+)")
+_RESERVED = re.compile(
+    rf"(?:{'|'.join(_STAGES)}|packed-.*|.*-(?:files|added|rest)(?:-.*)?|default|phase-[0-9]+)"
+)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # of the OCI distribution specification
 MAX_TAG = 128  # characters
 
@@ -28,7 +41,9 @@ def _refuse_reserved(name: str) -> str:
 
 def _require_line(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("has a new line or another character that is not printable; accepted: one line of text")
+        raise ValueError(
+            "has a new line or another character that is not printable; accepted: one line of text"
+        )
     return text
 
 

@@ -20,7 +20,9 @@ def _refuse_placeholders(text: str) -> str:
 
 def _check_placeholders(text: str) -> str:
     if re.search(r"[{}]", re.sub(r"\{[a-z]+\}", "", text)):
-        raise ValueError("has a brace that belongs to no placeholder; accepted: {cuda}, {tag}, {torch} and {wheel}")
+        raise ValueError(
+            "has a brace that belongs to no placeholder; accepted: {cuda}, {tag}, {torch} and {wheel}"
+        )
     return text
 
 
@@ -134,7 +136,9 @@ class Sources(FrozenModel):
     def check_toolkits(self) -> Self:
         """Require that a toolkit that is taken from the devel image can be in it."""
         for cuda, toolkit in self.toolkit.items():
-            if toolkit.provider == "image" and not {"{cuda}", "cuda", cuda} & set(_split_image(self.images.devel)):
+            if toolkit.provider == "image" and not {"{cuda}", "cuda", cuda} & set(
+                _split_image(self.images.devel)
+            ):
                 raise ValueError(
                     f"toolkit: {cuda} is taken out of images.devel, and {self.images.devel} is no image of CUDA"
                 )
@@ -142,7 +146,7 @@ class Sources(FrozenModel):
 
 
 def _split_image(name: str) -> list[str]:
-    """Return the parts of an image's name, with placeholders and versions whole: `nvidia`, `cuda`, `{cuda}`, `devel`."""
+    """Return the parts of an image's name, with placeholders and versions whole: `nvidia`, `cuda`, `{cuda}`."""
     return re.split(r"[/:@_-]", name)
 
 

@@ -11,7 +11,9 @@ from ci.util.model import FrozenModel
 
 # Paths in the environment: `*` and `?` match anything but `/`, `**` matches any number of folders.
 _PART = r"[A-Za-z0-9_.*?+-]*[A-Za-z0-9_*?+-][A-Za-z0-9_.*?+-]*"  # not `.` nor `..`
-_MOST_FOLDERS = 3  # `**` in a pattern: with each, matching a path takes as many times longer as the path has folders
+_MOST_FOLDERS = (
+    3  # `**` in a pattern: with each, matching a path takes as many times longer as the path has folders
+)
 
 
 def _bound_folders(pattern: str) -> str:
@@ -20,7 +22,9 @@ def _bound_folders(pattern: str) -> str:
     return pattern
 
 
-PathPattern = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=120), AfterValidator(_bound_folders)]
+PathPattern = Annotated[
+    str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=120), AfterValidator(_bound_folders)
+]
 
 
 class Rule(FrozenModel):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from ci.config.matrix import Matrix
-from ci.config.selection import select_cells
+from ci.config.selection import match_cells
 from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.plan import Plan
 from ci.plan.tags import make_moving_tag
@@ -30,7 +30,7 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix) -> str:
             "platforms": ["linux/amd64"],
         }
     }
-    groups: dict[str, list[str]] = {"default": [names[cell] for cell in select_cells(matrix)]}
+    groups: dict[str, list[str]] = {"default": [names[cell] for cell in match_cells(matrix)]}
     for plan in plans:
         cell = plan.cell
         targets[names[cell]] = {
@@ -40,9 +40,10 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix) -> str:
             "tags": [f"${{REPOSITORY}}:{make_moving_tag(plan, matrix.cuda[cell.cuda].wheel_tag)}"],
         }
         groups.setdefault(_bake_name(cell.pair_id), []).append(names[cell])
-    selections = {target: select_cells(matrix, target=[target]) for target in matrix.targets}
-    selections |= {f"phase-{phase}": select_cells(matrix, phase=[phase]) for phase in matrix.phases}
+    selections = {target: match_cells(matrix, target=[target]) for target in matrix.targets}
+    selections |= {f"phase-{phase}": match_cells(matrix, phase=[phase]) for phase in matrix.phases}
     groups |= {name: [names[cell] for cell in cells] for name, cells in selections.items()}
+    groups = {name: members for name, members in groups.items() if members}  # all of a phase may be excluded
     document = {
         "//": HEAD,
         # A null default leaves the argument out, so that pip and uv use their own.

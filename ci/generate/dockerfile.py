@@ -56,7 +56,12 @@ def dockerfile(plans: Sequence[Plan], folder: str, paths_by_text: Mapping[str, s
         target=cell.target,
     )
     writer.add(*head.splitlines())
-    writer.add(*(f"# Note: {escape_terminal(note)}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)))
+    writer.add(
+        *(
+            f"# Note: {escape_terminal(note)}"
+            for note in dict.fromkeys(note for plan in plans for note in plan.notes)
+        )
+    )
     for plan in plans:
         for stage in plan.stages:
             write = STAGES[stage.name].write_dockerfile
@@ -141,7 +146,9 @@ def _write_image(writer: DockerfileWriter, plan: Plan, parent: str) -> None:
     spec = plan.spec("image", ImageSpec)
     writer.stage(parent, plan.cell.target, plan.id)
     for word, pairs in (("ENV", spec.env), ("LABEL", tuple(spec.all_labels.items()))):
-        writer.add(f"{word} " + " \\\n    ".join(f"{name}={escape_dockerfile(value)}" for name, value in pairs))
+        writer.add(
+            f"{word} " + " \\\n    ".join(f"{name}={escape_dockerfile(value)}" for name, value in pairs)
+        )
     writer.add(f"WORKDIR {spec.account.workdir}")
     writer.add(f"ENTRYPOINT {json.dumps(list(spec.entrypoint))}", f"CMD {json.dumps(list(spec.args))}")
     if spec.port:

@@ -49,6 +49,10 @@ class History:
             yield record.line(), number
         yield from ((f"{line.text}\n", len(self.records)) for line in unknown[done:])
 
+    def cells(self) -> tuple[str, ...]:
+        """Return the names of all recorded images, in the order in which they were first recorded."""
+        return tuple(dict.fromkeys(record.cell for record in self.records))
+
     def latest(self, cell: str) -> BuildRecord | None:
         """Return the newest record of a cell.
 

@@ -108,7 +108,9 @@ def load_pages(text: str, name: str = "pages.json") -> dict[str, Page]:
     """
     found = parse_json(text, name)
     for address, links in found.items():
-        if not isinstance(links, list) or not all(isinstance(link, str) and require_plain(link) for link in links):
+        if not isinstance(links, list) or not all(
+            isinstance(link, str) and require_plain(link) for link in links
+        ):
             raise UserError(f"{name}: key {quote_value(address)}: not a list of http(s) addresses")
     return {address: Page(address=address, links=tuple(links)) for address, links in found.items()}
 

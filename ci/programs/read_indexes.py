@@ -225,8 +225,7 @@ class Reader:
                     size += len(part)
                 if size > LARGEST:
                     raise UnreadError(f"larger than {LARGEST // 10**6} MB")
-                answer = Reply(reply.url, reply.status, reply.headers, b"".join(parts))
-            return answer  # only now: the exchange may have ended at its deadline
+                return Reply(reply.url, reply.status, reply.headers, b"".join(parts))
         except urllib.error.HTTPError as error:
             with error:
                 return Reply(error.url, error.code, error.headers, b"")

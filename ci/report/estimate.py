@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 
 from ci.plan.plan import Plan
-from ci.util.model import FirstSchema, FrozenModel, load_model, parse_toml
+from ci.util.model import FrozenModel, load_model, parse_toml
 from ci.util.units import format_count, format_duration
 
 _TABLE = "times.toml"

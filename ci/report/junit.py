@@ -23,9 +23,7 @@ def render_junit(report: Report) -> str:
         "time": _seconds(report.seconds()),
     }
     root = ET.Element("testsuites", totals)
-    suite = ET.SubElement(
-        root, "testsuite", totals | {"timestamp": escape_xml(report.now.removesuffix("Z"))}
-    )
+    suite = ET.SubElement(root, "testsuite", totals | {"timestamp": escape_xml(report.now.removesuffix("Z"))})
     for row in report.rows:
         suite.append(_case(row))
     if report.problems:

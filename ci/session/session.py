@@ -150,8 +150,9 @@ def images_to_report(
     selected = session.image_names(cells)
     if filtered:
         return selected
-    built = session.image_names(session.matrix.built)
-    return [name for name in built if name in selected or history.latest(name)]
+    known = dict.fromkeys([*session.image_names(session.matrix.built), *history.cells()])
+    chosen = set(selected)
+    return [name for name in known if name in chosen or history.latest(name)]
 
 
 async def open_session(call: CallOptions) -> Session:

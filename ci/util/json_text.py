@@ -27,7 +27,9 @@ def parse_json(text: str, name: str) -> dict[str, Any]:
     try:
         found = json.loads(text, object_pairs_hook=require_once, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise UserError(f"{name}: not JSON: {error.msg} (at line {error.lineno}, column {error.colno})") from None
+        raise UserError(
+            f"{name}: not JSON: {error.msg} (at line {error.lineno}, column {error.colno})"
+        ) from None
     except RecursionError:
         raise UserError(f"{name}: not JSON that is read here: nested too deep") from None
     except ValueError as error:

@@ -34,7 +34,7 @@ def accepts(pattern: str, words: str) -> str:
 
 def _refuse_bool(value: object) -> object:
     if isinstance(value, bool):  # which Python takes for a number
-        raise ValueError("must be a number, not true or false")
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic's error
     return value
 
 

@@ -72,9 +72,11 @@ class _Https(urllib.request.HTTPSHandler):
         return self.do_open(partial(_connect, http.client.HTTPSConnection, self._deadline), req)
 
 
-def _connect(kind: type[http.client.HTTPConnection], deadline: _Deadline, *arguments: Any, **more: Any) -> Any:
+def _connect(
+    kind: type[http.client.HTTPConnection], deadline: _Deadline, *arguments: Any, **more: Any
+) -> Any:
     connection: Any = kind(*arguments, **more)
-    connection._create_connection = deadline.connect  # noqa: SLF001 - the one place where http.client connects
+    connection._create_connection = deadline.connect
     return connection
 
 

@@ -14,8 +14,8 @@ from ci.history.history import History
 from ci.report.html import embed_json, render_html
 from ci.report.json_report import report_to_dict
 from ci.report.markup import Markup, element, raw_element
-from ci.util.escape import escape_html
 from ci.report.model import Report, make_report
+from ci.util.escape import escape_html
 from tests.unit.sample_histories import (
     CELLS,
     DEVEL,

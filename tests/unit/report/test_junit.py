@@ -8,8 +8,8 @@ from hypothesis import given
 from ci.history.history import History
 from ci.history.records import Failure
 from ci.report.junit import render_junit
-from ci.util.escape import escape_xml
 from ci.report.model import Report, make_report
+from ci.util.escape import escape_xml
 from tests.unit.sample_histories import (
     CELLS,
     DEVEL,
