@@ -57,11 +57,9 @@ class Locks:
     def _read_channel(self) -> dict[str, Any]:
         name = "ci/locks/channel.json"
         found = parse_json(self.channel(), name)
-        for key in ("python", "debs", "wheels"):
+        for key, needed in (("python", "version"), ("debs", "name"), ("wheels", "name")):
             rows = found.get(key)
-            if not isinstance(rows, list) or not all(
-                isinstance(row, dict) and "version" in row for row in rows
-            ):
+            if not isinstance(rows, list) or not all(isinstance(row, dict) and needed in row for row in rows):
                 raise UserError(f"{name}: key {key!r}: not a list of packages")
         return found
 
