@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from packaging import requirements
 from pydantic import AfterValidator, StringConstraints
 
+from ci.util.model import accepts
+
 
 def _check_requirement(line: str) -> str:
     requirements.Requirement(line)
@@ -19,14 +21,37 @@ def _check_requirement(line: str) -> str:
 Version = Annotated[
     str,
     StringConstraints(
-        pattern=r"^[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\.dev[0-9]+)?$", max_length=40
+        pattern=accepts(
+            r"^[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\.dev[0-9]+)?$", "a version such as 2.11.0"
+        ),
+        max_length=40,
     ),
 ]
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
+Word = Annotated[
+    str,
+    StringConstraints(
+        pattern=accepts(
+            r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,59}[A-Za-z0-9])?$",
+            "letters and digits, between them also . _ and -, at most 61 characters",
+        )
+    ),
+]
 # apt reads a hyphen at the end as "remove".
-DebianName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]{0,59}[a-z0-9.+]$")]
+DebianName = Annotated[
+    str,
+    StringConstraints(
+        pattern=accepts(r"^[a-z0-9][a-z0-9.+-]{0,59}[a-z0-9.+]$", "a Debian package such as build-essential")
+    ),
+]
 # No part of a path is `.` or `..`.
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*)+$")]
+AbsolutePath = Annotated[
+    str,
+    StringConstraints(
+        pattern=accepts(
+            r"^(/[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "an absolute path such as /workspace"
+        )
+    ),
+]
 Requirement = Annotated[
     str,
     StringConstraints(
@@ -35,18 +60,34 @@ Requirement = Annotated[
     ),
     AfterValidator(_check_requirement),
 ]
-_ARCH = r"[0-9]{1,2}\.[0-9][a-z]?(\+PTX)?"
+_ARCH = r"[1-9][0-9]?\.[0-9][af]?(\+PTX)?"  # torch.utils.cpp_extension: `a` and `f` are the only letters
 # GPU architectures as torch writes them: `8.0 9.0+PTX`.
 ARCH_LIST_PATTERN = rf"^{_ARCH}([ ;]{_ARCH})*$"
-ArchList = Annotated[str, StringConstraints(pattern=ARCH_LIST_PATTERN)]
+ArchList = Annotated[
+    str, StringConstraints(pattern=accepts(ARCH_LIST_PATTERN, "GPU architectures such as 8.0 9.0+PTX"))
+]
 _GLOB_CHARACTERS = r"A-Za-z0-9.*?\[\]!_-"
 # Globs over cell ids: `cu12*-py3.13-ray-*`.
 GLOB_PATTERN = rf"^[{_GLOB_CHARACTERS}]{{1,80}}$"
-Glob = Annotated[str, StringConstraints(pattern=GLOB_PATTERN)]
+Glob = Annotated[str, StringConstraints(pattern=accepts(GLOB_PATTERN, "a glob such as cu12*-py3.13-ray-*"))]
 # Globs over image names, which are cell ids with or without a variant: `*-ray-runtime`, `*-runtime@slim`.
-ImageGlob = Annotated[str, StringConstraints(pattern=rf"^[@{_GLOB_CHARACTERS}]{{1,80}}$")]
-CudaVersion = Annotated[str, StringConstraints(pattern=r"^(cpu|[0-9]+\.[0-9]+\.[0-9]+)$")]
-PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
+ImageGlob = Annotated[
+    str,
+    StringConstraints(
+        pattern=accepts(rf"^[@{_GLOB_CHARACTERS}]{{1,80}}$", "a glob such as *-ray-runtime@slim")
+    ),
+]
+CudaVersion = Annotated[
+    str,
+    StringConstraints(
+        pattern=accepts(
+            r"^(cpu|[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})$", "cpu, or a CUDA version such as 12.8.1"
+        )
+    ),
+]
+PythonVersion = Annotated[
+    str, StringConstraints(pattern=accepts(r"^3\.(0|[1-9][0-9]?)$", "a Python version such as 3.13"))
+]
 Kind = Literal["devel", "runtime"]
 Layer = Literal["ray", "marimo"]
 # All checks of images, in no particular order; `ci.inspection.checks` decides which apply to an image.

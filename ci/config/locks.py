@@ -4,6 +4,10 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
+
+from ci.util.errors import UserError
+from ci.util.json_text import parse_json
 
 
 class Locks:
@@ -29,7 +33,7 @@ class Locks:
 
         Both come from the channel's recipe; None if that has no such CPython. The line has a hash.
         """
-        channel = json.loads(self.channel())
+        channel = self._read_channel()
         pythons = [package for package in channel["python"] if package["version"].startswith(f"{python}.")]
         if not pythons:
             return None
@@ -45,6 +49,19 @@ class Locks:
         pip = next(package for package in channel["wheels"] if package["name"] == "pip")
         line = f"pip=={pip['version']} --hash=sha256:{pip['sha256']}\n"
         return json.dumps(recipe, indent=1) + "\n", line
+
+    def pythons(self) -> tuple[str, ...]:
+        """Return the versions of CPython in the channel's recipe."""
+        return tuple(str(package["version"]) for package in self._read_channel()["python"])
+
+    def _read_channel(self) -> dict[str, Any]:
+        name = "ci/locks/channel.json"
+        found = parse_json(self.channel(), name)
+        for key, needed in (("python", "version"), ("debs", "name"), ("wheels", "name")):
+            rows = found.get(key)
+            if not isinstance(rows, list) or not all(isinstance(row, dict) and needed in row for row in rows):
+                raise UserError(f"{name}: key {key!r}: not a list of packages")
+        return found
 
     def pages(self) -> str:
         """Return the index pages (JSON) that the generated files were made with, for `load_pages`."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib import resources
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, ClassVar, Self, get_args
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -22,13 +22,14 @@ from ci.config.fields import (
     Version,
     Word,
 )
+from ci.config.names import MAX_TAG, HubName, Line, Reason, TargetName, VariantName
 from ci.config.schedule import Schedule
 from ci.config.size_limits import SizeLimits
 from ci.config.variants import PathPattern, Rule, Variant
-from ci.util.model import FrozenModel, load_model, parse_toml
+from ci.util.model import FirstSchema, FrozenModel, accepts, load_model, parse_toml
 
-_MAX_GB = 1e6
-Gigabytes = Annotated[float, Field(gt=0, le=_MAX_GB)]
+_MIN_GB, _MAX_GB = 0.001, 1e6
+Gigabytes = Annotated[float, Field(ge=_MIN_GB, le=_MAX_GB)]
 
 
 class Cell(FrozenModel):
@@ -61,8 +62,8 @@ class Cell(FrozenModel):
 class Image(FrozenModel):
     """Names and settings that all images share."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")]
-    source: str
+    name: HubName
+    source: Line
     user: Word
     uid: Annotated[int, Field(ge=1, lt=60000)]
     workdir: AbsolutePath
@@ -104,8 +105,10 @@ class Target(FrozenModel):
 class CudaVersionPins(FrozenModel):
     """Pins of one CUDA version: the tag of PyTorch's wheels for it, such as `cu128`."""
 
-    wheel_tag: Annotated[str, StringConstraints(pattern=r"^(cpu|cu[0-9]{3})$")]
-    note: str = ""
+    wheel_tag: Annotated[
+        str, StringConstraints(pattern=accepts(r"^(cpu|cu[0-9]{3})$", "cpu, or a tag such as cu128"))
+    ]
+    note: Line = ""
 
 
 class TorchPins(FrozenModel):
@@ -114,7 +117,7 @@ class TorchPins(FrozenModel):
     torch: Version
     torchvision: Version
     torchaudio: Version
-    note: str = ""
+    note: Line = ""
 
 
 class ExtensionPin(FrozenModel):
@@ -184,8 +187,8 @@ class ResourceEstimates(FrozenModel):
         """Take one number for all kinds of jobs."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        if not 0 < value <= _MAX_GB:
-            raise ValueError(f"must be a number of GB above 0, at most {_MAX_GB:g}")
+        if not _MIN_GB <= value <= _MAX_GB:
+            raise ValueError(f"must be a number of GB above 0: {_MIN_GB:g} to {_MAX_GB:g}")
         return dict.fromkeys(JobMemory.model_fields, value)
 
     @property
@@ -205,7 +208,7 @@ class Exclude(FrozenModel):
     """Cells that are not built, by a glob over their ids, and the reason."""
 
     only: Glob
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    reason: Reason
 
 
 class Dockerfiles(FrozenModel):
@@ -227,10 +230,10 @@ class Matrix(FrozenModel):
 
     renamed: ClassVar[Mapping[str, str]] = {"profiles": "variants"}
 
-    schema_: Literal[1] = Field(alias="schema")
+    schema_: FirstSchema = Field(alias="schema")
     image: Image
     pairs: Annotated[tuple[Pair, ...], Field(min_length=1)]
-    targets: Annotated[dict[Word, Target], Field(min_length=1)]
+    targets: Annotated[dict[TargetName, Target], Field(min_length=1)]
     cuda: dict[CudaVersion, CudaVersionPins]
     torch: dict[Word, dict[CudaVersion, TorchPins]]
     pyg: Pyg
@@ -244,7 +247,7 @@ class Matrix(FrozenModel):
     verify: Verify = Verify()
     gates: SizeLimits = SizeLimits()
     rules: dict[Word, Rule] = Field(default_factory=dict)
-    variants: dict[Word, Variant] = Field(default_factory=lambda: {"default": Variant()})
+    variants: dict[VariantName, Variant] = Field(default_factory=lambda: {"default": Variant()})
     excludes: tuple[Exclude, ...] = ()
     schedule: Schedule = Schedule()
     dockerfiles: Dockerfiles = Dockerfiles()
@@ -261,6 +264,42 @@ class Matrix(FrozenModel):
             if (pair.cuda, pair.python) in seen:
                 raise ValueError(f"pairs: {pair.cuda} with Python {pair.python} is given twice")
             seen.add((pair.cuda, pair.python))
+        return self
+
+    @model_validator(mode="after")
+    def check_wheel_tags(self) -> Self:
+        """Require a wheel tag for the CUDA version that has it, and that no two pairs have images of the same tags."""
+        for cuda, pins in self.cuda.items():
+            major = "cpu" if cuda == "cpu" else f"cu{cuda.partition('.')[0]}"
+            if pins.wheel_tag != major and pins.wheel_tag[:-1] != major:
+                raise ValueError(
+                    f"cuda: {cuda} has wheel_tag {pins.wheel_tag}, whose wheels are for another CUDA"
+                )
+        owners: dict[tuple[str, str], str] = {}
+        for pair in self.pairs:
+            tag = self.cuda[pair.cuda].wheel_tag
+            if (other := owners.setdefault((tag, pair.python), pair.cuda)) != pair.cuda:
+                raise ValueError(
+                    f"pairs: CUDA {other} and {pair.cuda} with Python {pair.python} both have wheel_tag {tag}: "
+                    "their images would have the same tags, and one would replace the other"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def check_tags(self) -> Self:
+        """Require that a target and a variant make a tag of their own, which is no longer than a registry takes."""
+        versions = [pins.torch for rows in self.torch.values() for pins in rows.values()]
+        rest = len("-cu128-py313-torch-ray-marimo") + max(map(len, versions), default=0)
+        rest += max(len(self.ray.version), len(self.ray.nightly)) + len(self.marimo.version)
+        owners: dict[str, str] = {}
+        for target in self.targets:
+            for variant in self.variants:
+                name = target if variant == "default" else f"{target}-{variant}"
+                what = f"target {target} with variant {variant}"
+                if (other := owners.setdefault(name, what)) != what:
+                    raise ValueError(f"targets: {what} would have the tags of {other}: {name}-…")
+                if len(name) + rest > MAX_TAG:
+                    raise ValueError(f"targets: {what} has a tag of more than {MAX_TAG} characters: {name}-…")
         return self
 
     @model_validator(mode="after")
@@ -308,8 +347,11 @@ class Matrix(FrozenModel):
 
     def cells_of(self, cuda: str, python: str) -> tuple[Cell, ...]:
         """List the cells that a pair has, or would have in this matrix, without the excluded ones."""
-        cells = (Cell(cuda=cuda, python=python, target=target) for target in self.targets)
-        return tuple(cell for cell in cells if not self.exclusion_reason(cell))
+        return tuple(cell for cell in self.cells_in(cuda, python) if not self.exclusion_reason(cell))
+
+    def cells_in(self, cuda: str, python: str) -> tuple[Cell, ...]:
+        """List the cells that a pair has, or would have in this matrix, the excluded ones too."""
+        return tuple(Cell(cuda=cuda, python=python, target=target) for target in self.targets)
 
     def exclusion_reason(self, cell: Cell) -> str | None:
         """Return why a cell is excluded, None if it is built."""
@@ -318,8 +360,24 @@ class Matrix(FrozenModel):
 
     def phase_of(self, cell: Cell) -> int | None:
         """Return the build phase of a cell, None if its pair has no phases."""
-        pair = next(pair for pair in self.pairs if (pair.cuda, pair.python) == (cell.cuda, cell.python))
-        return getattr(pair.phases, self.targets[cell.target].kind) if pair.phases else None
+        phases = self._pairs_by_name[cell.cuda, cell.python].phases
+        return getattr(phases, self.targets[cell.target].kind) if phases else None
+
+    def is_default(self, cell: Cell) -> bool:
+        """Return whether a cell is built without being named."""
+        return self._pairs_by_name[cell.cuda, cell.python].default
+
+    def has_default_pair(self, cuda: str) -> bool:
+        """Return whether some pair of a CUDA version is built without being named."""
+        return cuda in self._default_cuda
+
+    @cached_property
+    def _pairs_by_name(self) -> Mapping[tuple[str, str], Pair]:
+        return {(pair.cuda, pair.python): pair for pair in self.pairs}
+
+    @cached_property
+    def _default_cuda(self) -> frozenset[str]:
+        return frozenset(pair.cuda for pair in self.pairs if pair.default)
 
 
 def read_matrix(text: str, name: str = "matrix.toml") -> Matrix:

@@ -1,7 +1,8 @@
 """Select cells of a matrix: one cell, the cells of a pair, or all that match filters."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ci.config.fields import GLOB_PATTERN
@@ -27,10 +28,15 @@ def select_pair(matrix: Matrix, cuda: str, python: str) -> tuple[Cell, ...]:
     """Return the cells of one pair, without the excluded ones.
 
     Raises:
-        UserError: a value, or the pair of two valid ones, is not in the matrix.
+        UserError: a value, or the pair of two valid ones, is not in the matrix, or all its cells are excluded.
     """
     _check_pair(matrix, cuda, python)
-    return matrix.cells_of(cuda, python)
+    cells = matrix.cells_of(cuda, python)
+    if not cells:
+        pair = Cell(cuda=cuda, python=python, target="any").pair_id
+        reasons = "; ".join(_exclusion_reasons(matrix, matrix.cells_in(cuda, python)))
+        raise UserError(f"all cells of {pair} are excluded in the matrix: {reasons}")
+    return cells
 
 
 def select_cells(
@@ -44,8 +50,9 @@ def select_cells(
 ) -> tuple[Cell, ...]:
     """Return the cells that match every given filter; the globs of `only` match the cell's id.
 
-    A pair with `default = false` is selected only if `cuda` names its version, or a glob begins with its CUDA part
-    (`cpu-*`, not `*`). Excluded cells are never selected.
+    A pair with `default = false` is selected only if `cuda` names its version, or the glob that matches names the pair:
+    it begins with the pair's id, or with its CUDA part if no other pair has that (`cpu-*`, not `*`). Excluded cells are
+    never selected.
 
     >>> from ci.config.matrix import default_matrix
     >>> [cell.id for cell in select_cells(default_matrix(), only=["cu12*-py3.13-ray-*"])]
@@ -65,20 +72,71 @@ def select_cells(
     if cuda and python and not any(pair.cuda in cuda and pair.python in python for pair in matrix.pairs):
         raise UserError(_missing_pair(matrix, ", ".join(cuda), ", ".join(python)))
     globs = [check_glob(text) for text in only]
-    on_request = {(pair.cuda, pair.python) for pair in matrix.pairs if not pair.default}
-    chosen = tuple(
-        cell
-        for cell in matrix.built
-        if (not cuda or cell.cuda in cuda)
-        and (not python or cell.python in python)
-        and (not target or cell.target in target)
-        and (not phase or matrix.phase_of(cell) in phase)
-        and (not globs or _matches(cell, globs))
-        and (cuda or (cell.cuda, cell.python) not in on_request or _is_named(cell, globs))
-    )
+    filters = _Filters(matrix, cuda, python, target, phase, globs)
+    chosen = filters.select(matrix.built)
     if not chosen:
-        raise UserError(f"the selection is empty: {_explain_empty_selection(matrix, globs)}")
+        raise UserError(f"the selection is empty: {filters.explain_empty()}")
     return chosen
+
+
+def match_cells(matrix: Matrix, *, target: Sequence[str] = (), phase: Sequence[int] = ()) -> tuple[Cell, ...]:
+    """Return the cells that match known targets and phases, as `select_cells` does; there may be none."""
+    return _Filters(matrix, (), (), target, phase, []).select(matrix.built)
+
+
+@dataclass(frozen=True)
+class _Filters:
+    """Filters of a selection, whose values are known."""
+
+    matrix: Matrix
+    cuda: Sequence[str]
+    python: Sequence[str]
+    target: Sequence[str]
+    phase: Sequence[int]
+    globs: Sequence[str]
+
+    def select(self, cells: Iterable[Cell]) -> tuple[Cell, ...]:
+        """Return the cells that match all filters."""
+        for _, matches in self._list():
+            cells = [cell for cell in cells if matches(cell)]
+        return tuple(cell for cell in cells if not self._is_hidden(cell))
+
+    def explain_empty(self) -> str:
+        """Say why no cell is selected: an exclusion, a pair that must be named, or the filter that leaves nothing."""
+        matching: Sequence[Cell] = self.matrix.cells
+        done: list[str] = []
+        for name, matches in self._list():
+            left = [cell for cell in matching if matches(cell)]
+            if not left:
+                before = f" of {' '.join(done)}" if done else ""
+                return f"no cell{before} has {name}; `dagger call cells` lists them"
+            matching = left
+            done.append(name)
+        if reasons := _exclusion_reasons(self.matrix, matching):
+            return f"excluded in the matrix: {'; '.join(reasons)}"
+        pairs = ", ".join(dict.fromkeys(cell.pair_id for cell in matching))
+        return (
+            f"{pairs} is built only if it is named: by --cuda, or by a glob such as {matching[0].pair_id}-*"
+        )
+
+    def _list(self) -> list[tuple[str, Callable[[Cell], bool]]]:
+        """Return the filters that are given: as the caller gave them, and whether a cell matches."""
+        listed: list[tuple[str, Sequence[object], Callable[[Cell], bool]]] = [
+            ("--cuda", self.cuda, lambda cell: cell.cuda in self.cuda),
+            ("--python", self.python, lambda cell: cell.python in self.python),
+            ("--target", self.target, lambda cell: cell.target in self.target),
+            ("--phase", self.phase, lambda cell: self.matrix.phase_of(cell) in self.phase),
+            ("--only", self.globs, lambda cell: _matches(cell, self.globs)),
+        ]
+        return [(f"{name} {','.join(map(str, given))}", matches) for name, given, matches in listed if given]
+
+    def _is_hidden(self, cell: Cell) -> bool:
+        """Return whether a cell is of a pair that is built on request only, which nothing names."""
+        if self.cuda or self.matrix.is_default(cell):
+            return False
+        shared = self.matrix.has_default_pair(cell.cuda)
+        name = cell.pair_id if shared else f"{cell.pair_id.split('-')[0]}-"
+        return not any(glob.startswith(name) and fnmatchcase(cell.id, glob) for glob in self.globs)
 
 
 def check_glob(text: str) -> str:
@@ -118,14 +176,5 @@ def _matches(cell: Cell, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(cell.id, glob) for glob in globs)
 
 
-def _is_named(cell: Cell, globs: Sequence[str]) -> bool:
-    """Return whether a glob begins with the CUDA part of the cell's id: `cu12.8.1`, `cpu`."""
-    return any(glob.startswith(cell.pair_id.split("-")[0]) for glob in globs)
-
-
-def _explain_empty_selection(matrix: Matrix, globs: Sequence[str]) -> str:
-    matching = [cell for cell in matrix.cells if _matches(cell, globs)]
-    reasons = dict.fromkeys(reason for cell in matching if (reason := matrix.exclusion_reason(cell)))
-    if reasons:
-        return f"excluded in the matrix: {'; '.join(reasons)}"
-    return "no cell matches all filters; `dagger call cells` lists them"
+def _exclusion_reasons(matrix: Matrix, cells: Iterable[Cell]) -> list[str]:
+    return list(dict.fromkeys(reason for cell in cells if (reason := matrix.exclusion_reason(cell))))

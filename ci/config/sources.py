@@ -2,13 +2,14 @@
 
 import re
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, model_validator
 
 from ci.config.fields import CudaVersion, DebianName, Requirement, Version, Word
+from ci.config.names import Line
 from ci.util.errors import UserError, require_choice
-from ci.util.model import FrozenModel, load_model, merge_tables, parse_toml
+from ci.util.model import FrozenModel, accepts, load_model, merge_tables, parse_toml
 
 
 def _refuse_placeholders(text: str) -> str:
@@ -17,16 +18,34 @@ def _refuse_placeholders(text: str) -> str:
     return text
 
 
+def _check_placeholders(text: str) -> str:
+    if re.search(r"[{}]", re.sub(r"\{[a-z]+\}", "", text)):
+        raise ValueError(
+            "has a brace that belongs to no placeholder; accepted: {cuda}, {tag}, {torch} and {wheel}"
+        )
+    return text
+
+
 # Image references and addresses; both may have the placeholders {cuda}, {tag}, {torch} and {wheel}, which plans fill.
 ImageName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._:/{}-]{0,200}(@sha256:[0-9a-f]{64})?$")
+    str,
+    StringConstraints(
+        pattern=accepts(
+            r"^[a-z0-9][A-Za-z0-9._:/{}-]{0,200}(@sha256:[0-9a-f]{64})?$", "an image such as ubuntu:24.04"
+        )
+    ),
+    AfterValidator(_check_placeholders),
 ]
 Address = Annotated[
     str,
     StringConstraints(
-        pattern=r"^https?://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~%+/={}-]*)?$",
+        pattern=accepts(
+            r"^https?://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~%+/={}-]*)?$",
+            "an address such as https://mirror.example:8080/simple",
+        ),
         max_length=400,
     ),
+    AfterValidator(_check_placeholders),
 ]
 PlainImageName = Annotated[ImageName, AfterValidator(_refuse_placeholders)]
 PlainAddress = Annotated[Address, AfterValidator(_refuse_placeholders)]
@@ -63,7 +82,16 @@ class Toolkit(FrozenModel):
     compiler: Version
     wheels: tuple[Requirement, ...] = ()
     deb: Deb | None = None
-    note: str = ""
+    note: Line = ""
+
+    @model_validator(mode="after")
+    def check_provider(self) -> Self:
+        """Require what the provider takes the toolkit from."""
+        if self.provider == "hybrid" and self.deb is None:
+            raise ValueError("provider hybrid takes the compiler from a Debian package: deb is missing")
+        if self.provider != "image" and not self.wheels:
+            raise ValueError(f"provider {self.provider} takes the toolkit from wheels: wheels is empty")
+        return self
 
 
 class Conda(FrozenModel):
@@ -97,12 +125,29 @@ class Wheels(FrozenModel):
 class Sources(FrozenModel):
     """A sources profile."""
 
-    description: str
+    description: Line
     images: Images
     toolkit: dict[CudaVersion, Toolkit]
     conda: Conda
     interpreter: Interpreter = Interpreter()
     wheels: Wheels
+
+    @model_validator(mode="after")
+    def check_toolkits(self) -> Self:
+        """Require that a toolkit that is taken from the devel image can be in it."""
+        for cuda, toolkit in self.toolkit.items():
+            if toolkit.provider == "image" and not {"{cuda}", "cuda", cuda} & set(
+                _split_image(self.images.devel)
+            ):
+                raise ValueError(
+                    f"toolkit: {cuda} is taken out of images.devel, and {self.images.devel} is no image of CUDA"
+                )
+        return self
+
+
+def _split_image(name: str) -> list[str]:
+    """Return the parts of an image's name, with placeholders and versions whole: `nvidia`, `cuda`, `{cuda}`."""
+    return re.split(r"[/:@_-]", name)
 
 
 def read_profiles() -> dict[str, Any]:

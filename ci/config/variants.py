@@ -3,15 +3,28 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from ci.config.fields import CheckName, DebianName, Word
+from ci.config.names import Reason
 from ci.util.model import FrozenModel
 
 # Paths in the environment: `*` and `?` match anything but `/`, `**` matches any number of folders.
 _PART = r"[A-Za-z0-9_.*?+-]*[A-Za-z0-9_*?+-][A-Za-z0-9_.*?+-]*"  # not `.` nor `..`
-PathPattern = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=120)]
-OneLine = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\x85\u2028\u2029]{1,200}$")]
+_MOST_FOLDERS = (
+    3  # `**` in a pattern: with each, matching a path takes as many times longer as the path has folders
+)
+
+
+def _bound_folders(pattern: str) -> str:
+    if pattern.count("**") > _MOST_FOLDERS:
+        raise ValueError(f"has more than {_MOST_FOLDERS} times **")
+    return pattern
+
+
+PathPattern = Annotated[
+    str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=120), AfterValidator(_bound_folders)
+]
 
 
 class Rule(FrozenModel):
@@ -22,7 +35,7 @@ class Rule(FrozenModel):
     `django.test` that are called so.
     """
 
-    takes: OneLine
+    takes: Reason
     remove: Annotated[tuple[PathPattern, ...], Field(min_length=1)]
     unless: tuple[PathPattern, ...] = ()
     only_tests: bool = False
@@ -39,13 +52,13 @@ class Variant(FrozenModel):
 
     renamed: ClassVar[Mapping[str, str]] = {"gives_up": "waives"}
 
-    note: OneLine | None = None
+    note: Reason | None = None
     rules: tuple[Word, ...] = ()
     strip: Literal["no", "debug", "unneeded"] = "no"
     apt: tuple[DebianName, ...] | None = None
     toolkit: bool = True
     conda: bool = True
-    waives: dict[CheckName, OneLine] = Field(default_factory=dict)
+    waives: dict[CheckName, Reason] = Field(default_factory=dict)
 
 
 def describe_variants(

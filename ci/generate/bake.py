@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from ci.config.matrix import Matrix
-from ci.config.selection import select_cells
+from ci.config.selection import match_cells
 from ci.generate.dockerfiles import PairFile
 from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
 from ci.plan.plan import Plan
@@ -38,7 +38,7 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix, pairs: Mapping[str, 
             "dockerfile": file.path,
             **({"args": dict(file.arguments)} if file.arguments else {}),
         }
-    default = select_cells(matrix)
+    default = match_cells(matrix)
     groups: dict[str, list[str]] = {"default": [names[cell] for cell in default]}
     for plan in plans:
         cell = plan.cell
@@ -51,7 +51,8 @@ def render_bake_file(plans: Sequence[Plan], matrix: Matrix, pairs: Mapping[str, 
     selections = {target: [cell for cell in default if cell.target == target] for target in matrix.targets}
     for phase in matrix.phases:
         selections[f"phase-{phase}"] = [cell for cell in default if matrix.phase_of(cell) == phase]
-    groups |= {name: [names[cell] for cell in cells] for name, cells in selections.items() if cells}
+    groups |= {name: [names[cell] for cell in cells] for name, cells in selections.items()}
+    groups = {name: members for name, members in groups.items() if members}  # all of a phase may be excluded
     document = {
         "//": HEAD,
         # A null default leaves the argument out, so that pip and uv use their own.

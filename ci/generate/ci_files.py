@@ -4,15 +4,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from ci.config.matrix import Matrix
 from ci.config.schedule import Schedule
-from ci.config.selection import select_cells
+from ci.config.selection import match_cells
 from ci.config.sources import PlainAddress, PlainImageName
-from ci.util.model import FrozenModel, load_model, parse_toml
+from ci.util.model import FirstSchema, FrozenModel, load_model, parse_toml
 
 GITHUB, GITLAB = ".github/workflows/images.yml", ".gitlab-ci.yml"
 NOTICE = "Not edited by hand: change ci/matrix.toml, ci/generate/ci_files.toml or ci/generate/templates, then run\n"
@@ -57,7 +57,7 @@ class Gitlab(FrozenModel):
 class Settings(FrozenModel):
     """The document `ci_files.toml`."""
 
-    schema_: Literal[1] = Field(alias="schema")
+    schema_: FirstSchema = Field(alias="schema")
     dagger: Dagger
     tests: Tests
     github: Github
@@ -149,9 +149,11 @@ def _runs(matrix: Matrix) -> Iterator[str]:
     for run in matrix.schedule.runs:
         yield f"{matrix.schedule.describe_run(run)}; cron {matrix.schedule.format_cron(run)}"
         pairs: dict[str, list[str]] = {}
-        for cell in select_cells(matrix, phase=run.phases):
+        for cell in match_cells(matrix, phase=run.phases):
             pairs.setdefault(cell.pair_id, []).append(cell.target)
         yield from (f"  {pair}: {', '.join(targets)}" for pair, targets in pairs.items())
+        if not pairs:
+            yield "  no cell: those of its phases are excluded, or built only if they are named"
 
 
 def _crons(schedule: Schedule) -> Iterator[str]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from ci.plan import system
-from ci.plan.dockerfile_writer import DockerfileWriter
+from ci.plan.dockerfile_writer import DockerfileWriter, quote_value
 from ci.plan.image_config import LABEL
 from ci.plan.paths import LIBRARIES, PACKED, PREFIX
 from ci.plan.plan import Plan
@@ -29,6 +29,7 @@ from ci.plan.stages.pack import (
     trim_env_command,
 )
 from ci.util.errors import UserError
+from ci.util.escape import escape_terminal
 
 CHANGES_PROGRAM = "copy_changes.py"
 _ADDED = "/opt/added"
@@ -65,7 +66,7 @@ def compose(
     lines = (
         *("# syntax=docker/dockerfile:1", *(f"# {line}" for line in about)),
         f"#   docker build --file {path} --target {plans[0].cell.target} .",
-        *(f"# Note: {note}" for note in notes),
+        *(f"# Note: {escape_terminal(note)}" for note in notes),
         "# Not edited by hand: change ci/matrix.toml, then run `./daggerw call generate export --path .`",
         *(["", *(_declare(name, value) for name, value in defaults.items())] if defaults else []),
         *writer.lines,
@@ -209,7 +210,7 @@ def _write_pairs(
     writer: DockerfileWriter, word: str, pairs: Sequence[tuple[str, str]], known: Mapping[str, str]
 ) -> None:
     """Write variables or labels that are not known below."""
-    own = [f"{name}={json.dumps(value)}" for name, value in pairs if known.get(name) != value]
+    own = [f"{name}={quote_value(value)}" for name, value in pairs if known.get(name) != value]
     if own:
         writer.add(f"{word} " + " \\\n    ".join(own))
 

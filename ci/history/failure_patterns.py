@@ -6,13 +6,39 @@ would be retried; a full disk makes compilers and downloads fail in many ways; a
 """
 
 import re
+from typing import NamedTuple
 
 from ci.history.records import FailureKind
 
 Patterns = tuple[tuple[FailureKind, tuple[str, ...]], ...]
-CompiledPatterns = tuple[tuple[FailureKind, re.Pattern[str]], ...]
 
+
+class Evidence(NamedTuple):
+    """A pattern, and a text that every line has in which it is found: most lines need not be searched."""
+
+    literal: str
+    pattern: re.Pattern[str]
+
+    def shows(self, line: str, lowered: str) -> bool:
+        """Return whether a line shows it; `lowered` is the line in small letters."""
+        return self.literal in lowered and self.pattern.search(line) is not None
+
+
+CompiledPatterns = tuple[tuple[FailureKind, tuple[Evidence, ...]], ...]
+
+_UNKNOWN = "\0"
+# A character, an escape, a class or a parenthesis, and how often it may occur.
+_PARTS = re.compile(r"(?P<atom>\\.|\(\?>|\[(?:\\.|[^\]\\])+\]|[\s\S])(?P<repeated>(?:[?*+]|\{[0-9,]+\})\??)?")
 _TRANSIENT = r"(?:408|425|429|500|502|503|504)"  # HTTP statuses that a retry may not see again
+_TRANSIENT_WORDS = (
+    "Request Time",
+    "Too Early",
+    "Too Many",
+    "Internal Server",
+    "Bad Gateway",
+    "Service ",
+    "Gateway Time",
+)
 _COMPILER = r"(?:cc1(?:plus)?|g?cc|[gc]\+\+|clang(?:\+\+)?|collect2)"
 
 # These are the cause, whatever else was printed.
@@ -102,7 +128,7 @@ _STEP: Patterns = (
     (
         "registry",
         (
-            r"failed to (?:resolve|pull|push|authorize)\b.*(?:not found|\b40[13] \w|unauthorized|denied)",
+            r"(?>^.*?failed to (?:resolve|pull|push|authorize)\b).*(?:not found|\b40[13] \w|unauthorized|denied)",
             r"\b40[13] (?:Unauthorized|Forbidden)",
             r"HTTP error:? 40[13]\b",
             r"returned error: 40[13]\b",
@@ -183,8 +209,12 @@ _STEP: Patterns = (
             r"error sending request",
             r"error decoding response body",
             r"\bFailed to fetch\b",
-            rf"\b{_TRANSIENT} +(?:Request Time|Too Early|Too Many|Internal Server|Bad Gateway|Service |Gateway Time)",
-            rf"(?:HTTP error|returned error|\bstatus|\bstatus code):? {_TRANSIENT}\b",
+            # One for each word, so that lines without any of them are not searched.
+            *(rf"\b{_TRANSIENT} +{words}" for words in _TRANSIENT_WORDS),
+            *(
+                rf"{words}:? {_TRANSIENT}\b"
+                for words in ("HTTP error", "returned error", r"\bstatus", r"\bstatus code")
+            ),
             r"TOOMANYREQUESTS",
         ),
     ),
@@ -205,7 +235,34 @@ _STEP: Patterns = (
 
 
 def _compile(groups: Patterns) -> CompiledPatterns:
-    return tuple((kind, re.compile("|".join(patterns), re.IGNORECASE)) for kind, patterns in groups)
+    return tuple(
+        (kind, tuple(Evidence(find_literal(one), re.compile(one, re.IGNORECASE)) for one in patterns))
+        for kind, patterns in groups
+    )
+
+
+def find_literal(pattern: str) -> str:
+    """Return the longest text, in small letters, that is in everything that a pattern matches; empty if unknown.
+
+    Groups, classes of characters and what may be left out count as unknown; there is no `|` outside of groups.
+
+    >>> find_literal(r"connection (?:refused|reset)"), find_literal(r"\\bENOSPC\\b"), find_literal("https?: x")
+    ('connection ', 'enospc', ': x')
+    """
+    text, depth = "", 0
+    for part in _PARTS.finditer(pattern):
+        atom, repeated = part["atom"], part["repeated"]
+        depth += atom == "("
+        literal = atom[1:] if atom[0] == "\\" and not atom[1].isalnum() else atom
+        known = (
+            depth == 0
+            and len(literal) == 1
+            and not (atom in ".^$)" or (repeated or "")[:1] in ("?", "*", "{"))
+        )
+        text += literal if known else _UNKNOWN
+        text += _UNKNOWN if repeated else ""
+        depth = max(0, depth - (atom == ")"))  # an atomic group, which must match, counts as none
+    return max(text.lower().split(_UNKNOWN), key=len)
 
 
 STEP_PATTERNS = _compile(_CAUSES + _MEMORY + _STEP)

@@ -15,6 +15,7 @@ CRASHES = (134, 135, 139)  # SIGABRT, SIGBUS, SIGSEGV
 
 _MOST_LINES = 2000  # of output that are searched, from its end, where the cause usually is
 _MOST_WIDTH = 4000  # characters of a line that are searched
+_MOST_TEXT = 2_000_000  # characters of output that are searched, from its end
 _PART = 140  # characters of an error, and of each of its causes, in a message
 
 
@@ -109,7 +110,7 @@ def classify_failure(
 
 def _last_lines(text: str) -> list[str]:
     """Return the last lines that are not blank, without terminal colours."""
-    lines = (line.rstrip() for line in _ESCAPES.sub("", text).splitlines())
+    lines = (line.rstrip() for line in _ESCAPES.sub("", text[-_MOST_TEXT:]).splitlines())
     kept = [line for line in lines if line.strip()][-_MOST_LINES:]
     half = _MOST_WIDTH // 2
     return [line if len(line) <= _MOST_WIDTH else f"{line[:half]} … {line[-half:]}" for line in kept]
@@ -118,10 +119,10 @@ def _last_lines(text: str) -> list[str]:
 def _find_cause(lines: Sequence[str], exit_code: int | None) -> tuple[FailureKind, int | None]:
     """Return the kind of failure, and the index of the line that shows it, if there is one."""
     patterns = {SIGKILL: KILLED_STEP_PATTERNS, None: ENGINE_PATTERNS}.get(exit_code, STEP_PATTERNS)
-    evidence = [(place, line) for place, line in enumerate(lines) if not QUOTES.search(line)]
-    for kind, pattern in patterns:
-        for place, line in evidence:
-            if pattern.search(line):
+    evidence = [(place, line, line.lower()) for place, line in enumerate(lines) if not QUOTES.search(line)]
+    for kind, shown_by in patterns:
+        for place, line, lowered in evidence:
+            if any(one.shows(line, lowered) for one in shown_by):
                 return kind, place
     if exit_code == SIGKILL:
         return "out-of-memory", None

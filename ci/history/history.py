@@ -1,39 +1,57 @@
 """Read, merge and query histories: JSON Lines files, one record a line, oldest first.
 
-A crash in the middle of a write leaves at most one broken line. Such a line is reported and skipped; the others are
-still read.
+A crash in the middle of a write leaves at most one broken line. Such a line is reported and the others are still read.
+What is not understood is never dropped: a history that is written back has it where it was.
 """
 
-import json
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from pydantic import ValidationError
-
-from ci.history.records import SCHEMA, BuildRecord, Failure
+from ci.history.lines import read_line, split_lines
+from ci.history.ordering import order_records
+from ci.history.records import BuildRecord, Failure
 from ci.plan.attempt import StageAttempt
-from ci.util.model import format_validation_error, freeze_lists
+
+
+@dataclass(frozen=True)
+class UnknownLine:
+    """A line, or a part of one, that is not understood; `after` is the number of records before it."""
+
+    text: str
+    after: int
 
 
 @dataclass(frozen=True)
 class History:
     """All records, oldest first, and the problems found in lines that could not be read.
 
-    `unknown_lines` were written by a later version of this program. They are not understood, and `text` writes them
-    back unchanged; each is without its newline.
+    `unknown_lines` are broken, or were written by a later version of this program; `text` writes them back unchanged,
+    each at its place among the records.
     """
 
     records: tuple[BuildRecord, ...] = ()
     problems: tuple[str, ...] = ()
-    unknown_lines: tuple[str, ...] = ()
+    unknown_lines: tuple[UnknownLine, ...] = ()
 
     def text(self) -> str:
-        """Return the history as a file: each record, then the lines of later versions."""
-        unknown = (f"{line}\n" for line in self.unknown_lines)
-        return "".join([*(record.line() for record in self.records), *unknown])
+        """Return the history as a file: each record, and between them the lines that were not understood."""
+        return "".join(line for line, _ in self.numbered_lines())
+
+    def numbered_lines(self) -> Iterator[tuple[str, int]]:
+        """Yield each line of the file with the number of records up to it."""
+        unknown = sorted(self.unknown_lines, key=lambda line: line.after)
+        done = 0
+        for number, record in enumerate(self.records, 1):
+            while done < len(unknown) and unknown[done].after < number:
+                yield f"{unknown[done].text}\n", number - 1
+                done += 1
+            yield record.line(), number
+        yield from ((f"{line.text}\n", len(self.records)) for line in unknown[done:])
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the names of all recorded images, in the order in which they were first recorded."""
+        return tuple(dict.fromkeys(record.cell for record in self.records))
 
     def latest(self, cell: str) -> BuildRecord | None:
         """Return the newest record of a cell.
@@ -78,7 +96,10 @@ class History:
             _mark_interrupted(record) if record.status == "building" and record.run not in live else record
             for record in self._decisive
         )
-        return History(records, self.problems, self.unknown_lines)
+        unknown_lines = tuple(
+            UnknownLine(line.text, min(line.after, len(records))) for line in self.unknown_lines
+        )
+        return History(records, self.problems, unknown_lines)
 
     @cached_property
     def _decisive(self) -> tuple[BuildRecord, ...]:
@@ -107,7 +128,7 @@ class History:
 
 
 def read_history(text: str, name: str = "history.jsonl") -> History:
-    """Read a history file; a line that cannot be read becomes a problem and is skipped.
+    """Read a history file; a line that cannot be read becomes a problem, and is kept as it is.
 
     If a crash cut a line and the next record was written directly after it, that record is read.
 
@@ -116,111 +137,60 @@ def read_history(text: str, name: str = "history.jsonl") -> History:
     """
     records: list[BuildRecord] = []
     problems: list[str] = []
-    unknown_lines: list[str] = []
-    for number, line in _split_lines(text):
-        result = _read_line(line)
-        if isinstance(result, BuildRecord):
-            records.append(result)
-            continue
-        problems.append(f"{name} line {number}: {result}")
-        if result.startswith(_NEWER_SCHEMA):
-            unknown_lines.append(line)
-        elif result.startswith(_NOT_JSON):
-            records.extend(_find_records(line))
+    unknown_lines: list[UnknownLine] = []
+    for number, line in split_lines(text):
+        for part in read_line(line):
+            if isinstance(part, BuildRecord):
+                records.append(part)
+                continue
+            if part.problem:
+                problems.append(f"{name} line {number}: {part.problem}")
+            if part.text:
+                unknown_lines.append(UnknownLine(part.text, len(records)))
     return History(tuple(records), tuple(problems), tuple(unknown_lines))
 
 
-def merge_histories(*histories: History) -> History:
-    """Merge histories: each record once, ordered by start time."""
-    records: dict[str, BuildRecord] = {}
-    for history in histories:
-        for record in history.records:
-            records.setdefault(record.line(), record)
-    # The sort is stable: records with the same start time keep the order in which they were written.
-    ordered = sorted(records.values(), key=_start_time)
+def merge_histories(*histories: History, now: str = "") -> History:
+    """Merge histories: each record once, ordered by start time, and the tries of a run by their number.
+
+    A record that is dated later than `now` was written by a wrong clock, and keeps its place before what was written
+    after it; see `order_records`.
+    """
+    records = order_records([history.records for history in histories], now)
+    unknown = _place_unknown_lines(histories, records)
     problems = dict.fromkeys(problem for history in histories for problem in history.problems)
-    unknown_lines = dict.fromkeys(line for history in histories for line in history.unknown_lines)
-    return History(tuple(ordered), tuple(problems), tuple(unknown_lines))
+    return History(
+        tuple(records),
+        tuple(problems),
+        tuple(UnknownLine(text, after) for text, after in sorted(unknown.items(), key=lambda item: item[1])),
+    )
 
 
 def missing_lines(known: History, other: History) -> str:
-    """Return the lines of `other` that `known` does not have, as text to append to it."""
-    lines = {record.line() for record in known.records} | {f"{line}\n" for line in known.unknown_lines}
-    candidates = [
-        *(record.line() for record in other.records),
-        *(f"{line}\n" for line in other.unknown_lines),
-    ]
+    """Return the lines of `other` that `known` does not have, each once, as text to append to it."""
+    lines = {line for line, _ in known.numbered_lines()}
+    candidates = dict.fromkeys(line for line, _ in other.numbered_lines())
     return "".join(line for line in candidates if line not in lines)
 
 
-# How the problems of two kinds of lines begin.
-_NOT_JSON = "not JSON"
-_NEWER_SCHEMA = "schema "
-
-# How a line begins: its first key in alphabetical order. Inside a line this cannot occur, for quotes are escaped.
-_BEGINNING = re.compile(r'\{"(?:archs|attempt|cell)": ')
-_MOST_FAILURES = 8  # at places in a broken line where a record could begin
-
-
-def _split_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each line that is not blank with its number, without a copy of the whole text."""
-    start = len(text) - len(text.removeprefix("\ufeff"))  # some editors put a byte order mark first
-    number = 1
-    while start < len(text):
-        # Only a newline ends a record: the output of a step may contain other line separators.
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
-        line = text[start:end]
-        if line.strip(" \t\r"):
-            yield number, line
-        start, number = end + 1, number + 1
-
-
-def _read_line(line: str) -> BuildRecord | str:
-    """Return the record in a line, or a description of the problem."""
-    try:
-        return BuildRecord.model_validate_json(line)  # many times faster than the rest, with worse messages
-    except ValueError:
-        pass
-    try:
-        return _validate(json.loads(line))
-    except (ValueError, RecursionError):
-        return f"{_NOT_JSON}, passed over: {line[:40]!r}"
-
-
-def _validate(data: Any) -> BuildRecord | str:
-    if not isinstance(data, dict):
-        return "not a record, passed over"
-    schema = data.get("schema", SCHEMA)
-    if type(schema) is int and schema > SCHEMA:
-        return f"{_NEWER_SCHEMA}{str(schema)[:20]} is newer than this version knows, passed over"
-    try:
-        return BuildRecord.model_validate(freeze_lists(data))
-    except ValidationError as error:
-        return f"{format_validation_error(error, BuildRecord)}, passed over"
-
-
-def _find_records(line: str) -> Iterator[BuildRecord]:
-    """Yield the complete records in a line that is broken before, between or after them."""
-    decoder = json.JSONDecoder()
-    place = failures = 0
-    while failures < _MOST_FAILURES and (beginning := _BEGINNING.search(line, place)):
-        try:
-            data, end = decoder.raw_decode(line, beginning.start())
-            result = _validate(data)
-        except (ValueError, RecursionError):
-            result, end = "", 0
-        if isinstance(result, BuildRecord):
-            yield result
-            place = end
-        else:
-            place, failures = beginning.end(), failures + 1
-
-
-def _start_time(record: BuildRecord) -> tuple[str, str]:
-    # Compared as plain text, "00Z" would come after "00.5Z".
-    whole, _, fraction = record.started.removesuffix("Z").partition(".")
-    return whole, fraction.rstrip("0")
+def _place_unknown_lines(histories: Iterable[History], records: Iterable[BuildRecord]) -> Mapping[str, int]:
+    """Return each unknown line with the number of records before it: it follows the record that it followed."""
+    anchors = [
+        (line.text, history.records[line.after - 1] if line.after else None)
+        for history in histories
+        for line in history.unknown_lines
+    ]
+    wanted = {record.line() for _, record in anchors if record}
+    keys = {record.key for _, record in anchors if record}
+    places = {
+        line: place
+        for place, record in enumerate(records, 1)
+        if record.key in keys and (line := record.line()) in wanted
+    }
+    unknown: dict[str, int] = {}
+    for text, record in anchors:
+        unknown.setdefault(text, places[record.line()] if record else 0)
+    return unknown
 
 
 def _rank(record: BuildRecord) -> int:

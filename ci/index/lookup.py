@@ -108,9 +108,7 @@ class IndexCache:
     def builds(self, channel: str, name: str) -> tuple[tuple[str, str], ...] | str:
         """Return (version, build) of a package in a conda channel, or why they could not be read."""
         query = IndexQuery(kind="conda", address=channel, name=name)
-        return self._parse(
-            query, lambda response: tuple((row[0], row[1]) for row in json.loads(response.bodies[0]))
-        )
+        return self._parse(query, lambda response: _parse_builds(response.bodies[0]))
 
     def _parse(self, query: IndexQuery, parse: Callable[[IndexResponse], T]) -> T | str:
         response = self.get(query)
@@ -119,13 +117,20 @@ class IndexCache:
         if query not in self._parsed:
             try:
                 self._parsed[query] = parse(response)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 # A response that cannot be parsed counts as not read.
                 problem = one_line(f"not understood: {error}")[:200]
                 response = response.model_copy(update={"problem": problem})
                 self.responses[query] = response
                 return response.error
         return cast("T", self._parsed[query])
+
+
+def _parse_builds(body: str) -> tuple[tuple[str, str], ...]:
+    rows = json.loads(body)
+    if not all(isinstance(part, str) for row in rows for part in row[:2]):
+        raise ValueError("a version or a build is no text")
+    return tuple((row[0], row[1]) for row in rows)
 
 
 def _parse_tags(bodies: Iterable[str]) -> frozenset[str]:

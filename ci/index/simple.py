@@ -13,6 +13,11 @@ from packaging.version import Version
 
 # No path separators and nothing that a shell interprets; no longer than a file system allows.
 _FILE_NAME = re.compile(r"[A-Za-z0-9._+!-]{1,255}")
+_IN_ADDRESS = r"[A-Za-z0-9._~%!+,=:@/-]"  # of the characters of RFC 3986, without those that shells expand
+_PLAIN_ADDRESS = re.compile(
+    rf"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?(?:/{_IN_ADDRESS}*)?"
+    rf"(?:\?(?:{_IN_ADDRESS}|[&?])*)?(?:#(?:{_IN_ADDRESS}|[&?])*)?"
+)
 # The minor version of glibc 2 that each older name of a manylinux platform means (PEP 600).
 _LEGACY_PLATFORMS = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 _NEWEST_GLIBC = 99  # minor version: bounds the list of platforms, whatever the sources say
@@ -106,11 +111,23 @@ def _parse_row(row: dict[str, object]) -> ListedFile:
 
 
 def resolve_link(base: str, link: str) -> str | None:
-    """Return a link of the page at `base` as an absolute address, None if it is malformed."""
+    """Return a link of the page at `base` as an absolute address, None if that is no plain http(s) address.
+
+    Addresses go into commands and Dockerfiles, where `$`, quotes and white space mean something else.
+    """
     try:
-        return urljoin(base, link)
+        return require_plain(urljoin(base, link))
     except ValueError:  # no host: `http://[`
         return None
+
+
+def require_plain(address: str) -> str | None:
+    """Return an address, None if it is no plain http(s) address: it may have a query and a fragment, but no login.
+
+    >>> require_plain("https://host:8080/a/x-1%2Bcu128.whl#sha256=00"), require_plain("https://host/$HOME/x.whl")
+    ('https://host:8080/a/x-1%2Bcu128.whl#sha256=00', None)
+    """
+    return address if _PLAIN_ADDRESS.fullmatch(address) else None
 
 
 def split_fragment(link: str) -> tuple[str, str]:

@@ -15,9 +15,12 @@ from ci.index.simple import (
     link_filename,
     parse_filename,
     parse_html,
+    require_plain,
     resolve_link,
     split_fragment,
 )
+from ci.util.errors import UserError, quote_value
+from ci.util.json_text import parse_json
 from ci.util.model import FrozenModel
 
 
@@ -97,9 +100,19 @@ def wheel_versions(page: Page, name: str, local: str) -> tuple[Version, ...]:
     return tuple(sorted(map(Version, public)))
 
 
-def load_pages(text: str) -> dict[str, Page]:
-    """Load the pages that `dump_pages` wrote, by address."""
-    return {address: Page(address=address, links=tuple(links)) for address, links in json.loads(text).items()}
+def load_pages(text: str, name: str = "pages.json") -> dict[str, Page]:
+    """Load the pages that `dump_pages` wrote, by address; `name` is the file's, for the message.
+
+    Raises:
+        UserError: the text is not such a document.
+    """
+    found = parse_json(text, name)
+    for address, links in found.items():
+        if not isinstance(links, list) or not all(
+            isinstance(link, str) and require_plain(link) for link in links
+        ):
+            raise UserError(f"{name}: key {quote_value(address)}: not a list of http(s) addresses")
+    return {address: Page(address=address, links=tuple(links)) for address, links in found.items()}
 
 
 def dump_pages(pages: Iterable[Page], addresses: Collection[str]) -> str:

@@ -1,12 +1,19 @@
 """Break down an image's bytes by layer, package, kind of file, part of ELF files and GPU architecture."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from ci.util.errors import UserError, one_line
-from ci.util.model import FrozenModel
+from ci.util.json_text import parse_json
+from ci.util.model import FrozenModel, load_model
 from ci.util.units import MB, format_mb, format_mb_change
+
+Bytes = Annotated[int, Field(lt=2**63)]
+# Names come from files in an image, or from a file of the user, and are shown in a terminal.
+Text = Annotated[str, AfterValidator(one_line)]
 
 
 class LayerSizes(FrozenModel):
@@ -29,13 +36,13 @@ class SizeBreakdown(FrozenModel):
     A file that a higher layer replaces counts in both layers, as it does on the disk of a machine that pulls the image.
     """
 
-    total: int
-    layers: dict[str, int]
-    packages: dict[str, int]
-    kinds: dict[str, int]
-    elf: dict[str, int]
-    archs: dict[str, int]
-    rows: tuple[tuple[str, str, str, int], ...] = ()
+    total: Bytes
+    layers: dict[Text, Bytes]
+    packages: dict[Text, Bytes]
+    kinds: dict[Text, Bytes]
+    elf: dict[Text, Bytes]
+    archs: dict[Text, Bytes]
+    rows: tuple[tuple[Text, Text, Text, Bytes], ...] = ()
 
 
 def combine_layers(layers: Mapping[str, LayerSizes]) -> SizeBreakdown:
@@ -67,11 +74,9 @@ def read_sizes(text: str, name: str) -> SizeBreakdown:
         UserError: the text does not hold sizes.
     """
     try:
-        # JSON has no tuples: rows are lists there.
-        return SizeBreakdown.model_validate(json.loads(text), strict=False)
-    except ValueError as error:
-        why = one_line(str(error))[:200]
-        raise UserError(f"{name}: not sizes as `size --format json` prints them: {why}") from None
+        return load_model(parse_json(text, name), SizeBreakdown, name)
+    except UserError as error:
+        raise UserError(f"{error}; accepted: sizes as `size --format json` prints them") from None
 
 
 def serialize_sizes(sizes: SizeBreakdown) -> str:

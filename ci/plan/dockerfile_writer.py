@@ -1,14 +1,13 @@
 """Write a Dockerfile: its stages, the mounts of its steps, and the files beside it that steps read."""
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 
 from ci.plan.caches import Cache
 from ci.plan.programs import mounted_names, mounted_path
+from ci.util.escape import escape_dockerfile, escape_shell, escape_shell_around, escape_terminal
 
 # Variables that point pip and uv at another package index.
 INDEX_ARGUMENTS = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_TRUSTED_HOST")
@@ -17,8 +16,12 @@ DOWNLOAD_ARGUMENTS = (
     f"ARG {' '.join(INDEX_ARGUMENTS)}",
     "ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
 )
+# Arguments in which the pairs of one Dockerfile may differ (`ci/generate/arguments.py`); no other variable is replaced.
+PAIR_ARGUMENTS = (
+    *("CUDA", "PYTHON", "CUDA_TAG", "TORCH", "TORCHVISION", "TORCHAUDIO", "NVCC_VERSION", "ARCHS"),
+)
 # How a build argument is written: `${CUDA}`, or `${CUDA%.*}` without its last part.
-_ARGUMENT = re.compile(r"\$\{([A-Z_]+)(?:%\.\*)?\}")
+_ARGUMENT = re.compile(rf"\$\{{({'|'.join(PAIR_ARGUMENTS)})(?:%\.\*)?\}}")
 
 
 def quote_word(word: str) -> str:
@@ -27,11 +30,16 @@ def quote_word(word: str) -> str:
     >>> quote_word("python=${PYTHON}.*"), quote_word("numpy>=2")
     ('"python=${PYTHON}.*"', "'numpy>=2'")
     """
-    if not _ARGUMENT.search(word):
-        return shlex.quote(word)
-    literals = (re.sub(r'(["\\`$])', r"\\\1", text) for text in _ARGUMENT.split(word)[::2])
-    forms = (found[0] for found in _ARGUMENT.finditer(word))
-    return '"' + "".join(text + form for text, form in zip_longest(literals, forms, fillvalue="")) + '"'
+    return escape_shell([word]) if not _ARGUMENT.search(word) else escape_shell_around(word, _ARGUMENT)
+
+
+def quote_value(value: str) -> str:
+    """Quote a value of `ENV` or `LABEL`, in which build arguments are replaced.
+
+    >>> quote_value("nvcc ${NVCC_VERSION} of $HOME")
+    '"nvcc ${NVCC_VERSION} of \\\\$HOME"'
+    """
+    return escape_dockerfile(value, _ARGUMENT)
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -65,7 +73,7 @@ class DockerfileWriter:
 
     def stage(self, parent: str, name: str, *comments: str) -> None:
         """Begin a stage, with a line for each comment."""
-        self.lines += ["", *(f"# {line}" for line in comments), f"FROM {parent} AS {name}"]
+        self.lines += ["", *(f"# {escape_terminal(line)}" for line in comments), f"FROM {parent} AS {name}"]
         self.used |= set(_ARGUMENT.findall(parent))
         self._stage = name
         self._declared[name] = set(self._declared.get(parent, ()))

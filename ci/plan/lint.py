@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from ci.config.sources import Sources, read_sources
 from ci.plan.inputs import Options, PlanInputs
+from ci.plan.pair import find_torch_pins
 from ci.plan.plan import Plan
 from ci.plan.planner import Planner
 from ci.plan.requirements import STAGES, satisfies, write_requirements
-from ci.util.errors import UserError
+from ci.util.errors import UserError, quote_value
 
 
 def lint_matrix(inputs: PlanInputs) -> str:
@@ -17,7 +19,11 @@ def lint_matrix(inputs: PlanInputs) -> str:
     Raises:
         UserError: one of them cannot be planned.
     """
-    matrix, count = inputs.matrix, sum(1 for _ in _plan_every_image(inputs))
+    matrix = inputs.matrix
+    for exclude in matrix.excludes:
+        if not any(fnmatchcase(cell.id, exclude.only) for cell in matrix.cells):
+            raise UserError(f"matrix: [[excludes]] only = {quote_value(exclude.only)} matches no cell")
+    count = sum(1 for _ in _plan_every_image(inputs))
     variants, sources = ", ".join(matrix.variants), ", ".join(matrix.torch)
     return f"{count} plans: {len(inputs.matrix.built)} cells, variants {variants}, sources {sources}\n"
 
@@ -45,14 +51,15 @@ def lint_locks(inputs: PlanInputs) -> str:
 
 def _list_locks(inputs: PlanInputs, name: str) -> Iterator[tuple[str, str | None, str]]:
     """Yield the locks that some sources should have: the file name, its text, and the pins that it must satisfy."""
-    pairs = {cell.pair_id: cell.cuda for cell in inputs.matrix.built}
     sources = _read_sources(inputs, name)
-    for cuda in dict.fromkeys(pairs.values()):
+    inputs = replace(inputs, sources_name=name)
+    pairs = {cell.pair_id: cell for cell in inputs.matrix.built}
+    for cuda in dict.fromkeys(cell.cuda for cell in pairs.values()):
         if cuda in sources.toolkit and (wheels := sources.toolkit[cuda].wheels):
             yield f"toolkit-{cuda}", inputs.locks.toolkit(name, cuda), "\n".join(wheels)
-    for pair, cuda in pairs.items():
+    for pair, cell in pairs.items():
         for stage in STAGES:
-            asked = write_requirements(stage, inputs.matrix, inputs.matrix.torch[name][cuda])
+            asked = write_requirements(stage, inputs.matrix, find_torch_pins(cell, inputs))
             yield f"{pair}/{stage}", inputs.locks.requirements(name, pair, stage), asked
 
 
@@ -60,9 +67,21 @@ def _read_sources(inputs: PlanInputs, name: str) -> Sources:
     return inputs.sources if name == inputs.sources_name else read_sources(name)
 
 
+def _require_pythons(inputs: PlanInputs, name: str) -> None:
+    """Require that the recipe of the channel, which some sources make, has every Python of the matrix."""
+    known = inputs.locks.pythons()
+    for python in dict.fromkeys(cell.python for cell in inputs.matrix.built):
+        if not any(version.startswith(f"{python}.") for version in known):
+            raise UserError(
+                f"the {name} sources have no CPython {python}: ci/locks/channel.json has {', '.join(known)}"
+            )
+
+
 def _plan_every_image(inputs: PlanInputs) -> Iterator[Plan]:
     for name in inputs.matrix.torch:
         sources = _read_sources(inputs, name)
+        if not sources.conda.channels:
+            _require_pythons(inputs, name)
         for variant in inputs.matrix.variants:
             planner = Planner(
                 replace(inputs, sources_name=name, sources=sources), {}, Options(variant=variant)

@@ -1,6 +1,5 @@
 """Hold the plan of a cell: its stages in the order in which they are built, and what the user should know."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,6 +8,7 @@ from ci.config.fields import CheckName
 from ci.config.matrix import Cell
 from ci.plan.stage import Spec, Stage
 from ci.util.errors import UserError
+from ci.util.json_text import parse_json
 
 S = TypeVar("S", bound=Spec)
 
@@ -62,7 +62,7 @@ def select_changed_plans(plans: Sequence[Plan], before: str, name: str) -> list[
         UserError: the text is not such a document; `name` is its file.
     """
     try:
-        known = {cell["cell"]: cell["plan"] for cell in json.loads(before)["cells"]}
-    except (ValueError, LookupError, TypeError, RecursionError):
+        known = {cell["cell"]: cell["plan"] for cell in parse_json(before, name)["cells"]}
+    except (LookupError, TypeError):
         raise UserError(f"{name}: not plans as `plan --format json` prints them") from None
     return [plan for plan in plans if known.get(plan.id) != plan.digest]

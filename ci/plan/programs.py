@@ -94,7 +94,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("common/errors.py", "common/files.py", "common/trees.py"),
         ),
         "pack_env.py": ("pack_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
-        "read_indexes.py": ("read_indexes.py",),
+        "read_indexes.py": ("read_indexes.py", "common/deadline.py"),
         "read_machine.sh": ("read_machine.sh",),
         "read_tag.py": ("read_tag.py",),
         "strip_libs.py": ("strip_libs.py", "common/elf.py", "common/errors.py", "common/records.py"),

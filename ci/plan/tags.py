@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from ci.config.names import is_tag
 from ci.plan.plan import Plan
 from ci.util.errors import UserError, quote_value
 
@@ -20,7 +21,7 @@ def make_tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[
     `runtime-slim-cu128-…`.
 
     Raises:
-        UserError: a version that the tag needs was not found in the image.
+        UserError: a version that the tag needs was not found in the image, or cannot stand in a tag.
     """
     wanted = [name for name in _PACKAGES if name == "torch" or plan.has(name)]
     missing = [name for name in wanted if name not in versions]
@@ -28,9 +29,14 @@ def make_tags(plan: Plan, wheel_tag: str, versions: Mapping[str, str]) -> tuple[
         raise UserError(
             f"{plan.cell.id}: no tag without the version of {', '.join(missing)}, which was not found in the image"
         )
-    parts = [f"{name}{versions[name].partition('+')[0]}" for name in wanted]
+    parts = [(name, versions[name].partition("+")[0]) for name in wanted]
     moves = make_moving_tag(plan, wheel_tag)
-    return "-".join([moves, *parts]), moves
+    stays = "-".join([moves, *(f"{name}{version}" for name, version in parts)])
+    if not is_tag(stays) or not all(version for _, version in parts):
+        raise UserError(
+            f"{plan.cell.id}: {quote_value(stays, 200)} is no tag; accepted: 128 of A-Z a-z 0-9 _ . -"
+        )
+    return stays, moves
 
 
 def make_moving_tag(plan: Plan, wheel_tag: str) -> str:
@@ -56,8 +62,10 @@ def parse_repository(value: str) -> str:
         UserError: it is not one, or has a tag or a digest.
     """
     part = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-    host = r"(?:[A-Za-z0-9.-]+\.[A-Za-z0-9-]+|localhost|[A-Za-z0-9.-]+(?=:))(?::[0-9]{1,5})?"
-    if not re.fullmatch(rf"{host}/{part}(?:/{part})*", value) or len(value) > 200:
+    label = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+    host = rf"(?:{label}(?:\.{label})+|localhost|{label}(?=:))(?::([0-9]{{1,5}}))?"
+    match = re.fullmatch(rf"{host}/{part}(?:/{part})*", value) if len(value) <= 200 else None
+    if not match or (match[1] and not 1 <= int(match[1]) <= 65535):
         raise UserError(
             f"bad repository {quote_value(value)}; accepted: host, then a name without a tag: docker.io/team/image"
         )

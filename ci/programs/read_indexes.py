@@ -37,6 +37,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from common.deadline import open_within
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from email.message import Message
@@ -210,23 +212,20 @@ class Reader:
         """Request a page; a response of any status is returned."""
         if urlsplit(url).scheme not in ("http", "https"):
             raise UnreadError("neither http nor https")
-        deadline = time.monotonic() + 3 * self.timeout
         request = urllib.request.Request(url)  # noqa: S310 - checked above, and redirections by urllib
         for name, value in {"User-Agent": "cslr-images", **(headers or {})}.items():
             # A token is for the registry that demanded it, not for servers to which it redirects.
             add = request.add_unredirected_header if name == "Authorization" else request.add_header
             add(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as reply:  # noqa: S310
+            with open_within(request, 3 * self.timeout) as reply:
                 parts, size = [], 0
-                while part := reply.read(BLOCK):
+                while size <= LARGEST and (part := reply.read(BLOCK)):
                     parts.append(part)
                     size += len(part)
-                    if size > LARGEST or time.monotonic() > deadline:
-                        break
-                else:
-                    return Reply(reply.url, reply.status, reply.headers, b"".join(parts))
-                raise UnreadError("timed out" if size <= LARGEST else f"larger than {LARGEST // 10**6} MB")
+                if size > LARGEST:
+                    raise UnreadError(f"larger than {LARGEST // 10**6} MB")
+                return Reply(reply.url, reply.status, reply.headers, b"".join(parts))
         except urllib.error.HTTPError as error:
             with error:
                 return Reply(error.url, error.code, error.headers, b"")

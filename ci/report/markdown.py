@@ -3,7 +3,8 @@
 import re
 
 from ci.report.model import GLYPHS, MEANINGS, STATUSES, Report, Row
-from ci.util.errors import UserError, one_line
+from ci.util.errors import UserError
+from ci.util.escape import escape_markdown
 from ci.util.units import format_duration, format_size, format_time
 
 BEGIN = "<!-- cslr-images:begin -->"
@@ -11,9 +12,6 @@ END = "<!-- cslr-images:end -->"
 
 _HEAD = ("cell", "status", "last build", "size", "compressed", "time", "notes")
 _ALIGNMENT = ("---", "---", "---", "---:", "---:", "---:", "---")
-# Characters that could begin emphasis, a link, code, HTML, mathematics, a mention or a new cell of the table. They are
-# written as entities: Markdown parsers disagree about backslashes in tables, but all treat entities as text.
-_SPECIAL = re.compile(r"[&<>|`\\*_\[\]~$@#!]|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 
 
 def render_markdown(report: Report) -> str:
@@ -29,15 +27,6 @@ def render_markdown(report: Report) -> str:
             "\n".join(f"- {escape_markdown(problem)}" for problem in report.problems),
         ]
     return "\n\n".join(blocks) + "\n"
-
-
-def escape_markdown(text: str) -> str:
-    """Escape text as one line of Markdown that is displayed literally.
-
-    >>> escape_markdown("a|b")
-    'a&#124;b'
-    """
-    return _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", one_line(text))
 
 
 def replace_table(document: str, table: str) -> str:

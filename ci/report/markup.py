@@ -1,7 +1,8 @@
 """Build HTML and SVG elements; text that is not `Markup` is escaped in an element."""
 
 from collections.abc import Iterable
-from html import escape
+
+from ci.util.escape import escape_html
 
 # Elements without an end tag in HTML.
 _VOID = frozenset({"br", "input", "link", "meta"})
@@ -23,7 +24,7 @@ def element(name: str, /, *children: str, **attributes: str | float | None) -> M
     '<p class="note" data-n="1">a &lt; b</p>'
     """
     text = "".join(
-        f' {key.removesuffix("_").replace("_", "-")}="{escape_text(str(value))}"'
+        f' {key.removesuffix("_").replace("_", "-")}="{escape_html(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -34,16 +35,7 @@ def element(name: str, /, *children: str, **attributes: str | float | None) -> M
 
 def join(children: Iterable[str]) -> Markup:
     """Concatenate children, escaping those that are not Markup."""
-    return Markup("".join(child if isinstance(child, Markup) else escape_text(child) for child in children))
-
-
-def escape_text(text: str) -> str:
-    """Escape text for an element or an attribute.
-
-    Control characters, lone surrogates and marks that change the writing direction become the replacement character:
-    they could make the page show something other than the record.
-    """
-    return escape("".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text))
+    return Markup("".join(child if isinstance(child, Markup) else escape_html(child) for child in children))
 
 
 def raw_element(name: str, text: str, **attributes: str | None) -> Markup:

@@ -200,7 +200,9 @@ def make_report(history: History, cells: Iterable[str], *, now: str, live: Colle
     '0 ok, 0 failed, 1 not run; 0.0 s; 0 B'
     """
     decided = history.with_interrupted(live)
-    rows = tuple(_row(decided, cell) for cell in dict.fromkeys(cells))
+    # A record of a cell that was left out is not a try, and must not hide the try before it.
+    tried = History(tuple(record for record in decided.records if record.status != "not-run"))
+    rows = tuple(_row(decided, tried, cell) for cell in dict.fromkeys(cells))
     return Report(rows, history.problems, now)
 
 
@@ -211,9 +213,7 @@ def describe_failure(failure: Failure) -> str:
     return one_line(f"{failure.kind}{stage}{message}")
 
 
-def _row(history: History, cell: str) -> Row:
-    # A record of a cell that was left out is not a try, and must not hide the try before it.
-    tried = History(tuple(record for record in history.records if record.status != "not-run"))
+def _row(history: History, tried: History, cell: str) -> Row:
     newest = history.latest(cell)
     skipped = ""
     if newest and newest.status == "not-run":

@@ -48,12 +48,14 @@ async def load_history(store: HistoryStore, file: dagger.File | None) -> KnownHi
     snapshot = await store.read()
     seen = time.monotonic()
     own = read_history(snapshot.text, "the engine's history")
-    if file is None:
-        return KnownHistory(own, snapshot.live, snapshot.machine, seen, snapshot.stages)
-    other = read_history(await file.contents(), await file.name())
-    if lines := missing_lines(own, other):
-        await store.append(lines)
-    return KnownHistory(merge_histories(own, other), snapshot.live, snapshot.machine, seen, snapshot.stages)
+    found = [own]
+    if file is not None:
+        found.append(read_history(await file.contents(), await file.name()))
+        if lines := missing_lines(own, found[1]):
+            await store.append(lines)
+    # Also of one history: the order, and the number of tries, must not depend on whether a file is given.
+    history = merge_histories(*found, now=utc_now())
+    return KnownHistory(history, snapshot.live, snapshot.machine, seen, snapshot.stages)
 
 
 def known_attempts(session: Session, history: History) -> Mapping[str, StageAttempt]:

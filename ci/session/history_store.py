@@ -42,7 +42,7 @@ class HistoryStore:
     """
 
     def __init__(self, name: str, container: dagger.Container, run: str) -> None:
-        self._name = name.replace("/", "-")
+        self._name = name_volume(name)
         self._container = container
         self.run = run
         self._steps = 0
@@ -92,6 +92,19 @@ class HistoryStore:
 
     def _with_records(self) -> dagger.Container:
         return with_program(with_cache(self._container, Cache.RECORDS, self._name), PROGRAM)
+
+
+def name_volume(name: str) -> str:
+    """Return the part of a volume's name for an image's name; no two images have the same.
+
+    >>> name_volume("me/cslr-images"), name_volume("me-cslr/images"), name_volume("me-cslr-images")
+    ('me-cslr-images', 'me-cslr--images', 'me-cslr-images--')
+    """
+    owner, slash, rest = name.partition("/")
+    if slash and "-" not in owner and "/" not in rest:
+        return f"{owner}-{rest}"
+    # A name has no two hyphens in a row.
+    return name.replace("/", "--") if slash or "-" not in name else f"{name}--"
 
 
 def _command(name: str, *arguments: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Open a session: read the caller's files and the index pages, and plan with them."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +25,7 @@ from ci.stages.context import BuildContext
 from ci.stages.offline import OfflineBundle
 from ci.stages.online import Network
 from ci.util.errors import UserError, require_choice, summarize_error
+from ci.util.escape import escape_shell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Session:
     def command_line(self, function: str, cell: Cell, *more: str) -> str:
         """Return the command that calls a function for a cell, with the caller's options."""
         words = (function, f"--cuda={cell.cuda}", f"--python={cell.python}", f"--target={cell.target}", *more)
-        return shlex.join(["./daggerw", "call", *self.flags, *words])
+        return escape_shell(["./daggerw", "call", *self.flags, *words])
 
     async def plan(self, cell: Cell) -> Plan:
         """Plan one cell; see `plans`."""
@@ -150,8 +150,9 @@ def images_to_report(
     selected = session.image_names(cells)
     if filtered:
         return selected
-    built = session.image_names(session.matrix.built)
-    return [name for name in built if name in selected or history.latest(name)]
+    known = dict.fromkeys([*session.image_names(session.matrix.built), *history.cells()])
+    chosen = set(selected)
+    return [name for name in known if name in chosen or history.latest(name)]
 
 
 async def open_session(call: CallOptions) -> Session:

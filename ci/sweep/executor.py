@@ -2,10 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 
 import anyio
+import anyio.to_thread
 import dagger
 from dagger.telemetry import get_tracer
 from opentelemetry.trace import Status, StatusCode
@@ -72,10 +73,11 @@ class DaggerExecutor:
     async def build_stage(self, plan: Plan, name: str, attempts: Attempts) -> CompiledObjects | None:
         """Build one stage; the engine builds equal stages of two plans once."""
         compiles = is_compilation(plan.stage(name))
-        with self._limiter.one_at_a_time() if compiles else nullcontext(), self._watch(plan, name):
-            builder = self._builder(plan, attempts)
-            await builder.build_stage(name)
-            return await count_objects(builder) if name == "wheels" else None
+        with self._limiter.one_at_a_time() if compiles else nullcontext():
+            async with self._watch(plan, name):
+                builder = self._builder(plan, attempts)
+                await builder.build_stage(name)
+                return await count_objects(builder) if name == "wheels" else None
 
     def finishing_steps(self) -> Mapping[str, FinishingStep]:
         """Return the steps that follow an image's stages; after a failed one no other runs.
@@ -116,8 +118,8 @@ class DaggerExecutor:
     def _builder(self, plan: Plan, attempts: Attempts) -> ImageBuilder:
         return ImageBuilder(plan, self._session.context, attempts, self._stages)
 
-    @contextmanager
-    def _watch(self, plan: Plan, name: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def _watch(self, plan: Plan, name: str) -> AsyncIterator[None]:
         """Say and trace a step, and raise StageError if the engine reports that it failed."""
         title = f"{plan.id}: {name}"
         with say_stage(title), get_tracer().start_as_current_span(title) as span:
@@ -125,12 +127,14 @@ class DaggerExecutor:
                 yield
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, name))
-                raise StageError(classify_error(name, error)) from None
+                # Not in the event loop: a step may have printed megabytes, and the other cells go on.
+                failure = await anyio.to_thread.run_sync(classify_error, name, error)
+                raise StageError(failure) from None
 
     async def _verify(self, plan: Plan, attempts: Attempts, result: ImageResult) -> ImageResult:
         """Run the checks of an image that no image below it has passed for it."""
         assert self._checks
-        with self._watch(plan, "verify"):
+        async with self._watch(plan, "verify"):
             results, notes = await self._checks.run(self._builder(plan, attempts))
         if message := describe_failed(results):
             lines = tuple(f"{one.name}: {one.last_line}" for one in results if not one.passed)
@@ -146,7 +150,7 @@ class DaggerExecutor:
 
     async def _measure(self, plan: Plan, attempts: Attempts, result: ImageResult) -> ImageResult:
         """Count the bytes of an image, and compare them with the limits."""
-        with self._watch(plan, "measure"):
+        async with self._watch(plan, "measure"):
             sizes = await measure_image(self._builder(plan, attempts), self._measured)
         packages = largest_sizes(sizes.packages, MOST_PACKAGES)
         self._require_size(plan, sizes, packages)
@@ -170,7 +174,7 @@ class DaggerExecutor:
         """Push an image under its tags."""
         assert self._publisher
         tag = self._session.matrix.cuda[plan.cell.cuda].wheel_tag
-        with self._watch(plan, "publish"):
+        async with self._watch(plan, "publish"):
             builder = self._builder(plan, attempts)
             published, digest = await self._publisher.publish(builder, tag, result.versions)
         return result.model_copy(update={"published": published, "digest": digest})

@@ -1,5 +1,6 @@
 """Write newer versions into a matrix document, keeping its comments and layout."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from ci.util.errors import UserError, quote_value, require_choice
 from ci.util.model import merge_tables, parse_toml
 
 _EXCLUDED = "; cells that [[excludes]] of the matrix names do not count"
+_NO_NEWLINE = "\\ No newline at end of file"  # as diff and git write it
+_PAIRS_HEADER = re.compile(r"\s*\[\[\s*[\"']?pairs[\"']?\s*\]\]")
 _MAX_NAMED = 8  # versions in a message
 
 
@@ -38,8 +41,9 @@ class Bump:
 
     def diff(self) -> str:
         """Return the changes as a diff for `git apply`."""
-        before, after = self.before.splitlines(keepends=True), self.after.splitlines(keepends=True)
-        return "".join(unified_diff(before, after, f"a/{self.name}", f"b/{self.name}"))
+        before, after = _split_lines(self.before), _split_lines(self.after)
+        lines = unified_diff(before, after, f"a/{self.name}", f"b/{self.name}")
+        return "".join(line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}\n" for line in lines)
 
 
 def parse_requests(context: UpdateContext, words: Sequence[str]) -> list[tuple[str, str]]:
@@ -203,8 +207,7 @@ def edit_document(text: str, changes: Mapping[Path, str], pairs: Sequence[tuple[
         return text
     import tomlkit  # here, because it takes longer to load than the rest of the module
 
-    # A pair is added on a line of its own.
-    document = tomlkit.parse(f"{text}\n" if pairs and not text.endswith("\n") else text)
+    document = tomlkit.parse(text)
     expected = parse_toml(text, "matrix")
     for path, value in changes.items():
         table: Any = document
@@ -213,27 +216,49 @@ def edit_document(text: str, changes: Mapping[Path, str], pairs: Sequence[tuple[
         table[path[-1]] = value
         expected = merge_tables(expected, _nest(path, value))
     for cuda, python in pairs:
-        _append_pair(document["pairs"], {"cuda": cuda, "python": python})
         expected["pairs"] = [*expected["pairs"], {"cuda": cuda, "python": python}]
-    after = tomlkit.dumps(document)
+    after = _add_pairs(document, pairs)
     if tomllib.loads(after) != expected:
         raise RuntimeError("the edited matrix differs from the requested one")
     return after
 
 
-def _append_pair(pairs: Any, row: Mapping[str, str]) -> None:
+def _split_lines(text: str) -> list[str]:
+    """Split a text at newlines only, as git does: other characters that Python knows as line ends stay inside."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _add_pairs(document: Any, pairs: Sequence[tuple[str, str]]) -> str:
+    """Return the text of a document with pairs added behind the last one."""
     import tomlkit
     from tomlkit.items import AoT
 
-    if not isinstance(pairs, AoT):
-        inline = tomlkit.inline_table()
-        inline.update(row)
-        pairs.append(inline)
-        return
-    table = tomlkit.table()
-    table.update(row)
-    table.add(tomlkit.nl())  # an empty line before what follows
-    pairs.append(table)
+    if pairs and not isinstance(document["pairs"], AoT):
+        for cuda, python in pairs:
+            inline = tomlkit.inline_table()
+            inline.update({"cuda": cuda, "python": python})
+            document["pairs"].append(inline)
+        pairs = ()
+    text = tomlkit.dumps(document)
+    if not pairs:
+        return text
+    # Not by tomlkit, for which the comment of the table that follows belongs to the last pair.
+    lines = _split_lines(text)
+    end = max(number for number, line in enumerate(lines) if _PAIRS_HEADER.match(line)) + 1
+    for number, line in enumerate(lines[end:], end + 1):
+        if line.lstrip().startswith("["):
+            break
+        if line.strip() and not line.lstrip().startswith("#"):
+            end = number
+    newline = "\r\n" if lines[end - 1].endswith("\r\n") else "\n"
+    if not lines[end - 1].endswith("\n"):
+        lines[end - 1] += newline
+    added = [
+        f"{line}{newline}"
+        for cuda, python in pairs
+        for line in ("", "[[pairs]]", f'cuda = "{cuda}"', f'python = "{python}"')
+    ]
+    return "".join([*lines[:end], *added, *lines[end:]])
 
 
 def _nest(path: Path, value: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ci.updates.impacts import find_pair_impacts
 from ci.updates.model import CellImpact, Upgrade
 from ci.updates.pins import make_candidate, torch_pin
 
-_CUDA_VERSION = r"[0-9]+\.[0-9]+\.[0-9]+"
+_CUDA_VERSION = r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}"
 _MAX_MINOR = 9  # wheel tags have one digit for CUDA's minor version: cu130
 
 

@@ -1,6 +1,5 @@
 """Decide whether a CUDA x Python pair can be built from what the indexes offer now."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -106,8 +105,7 @@ class UpdateContext:
         """List the CPython releases for the environment, newest first, or why they are unknown."""
         channels = self.inputs.sources.conda.channels
         if not channels:
-            recipe = json.loads(self.inputs.locks.channel())
-            return tuple(sorted((Version(row["version"]) for row in recipe["python"]), reverse=True))
+            return tuple(sorted(map(Version, self.inputs.locks.pythons()), reverse=True))
         releases: set[Version] = set()
         for channel in channels:
             builds = self.index_cache.builds(channel, "python")

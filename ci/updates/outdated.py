@@ -101,8 +101,13 @@ def _torch_builds(context: UpdateContext, torch: str) -> list[str]:
             metadata = context.wheel_metadata("torch", files)
             known = not isinstance(metadata, str) and metadata.cuda
             source = f"CUDA {known}" if known else "package index"
-        builds.append(f"{source}: {' '.join(sorted(abis, key=lambda abi: int(abi[3:])))}")
+        builds.append(f"{source}: {' '.join(sorted(abis, key=_abi_order))}")
     return builds
+
+
+def _abi_order(abi: str) -> tuple[int, str]:
+    minor = abi.removeprefix("cp3")
+    return int(minor) if minor.isascii() and minor.isdigit() and len(minor) < 5 else 0, abi
 
 
 # -- CUDA ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TypeVar
 
+from ci.util.escape import escape_terminal
+
 T = TypeVar("T")
 
 # Dagger's engine appends this to its messages, for its own display.
@@ -31,8 +33,7 @@ def require_made(value: T | None, message: str) -> T:
 
 def one_line(text: str) -> str:
     """Fold text to a single printable line, so that hostile input cannot forge log lines."""
-    folded = " ".join(text.split())
-    return folded if folded.isprintable() else "".join(c if c.isprintable() else "?" for c in folded)
+    return escape_terminal(text)
 
 
 def error_message(error: Exception) -> str:

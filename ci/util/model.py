@@ -2,11 +2,12 @@
 
 import tomllib
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ci.util.errors import UserError, quote_value, suggest
+from ci.util.json_text import refuse_bom
 
 
 class FrozenModel(BaseModel):
@@ -21,6 +22,25 @@ class FrozenModel(BaseModel):
 
 Model = TypeVar("Model", bound=FrozenModel)
 
+# What a pattern accepts, in words with an example, for messages.
+_ACCEPTED: dict[str, str] = {}
+
+
+def accepts(pattern: str, words: str) -> str:
+    """Return a regular expression for a field as it is; messages say in `words` what it accepts."""
+    _ACCEPTED[pattern] = words
+    return pattern
+
+
+def _refuse_bool(value: object) -> object:
+    if isinstance(value, bool):  # which Python takes for a number
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic's error
+    return value
+
+
+# Of a document's key `schema`.
+FirstSchema = Annotated[Literal[1], BeforeValidator(_refuse_bool)]
+
 # Deeper than any document here; Python's own limit on recursion is not far above.
 MAX_DEPTH = 20
 
@@ -31,6 +51,7 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     Raises:
         UserError: the syntax is wrong, or it is nested too deep; the message has `name` and the line number.
     """
+    refuse_bom(text, name)
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a plain ValueError: a number of thousands of digits
@@ -77,7 +98,7 @@ def freeze_lists(value: Any) -> Any:
 
 def format_validation_error(error: ValidationError, model: type[FrozenModel]) -> str:
     """Describe one error of a validation: an unknown key first, which often explains the others."""
-    errors = error.errors(include_url=False, include_input=False)
+    errors = error.errors(include_url=False)
     first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
     path = [str(part) for part in first["loc"]]
     where = ".".join(path) or "top level"
@@ -89,7 +110,21 @@ def format_validation_error(error: ValidationError, model: type[FrozenModel]) ->
         return (
             f"unknown key {quote_value(where)}{suggest(path[-1], accepted)}; accepted: {', '.join(accepted)}"
         )
-    return f"key {quote_value(where)}: {first['msg'].removeprefix('Value error, ')}"
+    return f"key {quote_value(where)}: {_describe_problem(first)}"
+
+
+def _describe_problem(error: Any) -> str:
+    """Say what is wrong with a value: with the value and what is accepted, where pydantic has a pattern or a type."""
+    context = error.get("ctx", {})
+    if error["type"] == "string_pattern_mismatch":
+        accepted = _ACCEPTED.get(context["pattern"], f"what matches {context['pattern']}")
+        return f"{quote_value(str(error['input']))} is none; accepted: {accepted}"
+    if error["type"] == "too_short" and not error["input"]:
+        return f"is empty; accepted: at least {context['min_length']}"
+    message: str = error["msg"]
+    for theirs, ours in (("Input should be a valid tuple", "must be a list"), ("Tuple ", "it ")):
+        message = message.replace(theirs, ours)
+    return message.removeprefix("Value error, ")
 
 
 def _children(value: Any) -> list[Any]:

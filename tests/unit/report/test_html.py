@@ -13,8 +13,9 @@ from hypothesis import given
 from ci.history.history import History
 from ci.report.html import embed_json, render_html
 from ci.report.json_report import report_to_dict
-from ci.report.markup import Markup, element, escape_text, raw_element
+from ci.report.markup import Markup, element, raw_element
 from ci.report.model import Report, make_report
+from ci.util.escape import escape_html
 from tests.unit.sample_histories import (
     CELLS,
     DEVEL,
@@ -257,7 +258,7 @@ def test_any_text_can_be_embedded_and_the_page_encoded(text: str) -> None:
 
 def test_markup_is_not_escaped_twice_and_text_always_is() -> None:
     assert element("p", Markup("<b>x</b>"), "<b>") == "<p><b>x</b>&lt;b&gt;</p>"
-    assert escape_text("a\u202eb\x1b\ud800") == "a\ufffdb\ufffd\ufffd"
+    assert escape_html("a\u202eb\x1b\ud800") == "a\ufffdb\ufffd\ufffd"
 
 
 @pytest.mark.parametrize("text", ["a</style>", "</SCRIPT >", "<!-- x"])

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ci.report.markdown import BEGIN, END, escape_markdown, render_markdown, replace_table
+from ci.report.markdown import BEGIN, END, render_markdown, replace_table
 from ci.util.errors import one_line
+from ci.util.escape import escape_markdown
 from tests.unit.sample_histories import CELLS, HOSTILE, PROBLEM, said_everywhere, sample
 from tests.unit.user_errors import mistake, texts
 

@@ -143,7 +143,7 @@ async def test_the_callers_login_counts_before_the_files_for_each_registry_once(
 
 @pytest.mark.parametrize("config", ["", "{", "[]", "{}", '{"auths": []}'])
 async def test_a_configuration_without_logins_is_a_mistake(config: str) -> None:
-    with pytest.raises(UserError, match="^--docker-config: "):
+    with pytest.raises(UserError, match=r"^--docker-config: "):
         await logins(config)
 
 
