@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from ci.util.errors import UserError, one_line
+from ci.util.errors import one_line
 from ci.util.json_text import parse_json
 from ci.util.model import FrozenModel, load_model
 from ci.util.units import MB, format_mb, format_mb_change
@@ -73,10 +73,8 @@ def read_sizes(text: str, name: str) -> SizeBreakdown:
     Raises:
         UserError: the text does not hold sizes.
     """
-    try:
-        return load_model(parse_json(text, name), SizeBreakdown, name)
-    except UserError as error:
-        raise UserError(f"{error}; accepted: sizes as `size --format json` prints them") from None
+    name = f"{name}: not sizes as `size --format json` prints them"
+    return load_model(parse_json(text, name), SizeBreakdown, name)
 
 
 def serialize_sizes(sizes: SizeBreakdown) -> str:

@@ -146,13 +146,22 @@ def select_cells(
 def images_to_report(
     session: Session, cells: Sequence[Cell], history: History, *, filtered: bool
 ) -> list[str]:
-    """Name the images of a report: the selected ones, and without a filter all recorded ones."""
+    """Name the images of a report: the selected ones, and without a filter all recorded ones.
+
+    The latter may be of other variants, or of an earlier matrix; those that the matrix excludes are left out.
+    """
     selected = session.image_names(cells)
     if filtered:
         return selected
-    known = dict.fromkeys([*session.image_names(session.matrix.built), *history.cells()])
+    matrix = session.matrix
+    known = dict.fromkeys([*session.image_names(matrix.built), *history.cells()])
     chosen = set(selected)
-    return [name for name in known if name in chosen or history.latest(name)]
+    excluded = {cell.id for cell in matrix.cells if matrix.exclusion_reason(cell)}
+    return [
+        name
+        for name in known
+        if name in chosen or (history.latest(name) and name.partition("@")[0] not in excluded)
+    ]
 
 
 async def open_session(call: CallOptions) -> Session:

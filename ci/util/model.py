@@ -118,7 +118,9 @@ def _describe_problem(error: Any) -> str:
     context = error.get("ctx", {})
     if error["type"] == "string_pattern_mismatch":
         accepted = _ACCEPTED.get(context["pattern"], f"what matches {context['pattern']}")
-        return f"{quote_value(str(error['input']))} is none; accepted: {accepted}"
+        value = str(error["input"])
+        # What stands before or behind an `@` may be a password.
+        return f"{'it' if '@' in value else quote_value(value)} is none; accepted: {accepted}"
     if error["type"] == "too_short" and not error["input"]:
         return f"is empty; accepted: at least {context['min_length']}"
     message: str = error["msg"]

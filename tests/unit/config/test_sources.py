@@ -122,9 +122,9 @@ MIRRORS: dict[str, tuple[Callable[[Sources], object], object]] = {
     'wheels.ray_nightly = "http://m/{wheel}"': (lambda s: s.wheels.ray_nightly, "http://m/{wheel}"),
     'wheels.ray_source = "http://m/ray.git"': (lambda s: s.wheels.ray_source, "http://m/ray.git"),
     'toolkit."13.1.1".compiler = "13.1.80"': (lambda s: s.toolkit["13.1.1"].compiler, "13.1.80"),
-    'toolkit."13.2.0" = { provider = "image", compiler = "13.2.1" }': (
+    'toolkit."13.2.0" = { provider = "wheels", compiler = "13.2.1", wheels = ["nvidia-cuda-nvcc==13.2.1"] }': (
         lambda s: s.toolkit["13.2.0"].provider,
-        "image",
+        "wheels",
     ),
 }
 

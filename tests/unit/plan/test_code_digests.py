@@ -35,6 +35,7 @@ AROUND = {
     "online.py",
     "programs.py",
     "read_indexes.py",
+    "deadline.py",
     "read_machine.sh",
     "read_tag.py",
     "registry.py",

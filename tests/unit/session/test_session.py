@@ -67,7 +67,11 @@ def test_a_report_without_a_filter_has_all_recorded_images_that_are_not_excluded
     history = History((record(CELLS[1]), record(CELLS[2]), record("gone")))
     current = session(changes=changes)
     assert images_to_report(current, [cell(CELLS[0])], history, filtered=True) == [CELLS[0]]
-    assert images_to_report(current, [cell(CELLS[0])], history, filtered=False) == [CELLS[0], CELLS[1]]
+    assert images_to_report(current, [cell(CELLS[0])], history, filtered=False) == [
+        CELLS[0],
+        CELLS[1],
+        "gone",
+    ]
 
 
 def test_the_image_of_a_variant_has_its_name() -> None:
