@@ -19,7 +19,7 @@ from tests.unit.plans import plan
 PAIR = "cu12.8.1-py3.13"
 RUNTIME, RAY, MARIMO = (f"{PAIR}-{name}" for name in ("runtime", "ray-runtime", "marimo-runtime"))
 PLANS = [plan(name, "registries") for name in (RUNTIME, RAY, MARIMO)]
-EVERYWHERE = {"versions", "pip_check"}
+EVERYWHERE = {"versions", "imports", "pip_check", "bytecode", "copied_packages"}
 
 Results = dict[str, tuple[list[CheckResult], tuple[str, ...]]]
 
@@ -57,8 +57,8 @@ async def test_each_check_runs_once_in_the_lowest_image_that_it_depends_on(plans
     assert Counter(engine.ended) == Counter(
         [
             *((RUNTIME, name) for name in names(PLANS[0])),
-            *((RAY, name) for name in ("versions", "pip_check", "ray_task")),
-            *((MARIMO, name) for name in ("versions", "pip_check", "marimo_page")),
+            *((RAY, name) for name in (*EVERYWHERE, "ray_task")),
+            *((MARIMO, name) for name in (*EVERYWHERE, "marimo_page", "completion")),
         ]
     )
 
@@ -83,19 +83,19 @@ async def test_above_a_layer_that_changes_a_file_below_everything_runs_and_a_not
 
 
 async def test_a_check_that_failed_below_runs_in_the_image_itself() -> None:
-    engine = StandInEngine((f"{RUNTIME}: /opt/env/bin/python /run/cslr-images/checks/imports.py",))
+    engine = StandInEngine((f"{RUNTIME}: /opt/env/bin/python /run/cslr-images/checks/train_step.py",))
     results = await check(engine)
-    assert [one.name for one in results[RUNTIME][0] if not one.passed] == ["imports"]
+    assert [one.name for one in results[RUNTIME][0] if not one.passed] == ["train_step"]
     for name in (RAY, MARIMO):
         assert all(one.passed for one in results[name][0])
-    assert "imports" not in places(results, RAY)
-    assert places(results, MARIMO)["imports"] == RAY
+    assert "train_step" not in places(results, RAY)
+    assert places(results, MARIMO)["train_step"] == RAY
 
 
 async def test_a_check_that_fails_in_every_image_is_reported_for_each() -> None:
-    results = await check(StandInEngine(("checks/imports.py",)))
+    results = await check(StandInEngine(("checks/train_step.py",)))
     for made in PLANS:
-        assert [(one.name, one.ran_in) for one in results[made.id][0] if not one.passed] == [("imports", "")]
+        assert [(one.name, one.ran_in) for one in results[made.id][0] if not one.passed] == [("train_step", "")]
 
 
 async def test_only_images_of_the_same_sweep_count() -> None:
@@ -109,6 +109,7 @@ def test_checks_of_all_packages_depend_on_every_layer() -> None:
     assert {name for name, needs in CHECK_NEEDS.items() if not needs.independent_of} == {
         *EVERYWHERE,
         "marimo_page",
+        "completion",
     }
     assert CHECK_NEEDS["ray_task"].independent_of == ("marimo",)
 
