@@ -68,7 +68,7 @@ def _below(memory_gb: float, seconds: float, cores: int = 1) -> CheckNeeds:
 CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
     {
         "versions": CheckNeeds(memory_gb=0.8, seconds=5),  # of all packages
-        "imports": CheckNeeds(memory_gb=3.0, seconds=40),  # of all packages
+        "imports": CheckNeeds(memory_gb=3.0, seconds=30),  # of all packages
         "standard_library": _below(0.1, 1),
         "pip_check": CheckNeeds(memory_gb=0.1, seconds=2),  # of all packages
         "train_step": _below(1.2, 10),

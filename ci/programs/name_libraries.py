@@ -76,8 +76,6 @@ def find_headers(folder: Path) -> dict[str, str]:
 def name_libraries(nvidia: Path, out: Path, at: str, base: Path, home: PurePosixPath) -> int:
     """Write the links; return how many there are."""
     lib, include = (resolve(base, home / name) for name in ("lib64", "include"))
-    if not (base / lib.relative_to("/")).is_dir():
-        raise UserError(f"no toolkit at {home}: it has no lib64")
     libraries = {name: f"{at}/{path}" for name, path in find_libraries(nvidia).items()}
     own = {path.name: f"{home}/lib64/{path.name}" for path in (base / lib.relative_to("/")).glob("lib*.so*")}
     wanted = {
@@ -87,7 +85,8 @@ def name_libraries(nvidia: Path, out: Path, at: str, base: Path, home: PurePosix
     }
     out.mkdir(parents=True)
     writer, status = TreeWriter(str(out), source_date_epoch()), nvidia.lstat()
-    for folder, names in wanted.items():
+    # Without a toolkit nothing compiles for GPUs: the check `cuda_link` says so.
+    for folder, names in wanted.items() if (base / lib.relative_to("/")).is_dir() else ():
         for name, target in sorted(names.items()):
             place = folder.relative_to("/") / name
             if not os.path.lexists(base / place):
