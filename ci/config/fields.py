@@ -67,6 +67,7 @@ CheckName = Literal[
     "profiler_symbols",
     "pip_install",
     "conda_install",
+    "video",
     "ray_task",
     "marimo_page",
 ]

@@ -20,6 +20,9 @@ VERSION_LABELS = {
     "torch-geometric": f"{LABEL}.torch-geometric",
     "toolkit": f"{LABEL}.toolkit",
     "nvcc": f"{LABEL}.toolkit-compiler",
+    "torchcodec": f"{LABEL}.torchcodec",
+    "av": f"{LABEL}.av",
+    "opencv-python-headless": f"{LABEL}.opencv",
     "ray": f"{LABEL}.ray",
     "marimo": f"{LABEL}.marimo",
 }
@@ -72,6 +75,7 @@ CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
         "profiler_symbols": _below(0.8, 9),
         "pip_install": _below(0.2, 2),
         "conda_install": _below(0.3, 3),
+        "video": _below(1.2, 10),
         # Ray gives itself 30 seconds to start, which no setting changes.
         "ray_task": CheckNeeds(memory_gb=2.5, alone=True, seconds=20, independent_of=("marimo",)),
         "marimo_page": CheckNeeds(memory_gb=0.5, seconds=6),
@@ -110,6 +114,8 @@ def checks_for(plan: Plan) -> tuple[Check, ...]:
     checks += [Check(name="profiler_symbols"), Check(name="pip_install")]
     if image.kind == "devel":
         checks.append(Check(name="conda_install"))
+    if plan.has("video"):
+        checks.append(Check(name="video"))
     if plan.has("ray"):
         checks.append(Check(name="ray_task"))
     if plan.has("marimo"):

@@ -7,7 +7,7 @@ from ci.config.sources import Sources, read_sources
 from ci.plan.inputs import Options, PlanInputs
 from ci.plan.plan import Plan
 from ci.plan.planner import Planner
-from ci.plan.requirements import STAGES, satisfies, write_requirements
+from ci.plan.requirements import list_locked_stages, satisfies, write_requirements
 from ci.util.errors import UserError
 
 
@@ -51,7 +51,7 @@ def _list_locks(inputs: PlanInputs, name: str) -> Iterator[tuple[str, str | None
         if cuda in sources.toolkit and (wheels := sources.toolkit[cuda].wheels):
             yield f"toolkit-{cuda}", inputs.locks.toolkit(name, cuda), "\n".join(wheels)
     for pair, cuda in pairs.items():
-        for stage in STAGES:
+        for stage in list_locked_stages(inputs.matrix):
             asked = write_requirements(stage, inputs.matrix, inputs.matrix.torch[name][cuda])
             yield f"{pair}/{stage}", inputs.locks.requirements(name, pair, stage), asked
 

@@ -9,7 +9,12 @@ from packaging.utils import canonicalize_name
 
 from ci.config.matrix import Matrix, TorchPins
 
-STAGES = ("torch", "pyg", "ray", "marimo")
+STAGES = ("torch", "pyg", "video", "ray", "marimo")
+
+
+def list_locked_stages(matrix: Matrix) -> tuple[str, ...]:
+    """Return the stages that install packages, each on top of the ones before, without one that is switched off."""
+    return tuple(stage for stage in STAGES if stage != "video" or matrix.has_video)
 
 
 def write_requirements(
@@ -32,10 +37,21 @@ def write_requirements(
             *matrix.environment.packages,
         ],
         "pyg": [f"torch-geometric=={matrix.pyg.torch_geometric}"],
+        "video": _list_video_packages(matrix, pinned_versions, local),
         "ray": [ray],
         "marimo": [f"marimo=={matrix.marimo.version}"],
     }
     return "".join(f"{line}\n" for line in asked[stage])
+
+
+def _list_video_packages(matrix: Matrix, pins: TorchPins, local: str | None) -> list[str]:
+    video = matrix.video
+    if video is None or pins.torchcodec is None:
+        return []
+    # An index of torch's own also has builds for CUDA, and with a label they are the newer version.
+    other = f",!={pins.torchcodec}+{local}" if local and local != "cpu" and not pins.torchcodec_cuda else ""
+    opencv = [f"opencv-python-headless=={video.opencv_python_headless}"] if video.opencv else []
+    return [f"torchcodec=={pins.torchcodec}{other}", f"av=={video.av}", *opencv]
 
 
 @lru_cache(maxsize=256)
