@@ -93,7 +93,9 @@ class PairInputs:
         """
         if self.pins.torchcodec is None:
             row = f'[torch.{self.inputs.sources_name}."{self.cuda}"]'
-            raise UserError(f"matrix: {row} has no torchcodec, which [video] needs unless it has enabled = false")
+            raise UserError(
+                f"matrix: {row} has no torchcodec, which [video] needs unless it has enabled = false"
+            )
         return self.pins.torchcodec
 
     @cached_property
