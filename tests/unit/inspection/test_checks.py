@@ -14,6 +14,7 @@ FIRST = ("versions", "imports", "standard_library", "pip_check", "train_step", "
 USER = "no_root_needed"
 JIT = ("cpp_extension_cpu", "torch_compile_cpu")
 TOOLS = ("profiler_symbols", "pip_install")
+VIDEO = "video"
 CONDA = "conda_install"
 
 
@@ -25,14 +26,14 @@ def names(cell_id: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("cell_id", "expected_names"),
     [
-        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA)),
-        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS)),
-        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, "ray_task")),
-        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, "ray_task")),
-        ("cu13.1.1-py3.14-marimo-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, "ray_task", "marimo_page")),
-        ("cu12.8.1-py3.14-marimo-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, "ray_task", "marimo_page")),
-        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA)),
-        ("cpu-py3.13-marimo-runtime", (*FIRST, USER, *JIT, *TOOLS, "ray_task", "marimo_page")),
+        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, VIDEO)),
+        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, VIDEO)),
+        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, VIDEO, "ray_task")),
+        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, VIDEO, "ray_task")),
+        ("cu13.1.1-py3.14-marimo-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, VIDEO, "ray_task", "marimo_page")),
+        ("cu12.8.1-py3.14-marimo-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, VIDEO, "ray_task", "marimo_page")),
+        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA, VIDEO)),
+        ("cpu-py3.13-marimo-runtime", (*FIRST, USER, *JIT, *TOOLS, VIDEO, "ray_task", "marimo_page")),
     ],
 )  # fmt: skip
 def test_a_target_has_its_checks(cell_id: str, expected_names: tuple[str, ...]) -> None:
@@ -95,6 +96,8 @@ VERSIONS = {
     "torch": "2.11.0+cu128",
     "torchvision": "0.26.0",
     "torchaudio": "2.11.0",
+    "torchcodec": "0.11.1",
+    "av": "18.1.0",
     "torch-geometric": "2.8.1",
     "torch-scatter": "2.1.2",
     "torch-sparse": "0.6.18",

@@ -576,7 +576,13 @@ NEWER = """
 pairs = [{ cuda = "12.9.0", python = "3.13" }]
 cuda."12.9.0" = { wheel_tag = "cu129" }
 """
-NEWER_TORCH = 'torch.upstream."12.9.0" = { torch = "2.11.0", torchvision = "0.26.0", torchaudio = "2.11.0", torchcodec = "0.11.1" }'
+NEWER_TORCH = """
+[torch.upstream."12.9.0"]
+torch = "2.11.0"
+torchvision = "0.26.0"
+torchaudio = "2.11.0"
+torchcodec = "0.11.1"
+"""
 NEWER_TOOLKIT = 'toolkit."12.9.0" = { provider = "image", compiler = "12.9.41" }'
 
 
