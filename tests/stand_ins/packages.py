@@ -201,14 +201,29 @@ def video(folder: Path, version: str, scratch: Path) -> None:
     codec, core = scratch / "libavcodec.so.62", scratch / "libtorchcodec_core8.so"
     for path, text, needs in (
         (codec, "int avcodec(void) { return 62; }\n", []),
-        (core, "int avcodec(void);\nint frames(void) { return avcodec(); }\n", [codec]),
+        (core, "int avcodec(void);\nint frames(void) { return avcodec(); }\n", [str(codec)]),
     ):
         source = scratch / "video.c"
         source.write_text(text)
-        command = ["gcc", "-shared", "-fPIC", f"-Wl,-soname,{path.name}", "-o", path, source, *needs]
+        command = [
+            "gcc",
+            "-shared",
+            "-fPIC",
+            f"-Wl,-soname,{path.name}",
+            "-o",
+            str(path),
+            str(source),
+            *needs,
+        ]
         subprocess.run(command, check=True)
-    bundled = {"av/__init__.py": "", "av.libs/libavcodec-0000abcd.so.62.1.100": codec.read_bytes()}
-    loaded = {"torchcodec/__init__.py": "", f"torchcodec/{core.name}": core.read_bytes()}
+    bundled: dict[str, bytes | str] = {
+        "av/__init__.py": "",
+        "av.libs/libavcodec-0000abcd.so.62.1.100": codec.read_bytes(),
+    }
+    loaded: dict[str, bytes | str] = {
+        "torchcodec/__init__.py": "",
+        f"torchcodec/{core.name}": core.read_bytes(),
+    }
     for name, files in (("av", bundled), ("torchcodec", loaded)):
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
