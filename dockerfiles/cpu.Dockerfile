@@ -50,6 +50,15 @@ RUN --mount=type=bind,from=wheels,source=/opt/wheels,target=/run/wheels \
     --mount=type=bind,source=ci/programs/install_wheels.sh,target=/run/cslr-images/install_wheels.sh \
     sh /run/cslr-images/install_wheels.sh /opt/env /run/wheels
 
+# Packages that decode video and sound.
+FROM pyg AS video
+RUN --mount=type=cache,id=cslr-images-uv,target=/var/cache/cslr-images/uv,sharing=shared \
+    --mount=type=bind,source=ci/programs/install_packages.sh,target=/run/cslr-images/install_packages.sh \
+    printf '%s\n' torchcodec===0.11.1 av==18.1.0 | env UV_CACHE_DIR=/var/cache/cslr-images/uv sh /run/cslr-images/install_packages.sh /opt/env - yes 3000000 --index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
+RUN --mount=type=bind,source=ci/programs/place_ffmpeg.py,target=/run/cslr-images/place_ffmpeg.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
+    /opt/tools/bin/python /run/cslr-images/place_ffmpeg.py /opt/env lib/python3.13/site-packages
+
 # The environment as conda-pack exports it for /opt/env.
 FROM pyg AS packed
 COPY ci/programs/cslr_images_start.py ci/programs/cslr_images_start.pth /opt/env/lib/python3.13/site-packages/
@@ -71,7 +80,7 @@ RUN --mount=type=bind,source=ci/programs/add_user.sh,target=/run/cslr-images/add
 COPY --chmod=755 ci/programs/copy_packages.sh /usr/local/bin/copy-packages
 
 # Ray.
-FROM pyg AS ray
+FROM video AS ray
 RUN --mount=type=cache,id=cslr-images-uv,target=/var/cache/cslr-images/uv,sharing=shared \
     --mount=type=bind,source=ci/programs/install_packages.sh,target=/run/cslr-images/install_packages.sh \
     printf '%s\n' 'ray[data,train,tune,serve]==2.60.0' | env UV_CACHE_DIR=/var/cache/cslr-images/uv sh /run/cslr-images/install_packages.sh /opt/env - yes 3000000 --index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
@@ -122,9 +131,35 @@ WORKDIR /workspace
 ENTRYPOINT ["tini", "--"]
 CMD ["bash"]
 
+# What video adds to the environment.
+FROM video AS video-added
+RUN --mount=type=bind,from=pyg,source=/opt/env,target=/run/below \
+    --mount=type=bind,source=ci/programs/copy_changes.py,target=/run/cslr-images/copy_changes.py \
+    /opt/tools/bin/python /run/cslr-images/copy_changes.py /run/below /opt/env /opt/added
+
+# The same without what the variant default leaves out.
+FROM video-added AS video-added-default
+RUN --mount=type=bind,source=ci/programs/trim_env.py,target=/run/cslr-images/trim_env.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
+    --mount=type=bind,source=dockerfiles/rules.json,target=/run/rules.json \
+    /opt/tools/bin/python /run/cslr-images/trim_env.py /opt/added --rules /run/rules.json
+RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/strip_libs.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
+    /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
+RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
+    --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
+    --mount=type=bind,source=dockerfiles/cpu-py3.13/bytecode.txt,target=/run/bytecode.txt \
+    /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without @/run/bytecode.txt
+
+# The files of devel images with video.
+FROM devel-files AS video-devel-files
+COPY --from=video-added-default /opt/added /opt/env
+
 # The image devel.
-FROM devel-files AS devel
-LABEL io.cslr-images.target="devel" \
+FROM video-devel-files AS devel
+LABEL io.cslr-images.av="18.1.0" \
+    io.cslr-images.target="devel" \
+    io.cslr-images.torchcodec="0.11.1" \
     org.opencontainers.image.title="cpu-py3.13-devel"
 
 # The files of runtime images.
@@ -158,14 +193,20 @@ ENTRYPOINT ["tini", "--"]
 CMD ["bash"]
 USER 1000:1000
 
+# The files of runtime images with video.
+FROM runtime-files AS video-runtime-files
+COPY --from=video-added-default /opt/added /opt/env
+
 # The image runtime.
-FROM runtime-files AS runtime
-LABEL io.cslr-images.target="runtime" \
+FROM video-runtime-files AS runtime
+LABEL io.cslr-images.av="18.1.0" \
+    io.cslr-images.target="runtime" \
+    io.cslr-images.torchcodec="0.11.1" \
     org.opencontainers.image.title="cpu-py3.13-runtime"
 
 # What ray adds to the environment.
 FROM ray AS ray-added
-RUN --mount=type=bind,from=pyg,source=/opt/env,target=/run/below \
+RUN --mount=type=bind,from=video,source=/opt/env,target=/run/below \
     --mount=type=bind,source=ci/programs/copy_changes.py,target=/run/cslr-images/copy_changes.py \
     /opt/tools/bin/python /run/cslr-images/copy_changes.py /run/below /opt/env /opt/added
 
@@ -184,23 +225,27 @@ RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/
     /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without @/run/bytecode.txt
 
 # The files of devel images with ray.
-FROM devel-files AS ray-devel-files
+FROM video-devel-files AS ray-devel-files
 COPY --from=ray-added-default /opt/added /opt/env
 
 # The image ray-devel.
 FROM ray-devel-files AS ray-devel
-LABEL io.cslr-images.ray="2.60.0" \
+LABEL io.cslr-images.av="18.1.0" \
+    io.cslr-images.ray="2.60.0" \
     io.cslr-images.target="ray-devel" \
+    io.cslr-images.torchcodec="0.11.1" \
     org.opencontainers.image.title="cpu-py3.13-ray-devel"
 
 # The files of runtime images with ray.
-FROM runtime-files AS ray-runtime-files
+FROM video-runtime-files AS ray-runtime-files
 COPY --from=ray-added-default /opt/added /opt/env
 
 # The image ray-runtime.
 FROM ray-runtime-files AS ray-runtime
-LABEL io.cslr-images.ray="2.60.0" \
+LABEL io.cslr-images.av="18.1.0" \
+    io.cslr-images.ray="2.60.0" \
     io.cslr-images.target="ray-runtime" \
+    io.cslr-images.torchcodec="0.11.1" \
     org.opencontainers.image.title="cpu-py3.13-ray-runtime"
 
 # What marimo adds to the environment.
@@ -229,9 +274,11 @@ COPY --from=marimo-added-default /opt/added /opt/env
 
 # The image marimo-devel.
 FROM marimo-devel-files AS marimo-devel
-LABEL io.cslr-images.marimo="0.25.2" \
+LABEL io.cslr-images.av="18.1.0" \
+    io.cslr-images.marimo="0.25.2" \
     io.cslr-images.ray="2.60.0" \
     io.cslr-images.target="marimo-devel" \
+    io.cslr-images.torchcodec="0.11.1" \
     org.opencontainers.image.title="cpu-py3.13-marimo-devel"
 EXPOSE 8080
 
@@ -241,9 +288,11 @@ COPY --from=marimo-added-default /opt/added /opt/env
 
 # The image marimo-runtime.
 FROM marimo-runtime-files AS marimo-runtime
-LABEL io.cslr-images.marimo="0.25.2" \
+LABEL io.cslr-images.av="18.1.0" \
+    io.cslr-images.marimo="0.25.2" \
     io.cslr-images.ray="2.60.0" \
     io.cslr-images.target="marimo-runtime" \
+    io.cslr-images.torchcodec="0.11.1" \
     org.opencontainers.image.title="cpu-py3.13-marimo-runtime"
 CMD ["marimo", "edit", "--headless", "--host", "0.0.0.0", "--port", "8080", "--no-token"]
 EXPOSE 8080

@@ -114,6 +114,7 @@ CheckName = Literal[
     "certificates",
     "apt_install",
     "driver_mount",
+    "video",
     "ray_task",
     "marimo_page",
     "bytecode",

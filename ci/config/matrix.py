@@ -112,11 +112,16 @@ class CudaVersionPins(FrozenModel):
 
 
 class TorchPins(FrozenModel):
-    """Versions of torch and of the two packages that are released with it."""
+    """Versions of torch, of the two packages that are released with it, and of the torchcodec that goes with it.
+
+    `torchcodec_cuda` says that this torchcodec is a build for CUDA, which also decodes on the GPU.
+    """
 
     torch: Version
     torchvision: Version
     torchaudio: Version
+    torchcodec: Version | None = None
+    torchcodec_cuda: bool = Field(default=False, alias="torchcodec-cuda")
     note: Line = ""
 
 
@@ -132,6 +137,15 @@ class Pyg(FrozenModel):
 
     torch_geometric: Version = Field(alias="torch-geometric")
     extensions: dict[Word, ExtensionPin]
+
+
+class Video(FrozenModel):
+    """Packages that decode video and sound; the version of torchcodec is beside that of torch."""
+
+    enabled: bool = True
+    opencv: bool = False
+    av: Version
+    opencv_python_headless: Version = Field(alias="opencv-python-headless")
 
 
 class Ray(FrozenModel):
@@ -237,6 +251,7 @@ class Matrix(FrozenModel):
     cuda: dict[CudaVersion, CudaVersionPins]
     torch: dict[Word, dict[CudaVersion, TorchPins]]
     pyg: Pyg
+    video: Video | None = None
     ray: Ray
     marimo: Marimo
     archs: dict[Word, dict[CudaVersion, ArchList]]
@@ -324,6 +339,11 @@ class Matrix(FrozenModel):
                     known = ", ".join(map(str, self.phases)) or "none"
                     raise ValueError(f"schedule: no pair has phase {number}; phases: {known}")
         return self
+
+    @property
+    def has_video(self) -> bool:
+        """Return whether images have the packages that decode video."""
+        return self.video is not None and self.video.enabled
 
     @cached_property
     def phases(self) -> tuple[int, ...]:

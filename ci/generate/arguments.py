@@ -19,6 +19,7 @@ _LABELS = {
     "TORCH": ("torch", "", "+"),
     "TORCHVISION": ("torchvision", "", "+"),
     "TORCHAUDIO": ("torchaudio", "", "+"),
+    "TORCHCODEC": ("torchcodec", "", "\n"),
     "NVCC_VERSION": ("toolkit-compiler", "nvcc ", "\n"),
     "ARCHS": ("archs", "", "\n"),
 }

@@ -31,6 +31,9 @@ VERSION_LABELS = {
     "torch-geometric": f"{LABEL}.torch-geometric",
     "toolkit": f"{LABEL}.toolkit",
     "nvcc": f"{LABEL}.toolkit-compiler",
+    "torchcodec": f"{LABEL}.torchcodec",
+    "av": f"{LABEL}.av",
+    "opencv-python-headless": f"{LABEL}.opencv",
     "ray": f"{LABEL}.ray",
     "marimo": f"{LABEL}.marimo",
 }
@@ -89,6 +92,7 @@ CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
         "certificates": _below(0.2, 8),
         "apt_install": _below(0.2, 3),
         "driver_mount": _below(0.1, 1),
+        "video": _below(1.2, 10),
         # Ray gives itself 30 seconds to start, which no setting changes.
         "ray_task": CheckNeeds(memory_gb=2.5, alone=True, seconds=20, independent_of=("marimo",)),
         "marimo_page": CheckNeeds(memory_gb=0.5, seconds=6),
@@ -149,6 +153,8 @@ def checks_for(plan: Plan) -> tuple[Check, ...]:
         checks.append(Check(name="conda_install"))
     checks += _environment_checks(plan, image)
     checks += _user_checks(plan)
+    if plan.has("video"):
+        checks.append(Check(name="video"))
     if plan.has("ray"):
         checks.append(Check(name="ray_task"))
         if image.kind == "runtime":

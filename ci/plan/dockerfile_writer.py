@@ -18,7 +18,17 @@ DOWNLOAD_ARGUMENTS = (
 )
 # Arguments in which the pairs of one Dockerfile may differ (`ci/generate/arguments.py`); no other variable is replaced.
 PAIR_ARGUMENTS = (
-    *("CUDA", "PYTHON", "CUDA_TAG", "TORCH", "TORCHVISION", "TORCHAUDIO", "NVCC_VERSION", "ARCHS"),
+    *(
+        "CUDA",
+        "PYTHON",
+        "CUDA_TAG",
+        "TORCH",
+        "TORCHVISION",
+        "TORCHAUDIO",
+        "TORCHCODEC",
+        "NVCC_VERSION",
+        "ARCHS",
+    ),
 )
 # How a build argument is written: `${CUDA}`, or `${CUDA%.*}` without its last part.
 _ARGUMENT = re.compile(rf"\$\{{({'|'.join(PAIR_ARGUMENTS)})(?:%\.\*)?\}}")

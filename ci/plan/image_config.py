@@ -77,6 +77,11 @@ def make_labels(resolver: Resolver) -> tuple[tuple[str, str], ...]:
         "org.opencontainers.image.title": resolver.image_name,
         f"{LABEL}.target": resolver.cell.target,
     }
+    if matrix.has_video and matrix.video:
+        labels[f"{LABEL}.torchcodec"] = resolver.pair.torchcodec
+        labels[f"{LABEL}.av"] = matrix.video.av
+        if matrix.video.opencv:
+            labels[f"{LABEL}.opencv"] = matrix.video.opencv_python_headless
     if "ray" in target.layers:
         versions = {"stable": matrix.ray.version, "nightly": matrix.ray.nightly}
         labels[f"{LABEL}.ray"] = versions.get(resolver.options.ray, f"{matrix.ray.version} (source)")

@@ -9,7 +9,7 @@ from ci.plan.inputs import Options, PlanInputs
 from ci.plan.pair import find_torch_pins
 from ci.plan.plan import Plan
 from ci.plan.planner import Planner
-from ci.plan.requirements import STAGES, satisfies, write_requirements
+from ci.plan.requirements import list_locked_stages, satisfies, write_requirements
 from ci.util.errors import UserError, quote_value
 
 
@@ -58,7 +58,7 @@ def _list_locks(inputs: PlanInputs, name: str) -> Iterator[tuple[str, str | None
         if cuda in sources.toolkit and (wheels := sources.toolkit[cuda].wheels):
             yield f"toolkit-{cuda}", inputs.locks.toolkit(name, cuda), "\n".join(wheels)
     for pair, cell in pairs.items():
-        for stage in STAGES:
+        for stage in list_locked_stages(inputs.matrix):
             asked = write_requirements(stage, inputs.matrix, find_torch_pins(cell, inputs))
             yield f"{pair}/{stage}", inputs.locks.requirements(name, pair, stage), asked
 

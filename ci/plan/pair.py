@@ -85,6 +85,20 @@ class PairInputs:
         return find_torch_pins(self.cell, self.inputs)
 
     @cached_property
+    def torchcodec(self) -> str:
+        """Return the version of torchcodec.
+
+        Raises:
+            UserError: images have video, but no torchcodec is pinned beside this torch.
+        """
+        if self.pins.torchcodec is None:
+            row = f'[torch.{self.inputs.sources_name}."{self.cuda}"]'
+            raise UserError(
+                f"matrix: {row} has no torchcodec, which [video] needs unless it has enabled = false"
+            )
+        return self.pins.torchcodec
+
+    @cached_property
     def tag(self) -> str:
         """Return how wheels name the CUDA version: `cu128`."""
         return self.matrix.cuda[self.cuda].wheel_tag

@@ -94,6 +94,10 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("common/errors.py", "common/files.py", "common/trees.py"),
         ),
         "pack_env.py": ("pack_env.py", "common/errors.py", "common/files.py", "common/trees.py"),
+        "place_ffmpeg.py": (
+            "place_ffmpeg.py",
+            *("common/commands.py", "common/elf.py", "common/errors.py", "common/records.py"),
+        ),
         "read_indexes.py": ("read_indexes.py", "common/deadline.py"),
         "read_machine.sh": ("read_machine.sh",),
         "read_tag.py": ("read_tag.py",),

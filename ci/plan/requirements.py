@@ -9,7 +9,12 @@ from packaging.utils import canonicalize_name
 
 from ci.config.matrix import Matrix, TorchPins
 
-STAGES = ("torch", "pyg", "ray", "marimo")
+STAGES = ("torch", "pyg", "video", "ray", "marimo")
+
+
+def list_locked_stages(matrix: Matrix) -> tuple[str, ...]:
+    """Return the stages that install packages, each on top of the ones before, without one that is switched off."""
+    return tuple(stage for stage in STAGES if stage != "video" or matrix.has_video)
 
 
 def write_requirements(
@@ -32,10 +37,20 @@ def write_requirements(
             *matrix.environment.packages,
         ],
         "pyg": [f"torch-geometric=={matrix.pyg.torch_geometric}"],
+        "video": _list_video_packages(matrix, pinned_versions),
         "ray": [ray],
         "marimo": [f"marimo=={matrix.marimo.version}"],
     }
     return "".join(f"{line}\n" for line in asked[stage])
+
+
+def _list_video_packages(matrix: Matrix, pins: TorchPins) -> list[str]:
+    video = matrix.video
+    if video is None or pins.torchcodec is None:
+        return []
+    opencv = [f"opencv-python-headless=={video.opencv_python_headless}"] if video.opencv else []
+    # `===` is the very text: for `==` a build with a CUDA label, which torch's own index also has, is the newer one.
+    return [f"torchcodec==={pins.torchcodec}", f"av=={video.av}", *opencv]
 
 
 @lru_cache(maxsize=256)

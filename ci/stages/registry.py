@@ -16,6 +16,7 @@ from ci.stages import (
     ray,
     runtime_base,
     toolkit,
+    video,
     wheels,
 )
 from ci.stages.context import BuildContext
@@ -32,6 +33,7 @@ BUILDERS: dict[str, Callable[[ImageStages, BuildContext], Composed]] = {
     "torch": install.build,
     "wheels": wheels.build,
     "pyg": pyg.build,
+    "video": video.build,
     "ray": ray.build,
     "marimo": install.build,
     "runtime-base": runtime_base.build,

@@ -128,7 +128,7 @@ class _BumpBuilder:
         for pair in inputs.matrix.pairs if self.changes else ():
             pins = self.context.find_torch_pins.get(pair.cuda)
             pair_id = Cell(cuda=pair.cuda, python=pair.python, target="any").pair_id
-            for stage in requirements.STAGES if pins else ():
+            for stage in requirements.list_locked_stages(inputs.matrix) if pins else ():
                 locked = inputs.locks.requirements(inputs.sources_name, pair_id, stage)
                 lines = requirements.write_requirements(stage, inputs.matrix, pins) if pins else ""
                 if locked and not requirements.satisfies(locked, lines):

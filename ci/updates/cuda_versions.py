@@ -79,7 +79,7 @@ def _with_cuda(
     added = context.with_changes(
         {
             ("cuda", cuda): {"wheel_tag": tag},
-            ("torch", context.inputs.sources_name, cuda): row.model_dump(),
+            ("torch", context.inputs.sources_name, cuda): row.model_dump(by_alias=True),
             ("pairs",): ({"cuda": cuda, "python": python},),
             ("schedule",): {},  # its phases are those of the pairs that are left out here
         }

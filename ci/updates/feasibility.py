@@ -173,6 +173,7 @@ class _FeasibilityCheck:
         self._check_torch(pins)
         if not self._is_blocked():
             self._check_pyg(pins.torch)
+            self._check_video(pins)
         for layer, version in (("ray", self.matrix.ray.version), ("marimo", self.matrix.marimo.version)):
             self.layer, self.about = layer, (version,)
             self._find_file(self.index_cache.project(layer), version)
@@ -221,6 +222,16 @@ class _FeasibilityCheck:
         for name, pin in self.matrix.pyg.extensions.items():
             self.about = (name, pin.version, torch)
             self.extensions[name] = self._check_extension(name, pin, page, torch)
+
+    def _check_video(self, pins: TorchPins) -> None:
+        if not self.matrix.has_video or not self.matrix.video:
+            return
+        for name, version in (("torchcodec", pins.torchcodec), ("av", self.matrix.video.av)):
+            self.about = (name, version or "")
+            if version:
+                self._find_file(self.index_cache.project(name), version)
+            else:
+                self._report("impossible", f"no {name} is pinned beside torch {pins.torch}")
 
     def _check_extension(self, name: str, pin: ExtensionPin, page: Page | None, torch: str) -> ExtensionState:
         if page and page.problem and not page.not_found:  # a build would compile; here nothing is guessed

@@ -83,6 +83,10 @@ def _torch_facts(context: UpdateContext, cuda: str, *, companions: bool) -> tupl
         metadata = context.wheel_metadata(name, project.files_for(version, local))
         if not isinstance(metadata, str) and not any(one.name == "torch" for one in metadata.requirements):
             facts.append(f"{name} {version} does not say which torch it goes with")
+    if companions and context.matrix.has_video and pins.torchcodec:
+        facts.append(
+            f"torchcodec {pins.torchcodec} does not say which torch it goes with: its README has a table"
+        )
     return tuple(facts)
 
 

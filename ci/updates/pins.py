@@ -32,6 +32,8 @@ def list_pins(context: UpdateContext) -> tuple[Pin, ...]:
         Pin(name=name, version=pin.version, path=("pyg", "extensions", name, "version"))
         for name, pin in matrix.pyg.extensions.items()
     ]
+    if matrix.video and matrix.video.enabled:
+        pins.append(Pin(name="av", version=matrix.video.av, path=("video", "av")))
     pins.append(Pin(name="ray", version=matrix.ray.version, path=("ray", "version")))
     pins.append(Pin(name="marimo", version=matrix.marimo.version, path=("marimo", "version")))
     return tuple(pins)

@@ -196,6 +196,40 @@ def marimo(folder: Path, version: str, more: Mapping[str, str] | None = None) ->
     return wheel(folder, "marimo", version, files)
 
 
+def video(folder: Path, version: str, scratch: Path) -> None:
+    """Write the wheels that stand in for PyAV and torchcodec: a library, and one that needs it by another name."""
+    codec, core = scratch / "libavcodec.so.62", scratch / "libtorchcodec_core8.so"
+    for path, text, needs in (
+        (codec, "int avcodec(void) { return 62; }\n", []),
+        (core, "int avcodec(void);\nint frames(void) { return avcodec(); }\n", [str(codec)]),
+    ):
+        source = scratch / "video.c"
+        source.write_text(text)
+        command = [
+            "gcc",
+            "-shared",
+            "-fPIC",
+            f"-Wl,-soname,{path.name}",
+            "-o",
+            str(path),
+            str(source),
+            *needs,
+        ]
+        subprocess.run(command, check=True)
+    bundled: dict[str, bytes | str] = {
+        "av/__init__.py": "",
+        "av.libs/libavcodec-0000abcd.so.62.1.100": codec.read_bytes(),
+    }
+    loaded: dict[str, bytes | str] = {
+        "torchcodec/__init__.py": "",
+        f"torchcodec/{core.name}": core.read_bytes(),
+    }
+    for name, files in (("av", bundled), ("torchcodec", loaded)):
+        place = folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        wheel(place, name, version, files, tag="py3-none-manylinux_2_28_x86_64")
+
+
 def libraries(folder: Path, version: str) -> Path:
     """Write the wheel that stands in for those of CUDA's libraries, which torch needs."""
     files: dict[str, bytes | str] = {"nvidia/stand_in/lib/libstand_in.so.1": b"\0" * 10_000}

@@ -45,6 +45,7 @@ def make(folder: Path) -> Path:
         packages.wheel(_project(folder, "ray"), "ray", version)
         packages.marimo(_project(folder, "marimo"), version)
     packages.marimo(_project(folder, "marimo"), POISONED, {"zz_poison.pth": POISON})
+    packages.video(folder / "simple", VERSION, scratch)
     nightly = folder / "ray-wheels"
     nightly.mkdir()
     for abi in ("cp313", "cp314"):

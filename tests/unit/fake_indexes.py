@@ -29,16 +29,21 @@ PINS = """
 torch = "2.9.1"
 torchvision = "0.24.1"
 torchaudio = "2.9.1"
+torchcodec = "0.10.0"
 [torch.registries."13.1.1"]
 torch = "2.11.0"
 torchvision = "0.26.0"
 torchaudio = "2.11.0"
+torchcodec = "0.16.0"
 [torch.registries.cpu]
 torch = "2.11.0"
 torchvision = "0.26.0"
 torchaudio = "2.11.0"
+torchcodec = "0.16.0"
 [pyg.extensions]
 torch-sparse = { version = "0.6.17", sdist = true }
+[video]
+enabled = false
 [ray]
 version = "2.58.1"
 [marimo]
@@ -102,8 +107,21 @@ def cell_states(pin: OutdatedPin, version: str) -> dict[str, str]:
 
 
 def recorded(changes: str = PINS) -> tuple[UpdateContext, FakeIndexes]:
-    """Return the `registries` sources with the recordings."""
+    """Return the `registries` sources with the recordings, which have no packages for video."""
     return UpdateContext(inputs("registries", changes=changes), IndexCache()), FakeIndexes()
+
+
+def recorded_with_video(*more: str) -> tuple[UpdateContext, FakeIndexes]:
+    """Return the `registries` sources with video: wheels of the pinned versions, and more of them."""
+    context, indexes = recorded(PINS.replace("enabled = false", "enabled = true"))
+    tags = ("cp313-cp313-manylinux_2_28_x86_64.whl", "cp314-cp314-manylinux_2_28_x86_64.whl")
+    wheels = [f"torchcodec-{version}-{tag}" for version in ("0.10.0", "0.16.0") for tag in tags]
+    wheels += ["av-18.1.0-cp311-abi3-manylinux_2_28_x86_64.whl", *more]
+    for name in ("torchcodec", "av"):
+        indexes.put(
+            simple_page(dict.fromkeys((one for one in wheels if one.startswith(f"{name}-")), "")), name=name
+        )
+    return context, indexes
 
 
 def upstream(changes: str = "") -> tuple[UpdateContext, FakeIndexes]:
@@ -111,6 +129,7 @@ def upstream(changes: str = "") -> tuple[UpdateContext, FakeIndexes]:
 
     torch 2.12.0 is there for cu130 and cpu, and 2.15.0 for cu132 alone; CUDA is there up to 13.2.0, CPython to 3.15.
     """
+    changes = f"video.enabled = false\n{changes}"
     context, indexes = UpdateContext(inputs("upstream", changes=changes), IndexCache()), FakeIndexes()
     old, new = ("cp313", "cp314"), ("cp313", "cp314", "cp315")
     torches: dict[str, dict[str, Sequence[str]]] = {

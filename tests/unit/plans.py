@@ -21,15 +21,18 @@ from ci.sweep.preview import preview, render_text
 from ci.util.model import load_model, merge_tables, parse_toml
 
 _TORCH = 'torch = "2.11.0"\ntorchvision = "0.26.0"\ntorchaudio = "2.11.0"\n'
+_CODEC = 'torchcodec = "0.11.1"\n'
 PINS = f"""
 [schedule]
 runs = []
 [torch.upstream."12.8.1"]
-{_TORCH}
+{_TORCH}{_CODEC}
 [torch.upstream."13.1.1"]
 {_TORCH}
+torchcodec = "0.16.0"
+torchcodec-cuda = true
 [torch.upstream.cpu]
-{_TORCH}
+{_TORCH}{_CODEC}
 [pyg]
 torch-geometric = "2.8.1"
 [pyg.extensions]
@@ -38,6 +41,11 @@ torch-scatter = {{ version = "2.1.2", sdist = true }}
 torch-sparse = {{ version = "0.6.18", sdist = true }}
 torch-cluster = {{ version = "1.6.3", sdist = true }}
 torch-spline-conv = {{ version = "1.2.2", sdist = true }}
+[video]
+enabled = true
+opencv = false
+av = "18.1.0"
+opencv-python-headless = "5.0.0.93"
 [ray]
 version = "2.60.0"
 extras = ["data", "train", "tune", "serve"]

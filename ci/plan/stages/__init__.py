@@ -18,6 +18,7 @@ from ci.plan.stages import (
     runtime_base,
     toolkit,
     torch,
+    video,
     wheels,
 )
 
@@ -32,6 +33,7 @@ STAGES: dict[str, StageDefinition] = {
         torch,
         wheels,
         pyg,
+        video,
         ray,
         marimo,
         runtime_base,

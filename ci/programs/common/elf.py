@@ -14,7 +14,7 @@ ET_EXEC, ET_DYN = 2, 3
 PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
 SHT_SYMTAB, SHT_STRTAB, SHT_DYNAMIC, SHT_NOBITS = 2, 3, 6, 8
 SHF_EXECINSTR = 4
-DT_NEEDED = 1
+DT_NEEDED, DT_RPATH = 1, 15
 SHN_XINDEX = 0xFFFF
 
 
@@ -126,6 +126,18 @@ def is_program(path: Path) -> bool:
 
 def read_needed(path: Path) -> list[str]:
     """Return the names of the libraries that a library needs (DT_NEEDED), none for a file that is not ELF."""
+    return _read_dynamic(path, DT_NEEDED)
+
+
+def read_rpath(path: Path) -> list[str]:
+    """Return where a program has the loader look for libraries (DT_RPATH), also for those that it loads later.
+
+    The newer DT_RUNPATH counts for what the program itself needs, and is left out.
+    """
+    return [folder for folders in _read_dynamic(path, DT_RPATH) for folder in folders.split(":")]
+
+
+def _read_dynamic(path: Path, wanted: int) -> list[str]:
     with path.open("rb") as file:
         try:
             elf = parse_elf(file)
@@ -137,7 +149,7 @@ def read_needed(path: Path) -> list[str]:
         strings = elf.sections[dynamic.link]
         names = _read_at(file, elf.size, strings.offset, strings.size)
         entries = struct.iter_unpack("<qQ", _read_at(file, elf.size, dynamic.offset, dynamic.size))
-        return [_text(names, at) for tag, at in entries if tag == DT_NEEDED]
+        return [_text(names, at) for tag, at in entries if tag == wanted]
 
 
 def read_interpreter(path: Path, elf: Elf) -> str | None:

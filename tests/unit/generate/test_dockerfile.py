@@ -133,7 +133,7 @@ def test_ray_comes_from_where_it_is_asked_for(mode: str) -> None:
 
 def test_stripping_is_a_step_of_each_layer() -> None:
     text = written("registries", "13.1.1", "3.14", Options(variant="slim"))["Dockerfile"]
-    assert len(re.findall(r"strip_libs\.py /opt/(packed|added) --mode unneeded$", text, re.MULTILINE)) == 3
+    assert len(re.findall(r"strip_libs\.py /opt/(packed|added) --mode unneeded$", text, re.MULTILINE)) == 4
 
 
 def test_cudas_libraries_are_a_layer_of_their_own() -> None:

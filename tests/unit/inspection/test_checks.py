@@ -15,6 +15,7 @@ FIRST = ("versions", "imports", "standard_library", "pip_check", "train_step", "
 USER = "no_root_needed"
 JIT = ("cpp_extension_cpu", "torch_compile_cpu")
 TOOLS = ("profiler_symbols", "pip_install")
+VIDEO = "video"
 CONDA = "conda_install"
 PEOPLE = ("variables", "user_places", "user_site", "certificates", "apt_install")
 CUDA = (*PEOPLE, "driver_mount")
@@ -30,17 +31,18 @@ def names(cell_id: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("cell_id", "expected_names"),
     [
-        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *LINKS_DEVEL, *CUDA)),
-        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *LINKS, *CUDA)),
-        ("cu12.8.1-py3.13-ray-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *LINKS_DEVEL, *CUDA, "ray_task")),
-        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *LINKS, *CUDA, "ray_task")),
+        ("cu12.8.1-py3.13-devel", (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *LINKS_DEVEL, *CUDA, VIDEO)),
+        ("cu12.8.1-py3.13-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *LINKS, *CUDA, VIDEO)),
+        ("cu12.8.1-py3.13-ray-devel",
+         (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *LINKS_DEVEL, *CUDA, VIDEO, "ray_task")),
+        ("cu13.1.1-py3.14-ray-runtime", (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *LINKS, *CUDA, VIDEO, "ray_task")),
         ("cu13.1.1-py3.14-marimo-devel",
-         (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *LINKS_DEVEL, *CUDA, "ray_task", "marimo_page", "completion")),
+         (*FIRST, *JIT, *COMPILED, *TOOLS, CONDA, *LINKS_DEVEL, *CUDA, VIDEO, "ray_task", "marimo_page", "completion")),
         ("cu12.8.1-py3.14-marimo-runtime",
-         (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *LINKS, *CUDA, "ray_task", "marimo_page", "completion")),
-        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA, "bytecode", "conda_tools", *PEOPLE)),
+         (*FIRST, USER, *JIT, *COMPILED, *TOOLS, *LINKS, *CUDA, VIDEO, "ray_task", "marimo_page", "completion")),
+        ("cpu-py3.13-devel", (*FIRST, *JIT, *TOOLS, CONDA, "bytecode", "conda_tools", *PEOPLE, VIDEO)),
         ("cpu-py3.13-marimo-runtime",
-         (*FIRST, USER, *JIT, *TOOLS, "bytecode", *PEOPLE, "ray_task", "marimo_page", "completion")),
+         (*FIRST, USER, *JIT, *TOOLS, "bytecode", *PEOPLE, VIDEO, "ray_task", "marimo_page", "completion")),
     ],
 )  # fmt: skip
 def test_a_target_has_its_checks(cell_id: str, expected_names: tuple[str, ...]) -> None:
@@ -176,6 +178,8 @@ VERSIONS = {
     "torch": "2.11.0+cu128",
     "torchvision": "0.26.0",
     "torchaudio": "2.11.0",
+    "torchcodec": "0.11.1",
+    "av": "18.1.0",
     "torch-geometric": "2.8.1",
     "torch-scatter": "2.1.2",
     "torch-sparse": "0.6.18",

@@ -54,12 +54,12 @@ from tests.unit.user_errors import answer, mistake, nasty, texts
 PYG_PAGE = "https://data.pyg.org/whl/torch-2.11.0%2Bcu128.html"
 ENVIRONMENT = ("base", "conda", "torch", "wheels", "pyg")
 STAGES = {
-    "devel": ("toolkit", *ENVIRONMENT, "pack", "image"),
-    "runtime": ("toolkit", *ENVIRONMENT, "runtime-base", "pack", "image"),
-    "ray-devel": ("toolkit", *ENVIRONMENT, "ray", "pack", "image"),
-    "ray-runtime": ("toolkit", *ENVIRONMENT, "ray", "runtime-base", "pack", "image"),
-    "marimo-devel": ("toolkit", *ENVIRONMENT, "ray", "marimo", "pack", "image"),
-    "marimo-runtime": ("toolkit", *ENVIRONMENT, "ray", "marimo", "runtime-base", "pack", "image"),
+    "devel": ("toolkit", *ENVIRONMENT, "video", "pack", "image"),
+    "runtime": ("toolkit", *ENVIRONMENT, "video", "runtime-base", "pack", "image"),
+    "ray-devel": ("toolkit", *ENVIRONMENT, "video", "ray", "pack", "image"),
+    "ray-runtime": ("toolkit", *ENVIRONMENT, "video", "ray", "runtime-base", "pack", "image"),
+    "marimo-devel": ("toolkit", *ENVIRONMENT, "video", "ray", "marimo", "pack", "image"),
+    "marimo-runtime": ("toolkit", *ENVIRONMENT, "video", "ray", "marimo", "runtime-base", "pack", "image"),
 }
 
 
@@ -111,7 +111,8 @@ def test_a_stage_stands_on_those_that_it_needs() -> None:
         "torch": ("conda",),
         "wheels": ("torch",),
         "pyg": ("torch", "wheels"),
-        "ray": ("pyg",),
+        "video": ("pyg",),
+        "ray": ("video",),
         "marimo": ("ray",),
         "runtime-base": ("toolkit",),
         "pack": ("pyg", "marimo"),
@@ -258,6 +259,7 @@ def test_eighteen_cells_are_built_of_few_stages(sources_name: str, channels: int
             "torch": 3,
             "wheels": 3,
             "pyg": 3,
+            "video": 3,
             "ray": 3,
             "marimo": 3,
             "runtime-base": 2,
@@ -273,7 +275,7 @@ def test_all_cells_of_a_pair_share_their_environment(pair: str, sources_name: st
     cells = [digests(plan(f"{pair}-{target}", sources_name)) for target in TARGETS]
     for name in ENVIRONMENT:
         assert len({stages[name] for stages in cells}) == 1, name
-    for name in ("toolkit", "ray", "marimo", "runtime-base"):
+    for name in ("toolkit", "video", "ray", "marimo", "runtime-base"):
         assert len({stages[name] for stages in cells if name in stages}) == 1, name
 
 
@@ -292,15 +294,23 @@ def test_two_pythons_share_toolkit_and_bases_and_nothing_else(sources_name: str)
         ('ray.extras = ["data"]', {"ray", "marimo", "pack", "image"}),
         ('marimo.version = "0.26.0"', {"marimo", "pack", "image"}),
         ("marimo.port = 9090", {"image"}),
-        ('pyg.torch-geometric = "2.9.0"', {"pyg", "ray", "marimo", "pack", "image"}),
-        ('torch.upstream."12.8.1".torch = "2.10.0"', {*ENVIRONMENT[2:], "ray", "marimo", "pack", "image"}),
+        ('video.av = "18.0.0"', {"video", "ray", "marimo", "pack", "image"}),
+        ('torch.upstream."12.8.1".torchcodec = "0.12.0"', {"video", "ray", "marimo", "pack", "image"}),
+        ('pyg.torch-geometric = "2.9.0"', {"pyg", "video", "ray", "marimo", "pack", "image"}),
+        (
+            'torch.upstream."12.8.1".torch = "2.10.0"',
+            {*ENVIRONMENT[2:], "video", "ray", "marimo", "pack", "image"},
+        ),
         ('torch.upstream."13.1.1".torch = "2.10.0"', set()),
-        ('environment.packages = ["numpy>=2.2"]', {*ENVIRONMENT[2:], "ray", "marimo", "pack", "image"}),
-        ('archs.upstream."12.8.1" = "9.0"', {"wheels", "pyg", "ray", "marimo", "pack", "image"}),
-        ('apt.devel = ["gcc"]', {*ENVIRONMENT, "ray", "marimo", "pack", "image"}),
+        (
+            'environment.packages = ["numpy>=2.2"]',
+            {*ENVIRONMENT[2:], "video", "ray", "marimo", "pack", "image"},
+        ),
+        ('archs.upstream."12.8.1" = "9.0"', {"wheels", "pyg", "video", "ray", "marimo", "pack", "image"}),
+        ('apt.devel = ["gcc"]', {*ENVIRONMENT, "video", "ray", "marimo", "pack", "image"}),
         ('apt.runtime = ["gcc"]', {"runtime-base", "image"}),
         ('image.source = "https://example.org"', {"image"}),
-        ('image.user = "someone"', {*ENVIRONMENT, "runtime-base", "ray", "marimo", "pack", "image"}),
+        ('image.user = "someone"', {*ENVIRONMENT, "runtime-base", "video", "ray", "marimo", "pack", "image"}),
         ('cuda."12.8.1".note = "other words"', set()),
     ],
 )
@@ -592,7 +602,13 @@ NEWER = """
 pairs = [{ cuda = "12.9.0", python = "3.13" }]
 cuda."12.9.0" = { wheel_tag = "cu129" }
 """
-NEWER_TORCH = 'torch.upstream."12.9.0" = { torch = "2.11.0", torchvision = "0.26.0", torchaudio = "2.11.0" }'
+NEWER_TORCH = """
+[torch.upstream."12.9.0"]
+torch = "2.11.0"
+torchvision = "0.26.0"
+torchaudio = "2.11.0"
+torchcodec = "0.11.1"
+"""
 NEWER_TOOLKIT = 'toolkit."12.9.0" = { provider = "image", compiler = "12.9.41" }'
 
 
@@ -810,12 +826,14 @@ def test_the_labels_say_what_is_inside(target: str, sources_name: str) -> None:
         "io.cslr-images.sources": sources_name,
         "io.cslr-images.torch-geometric": "2.8.1",
         "io.cslr-images.toolkit": "12.8.1",
+        "io.cslr-images.av": "18.1.0",
     }
     if sources_name == "upstream":
         expected |= {
             "io.cslr-images.torch": "2.11.0+cu128",
             "io.cslr-images.torchvision": "0.26.0",
             "io.cslr-images.torchaudio": "2.11.0",
+            "io.cslr-images.torchcodec": "0.11.1",
             "io.cslr-images.toolkit-compiler": "nvcc 12.8.93",
             "io.cslr-images.archs": "7.5 8.0 8.6 9.0 10.0 12.0+PTX",
         }
@@ -824,6 +842,7 @@ def test_the_labels_say_what_is_inside(target: str, sources_name: str) -> None:
             "io.cslr-images.torch": "2.10.0+cu128",
             "io.cslr-images.torchvision": "0.25.0",
             "io.cslr-images.torchaudio": "2.10.0",
+            "io.cslr-images.torchcodec": "0.10.0",
             "io.cslr-images.toolkit-compiler": "nvcc 12.4.131",
             "io.cslr-images.archs": "8.0+PTX",
         }
@@ -884,6 +903,7 @@ def test_architectures_of_the_caller_go_before_those_of_the_matrix() -> None:
     assert {name for name, digest in digests(made).items() if changed[name] != digest} == {
         "wheels",
         "pyg",
+        "video",
         "pack",
         "image",
     }

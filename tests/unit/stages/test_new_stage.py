@@ -60,7 +60,8 @@ def test_a_bundle_has_it(plan: Plan) -> None:
 def test_a_dockerfile_has_it(plan: Plan) -> None:
     text = dockerfile([plan], "dockerfiles/x", inputs("registries").locks.paths_by_text())["Dockerfile"]
     assert "FROM ray AS greeting\n" in text
-    assert "FROM runtime-files AS ray-runtime-files" in text
+    assert "FROM runtime-files AS video-runtime-files" in text
+    assert "FROM video-runtime-files AS ray-runtime-files" in text
     assert "FROM ray-runtime-files AS greeting-runtime-files" in text
 
 

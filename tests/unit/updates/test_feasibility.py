@@ -12,7 +12,14 @@ from ci.plan.inputs import PlanInputs
 from ci.plan.planner import plan_cell
 from ci.plan.stages.pyg import PygSpec
 from ci.updates.feasibility import UpdateContext
-from tests.unit.fake_indexes import FakeIndexes, pyg_address, settle, simple_page, upstream
+from tests.unit.fake_indexes import (
+    FakeIndexes,
+    pyg_address,
+    recorded_with_video,
+    settle,
+    simple_page,
+    upstream,
+)
 from tests.unit.plans import EXTENSIONS, cell, inputs
 
 ADDRESS = pyg_address("2.11.0", "cu128")
@@ -170,3 +177,13 @@ def test_an_extension_to_compile_without_a_source_is_an_obstacle() -> None:
     assert [one.why for one in found.obstacles[""]] == [
         "no source of torch-scatter 2.1.2 is on the package index"
     ]
+
+
+def test_video_without_a_wheel_for_a_python_is_an_obstacle() -> None:
+    context, indexes = recorded_with_video()
+    only = simple_page({"torchcodec-0.10.0-cp313-cp313-manylinux_2_28_x86_64.whl": ""})
+    indexes.put(only, name="torchcodec")
+    old = settle(context, indexes, lambda read: read.check_pair("12.8.1", "3.13")).obstacles
+    new = settle(context, indexes, lambda read: read.check_pair("12.8.1", "3.14")).obstacles
+    assert "" not in old
+    assert [one.why for one in new[""]] == ["torchcodec 0.10.0 has no cp314 wheel"]

@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.unit.fake_indexes import PINS, outdated_by_name, pyg_address, recorded, simple_page, upstream
+from tests.unit.fake_indexes import (
+    PINS,
+    outdated_by_name,
+    pyg_address,
+    recorded,
+    recorded_with_video,
+    simple_page,
+    upstream,
+)
 
 
 def test_the_best_torch_is_the_newest_built_for_the_rows_cuda() -> None:
@@ -90,3 +98,12 @@ def test_a_newer_extension_is_found_on_pygs_pages() -> None:
         indexes.put("".join(f'<a href="{row}">x</a>' for row in rows), pyg_address(torch, tag))
     found = outdated_by_name(context, indexes)["pyg-lib"]
     assert (found.pinned, found.newest, found.takes) == ("0.8.0", "0.9.0", "0.9.0")
+
+
+def test_pyav_is_looked_up_and_torchcodec_is_told_with_torch() -> None:
+    found = outdated_by_name(*recorded_with_video("av-18.2.0-cp311-abi3-manylinux_2_28_x86_64.whl"))
+    assert (found["av"].pinned, found["av"].takes) == ("18.1.0", "18.2.0")
+    assert "torchcodec" not in found
+    facts = found["torch@12.8.1"].offers[-1].facts
+    assert "torchcodec 0.10.0 does not say which torch it goes with: its README has a table" in facts
+    assert "av" not in outdated_by_name(*recorded())
