@@ -102,7 +102,7 @@ RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/s
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/packed --mode debug
 RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
-    --mount=type=bind,source=dockerfiles/cpu-py3.13/bytecode.txt,target=/run/bytecode.txt \
+    --mount=type=bind,source=dockerfiles/bytecode.txt,target=/run/bytecode.txt \
     /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/packed --prefix /opt/env --without @/run/bytecode.txt
 
 # The files of devel images.
@@ -148,7 +148,7 @@ RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/s
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
 RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
-    --mount=type=bind,source=dockerfiles/cpu-py3.13/bytecode.txt,target=/run/bytecode.txt \
+    --mount=type=bind,source=dockerfiles/bytecode.txt,target=/run/bytecode.txt \
     /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without @/run/bytecode.txt
 
 # The files of devel images with video.
@@ -221,7 +221,7 @@ RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/s
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
 RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
-    --mount=type=bind,source=dockerfiles/cpu-py3.13/bytecode.txt,target=/run/bytecode.txt \
+    --mount=type=bind,source=dockerfiles/bytecode.txt,target=/run/bytecode.txt \
     /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without @/run/bytecode.txt
 
 # The files of devel images with ray.
@@ -265,7 +265,7 @@ RUN --mount=type=bind,source=ci/programs/strip_libs.py,target=/run/cslr-images/s
     /opt/tools/bin/python /run/cslr-images/strip_libs.py /opt/added --mode debug
 RUN --mount=type=bind,source=ci/programs/compile_env.py,target=/run/cslr-images/compile_env.py \
     --mount=type=bind,source=ci/programs/common,target=/run/cslr-images/common \
-    --mount=type=bind,source=dockerfiles/cpu-py3.13/bytecode.txt,target=/run/bytecode.txt \
+    --mount=type=bind,source=dockerfiles/bytecode.txt,target=/run/bytecode.txt \
     /opt/env/bin/python -B /run/cslr-images/compile_env.py /opt/added --prefix /opt/env --without @/run/bytecode.txt
 
 # The files of devel images with marimo.

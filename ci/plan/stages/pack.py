@@ -67,7 +67,7 @@ def resolve(resolver: Resolver) -> Stage:
     ]
     site_packages, libraries = f"lib/python{resolver.cell.python}/site-packages", resolver.pair.libraries
     # Bytecode is for one Python, the layer of CUDA's libraries for all.
-    shared = ("lib/python3.*/site-packages/nvidia/**",) if libraries else ()
+    shared = "lib/python3.*/site-packages/nvidia/**"
     spec = PackSpec(
         prefix=PREFIX,
         conda=resolver.pair.conda,
@@ -75,7 +75,7 @@ def resolve(resolver: Resolver) -> Stage:
         libraries=libraries,
         trims=tuple(trims),
         strip=variant.strip,
-        without_bytecode=(*resolver.matrix.bytecode.without, *shared),
+        without_bytecode=(*resolver.matrix.bytecode.without, shared),
     )
     pyg, top = resolver.stages["pyg"], resolver.top
     less = f", for variant {resolver.variant_name}" if trims or spec.strip != "no" else ""

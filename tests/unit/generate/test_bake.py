@@ -54,6 +54,7 @@ def test_a_pair_is_a_dockerfile_and_the_arguments_that_make_it_the_pairs() -> No
             "CUDA": "13.1.1",
             "PYTHON": "3.14",
             "CUDA_TAG": "cu130",
+            "TORCHCODEC": "0.16.0",
             "NVCC_VERSION": "13.1.115",
             "ARCHS": "7.5 8.0 8.6 9.0 10.0 12.0+PTX",
         },

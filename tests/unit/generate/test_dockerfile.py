@@ -89,7 +89,7 @@ def test_the_steps_are_those_of_the_stages(sources_name: str, cuda: str, python:
 def test_what_is_locked_is_installed_by_its_hashes(sources_name: str, *, locked: bool) -> None:
     text = written(sources_name, "12.8.1", "3.13")["Dockerfile"]
     steps = re.findall(r"install_packages\.sh /opt/env (\S+) (?:yes|no) \d+(.*)$", text, re.MULTILINE)
-    assert len(steps) == 4, "torch, PyG, Ray and marimo"
+    assert len(steps) == 5, "torch, PyG, video, Ray and marimo"
     for lines, options in steps:
         assert ("--require-hashes" in options) is locked
         assert lines == ("/run/requirements.txt" if locked else "-")
@@ -165,6 +165,7 @@ def test_compiling_to_bytecode_is_the_last_step_of_each_layer() -> None:
         "marimo-added-default",
         "packed-default",
         "ray-added-default",
+        "video-added-default",
     ]
     assert "/opt/env/bin/python -B" in text
 

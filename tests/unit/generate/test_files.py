@@ -129,6 +129,7 @@ def test_pairs_that_differ_in_more_than_arguments_have_files_of_their_own() -> N
         "dockerfiles/sdists.txt",
         "dockerfiles/cu12.8.1-py3.14/sdists.txt",
         "dockerfiles/rules.json",
+        "dockerfiles/bytecode.txt",
         "dockerfiles/docker-bake.json",
     }
     for path, text in files.items():
@@ -162,5 +163,7 @@ def test_one_pair_alone_needs_no_arguments_but_the_architectures() -> None:
     stand = inputs("upstream")
     plans = [Planner(stand, {}).plan(cell) for cell in select_pair(stand.matrix, "12.8.1", "3.13")]
     found = write_dockerfiles(plans, stand.matrix, stand.locks.paths_by_text())
-    assert set(found.files) == {f"dockerfiles/{name}" for name in ("Dockerfile", "sdists.txt", "rules.json")}
+    assert set(found.files) == {
+        f"dockerfiles/{name}" for name in ("Dockerfile", "sdists.txt", "rules.json", "bytecode.txt")
+    }
     assert list(found.pairs["cu12.8.1-py3.13"].arguments) == ["ARCHS"]
