@@ -95,7 +95,9 @@ async def test_a_check_that_failed_below_runs_in_the_image_itself() -> None:
 async def test_a_check_that_fails_in_every_image_is_reported_for_each() -> None:
     results = await check(StandInEngine(("checks/train_step.py",)))
     for made in PLANS:
-        assert [(one.name, one.ran_in) for one in results[made.id][0] if not one.passed] == [("train_step", "")]
+        assert [(one.name, one.ran_in) for one in results[made.id][0] if not one.passed] == [
+            ("train_step", "")
+        ]
 
 
 async def test_only_images_of_the_same_sweep_count() -> None:
