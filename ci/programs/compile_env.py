@@ -5,13 +5,14 @@
 TREE is the environment, or a part of it that is copied over the rest, and PREFIX where it is used, which stands in
 the bytecode. The Python that runs this is the one that the bytecode is for.
 The .pyc files are of the kind "unchecked hash" (PEP 552): Python takes them without a look at the source, they hold no
-time, and compiling again gives the same bytes. Each has its source's time, and folders keep theirs.
+time, and compiling again gives the same bytes. Those of modules directly in site-packages are "checked hash": uv leaves
+the folder of their bytecode as it is when it replaces one. Each has its source's time, and folders keep theirs.
 A module that is not valid for this Python (a template, code for Python 2) is left without, and named.
 Needs nothing but Python.
 """
 
 # The loops here run over tens of thousands of files: plain strings and os functions, no Path objects.
-# ruff: noqa: PTH112, PTH114, PTH116, PTH118, PTH120, PTH202
+# ruff: noqa: PTH112, PTH114, PTH116, PTH118, PTH119, PTH120, PTH202
 
 from __future__ import annotations
 
@@ -55,6 +56,13 @@ def find_modules(root: str, without: list[str]) -> list[str]:
     return sorted(found)
 
 
+def choose_mode(module: str) -> py_compile.PycInvalidationMode:
+    """Return how Python is to look at the bytecode of a module."""
+    shared = os.path.basename(os.path.dirname(module)) == "site-packages"
+    modes = py_compile.PycInvalidationMode
+    return modes.CHECKED_HASH if shared else modes.UNCHECKED_HASH
+
+
 def compile_module(module: str, root: str, prefix: str) -> tuple[str, int, str]:
     """Compile one module; return its path, the size of its bytecode, and why there is none."""
     source = os.path.join(root, module)
@@ -67,7 +75,7 @@ def compile_module(module: str, root: str, prefix: str) -> tuple[str, int, str]:
                 target,
                 f"{prefix}/{module}",
                 doraise=True,
-                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+                invalidation_mode=choose_mode(module),
             )
     except (py_compile.PyCompileError, RecursionError) as error:
         if os.path.lexists(target):

@@ -136,7 +136,7 @@ def test_bytecode_names_what_python_would_compile_or_run_wrongly(compiled: Path,
         cached.write_bytes(b"abcd" + cached.read_bytes()[4:])
     said = complaint(check_bytecode(compiled))
     assert f"{SITE}/pkg/__init__.py has " in said
-    words = {"gone": "no bytecode", "with a time": "compared", "changed source": "another source"}
+    words = {"gone": "no bytecode", "with a time": "another kind", "changed source": "another source"}
     assert words.get(harm, "another Python") in said
 
 

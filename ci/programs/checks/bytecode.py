@@ -1,7 +1,8 @@
 """Check that the environment's modules are compiled, so that no start compiles them again: --without GLOB… or @FILE
 
-Each has bytecode of the kind that Python takes without a look at the source (PEP 552), made of that source. Left out
-are what a pattern names, by its path below the environment, what is behind a link, and what is no valid module.
+Each has bytecode of the kind that Python takes without a look at the source (PEP 552), made of that source; those
+directly in site-packages have the kind that Python compares with the source by a hash. Left out are what a pattern
+names, by its path below the environment, what is behind a link, and what is no valid module.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from check import CheckError, Facts, require, run_check
 
 from common.patterns import either
 
-UNCHECKED = 0b01  # the flags of a .pyc that holds its source's hash, which Python does not compare
+# The flags of a .pyc that holds its source's hash, which Python does not compare, or compares.
+UNCHECKED, CHECKED = 0b01, 0b11
 
 
 def find_modules(folder: Path, prefix: Path, without: list[str]) -> list[Path]:
@@ -44,8 +46,10 @@ def find_problem(module: Path) -> str:
         head = file.read(16)
     if head[:4] != importlib.util.MAGIC_NUMBER:
         return "has bytecode of another Python"
-    if int.from_bytes(head[4:8], "little") != UNCHECKED:
-        return "has bytecode that is compared with its source"
+    if int.from_bytes(head[4:8], "little") != (
+        CHECKED if module.parent.name == "site-packages" else UNCHECKED
+    ):
+        return "has bytecode of another kind"
     return "" if head[8:] == importlib.util.source_hash(source) else "has bytecode of another source"
 
 

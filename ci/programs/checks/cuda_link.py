@@ -44,7 +44,7 @@ def link(compiler: str, folder: Path, functions: dict[str, str], env: dict[str, 
     done = subprocess.run(words, env=env, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if "cannot find" in line or "undefined" in line]
-        raise CheckError("; ".join(lines or done.stderr.strip().splitlines()[-2:]))
+        raise CheckError("; ".join(lines[:3] or done.stderr.strip().splitlines()[-2:]))
     return program
 
 

@@ -7,7 +7,6 @@ compiled module, whose bytecode is not to outlive it.
 from __future__ import annotations
 
 import argparse
-import compileall
 import py_compile
 import shutil
 import subprocess
@@ -21,7 +20,9 @@ from pathlib import Path
 from check import CheckError, Facts, require, run_check
 
 NEWER = "9999"
-MODULE = "checked_module"
+# A module, a package, and one in a folder without modules, each compiled as the image's are.
+NAMES = ("checked_module", "checked_package", "checked_package.inner.deep")
+FILES = ("checked_module.py", "checked_package/__init__.py", "checked_package/inner/deep.py")
 
 
 def choose() -> tuple[metadata.Distribution, list[str]]:
@@ -91,19 +92,21 @@ def try_tool(tool: str, one: metadata.Distribution, links: list[str]) -> None:
         else:
             start, at, yes = [tool, "--no-cache", "--offline", "pip"], ["--python", python], []
         install = [*start, "install", *at, "--quiet", "--no-index", "--no-deps"]
-        run([*install, str(wheel(folder, MODULE, "1", {f"{MODULE}.py": "answer = 1\n"}))])
-        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        compileall.compile_dir(site, quiet=2, force=True, invalidation_mode=mode)
+        run([*install, str(wheel(folder, NAMES[0], "1", dict.fromkeys(FILES, "answer = 1\n")))])
+        modes = py_compile.PycInvalidationMode
+        for file in FILES:
+            mode = modes.UNCHECKED_HASH if "/" in file else modes.CHECKED_HASH
+            py_compile.compile(str(site / file), doraise=True, invalidation_mode=mode)
         newer = wheel(folder, one.name, NEWER, {links[0]: NEWER})
-        run([*install, str(newer), str(wheel(folder, MODULE, "2", {f"{MODULE}.py": "answer = 2\n"}))])
+        run([*install, str(newer), str(wheel(folder, NAMES[0], "2", dict.fromkeys(FILES, "answer = 2\n")))])
         found = site / links[0]
         require(not found.is_symlink() and found.read_text() == NEWER, f"{tool} did not replace {links[0]}")
         left = [name for name in links[1:] if (site / name).is_symlink()]
         require(not left, f"{tool} left {len(left)} files of the older version")
         require(original.stat().st_size == size, f"{tool} wrote through the link {links[0]}")
-        program = f"import {MODULE}; print({MODULE}.answer)"
+        program = f"import {', '.join(NAMES)}; print({', '.join(f'{name}.answer' for name in NAMES)})"
         said = subprocess.run([python, "-c", program], capture_output=True, text=True).stdout.strip()
-        require(said == "2", f"after {tool} Python takes the bytecode of the older version")
+        require(said == "2 2 2", f"after {tool} Python takes the bytecode of the older version: {said}")
         run([*start, "uninstall", *(at if tool != "pip" else []), *yes, one.name])
         require(not found.exists(), f"{tool} did not remove {links[0]}")
 
