@@ -10,7 +10,7 @@ from ci.plan.planner import Planner
 from ci.sweep.preview import preview
 from tests.unit.plans import code, locks, matrix_with
 
-CUDAS = [f"{12 + number // 10}.{number % 10}.{patch}" for number in range(21) for patch in range(2)]
+CUDAS = [f"{12 + number // 10}.{number % 10}.0" for number in range(42)]
 PYTHONS = [f"3.{minor}" for minor in range(10, 50)]
 SIZES = (1_250, 2_500, 5_000, 10_000)
 TARGETS = 6
@@ -26,9 +26,12 @@ def synthetic(cells: int) -> PlanInputs:
     )
     pins = 'torch = "2.10.0"\ntorchvision = "0.25.0"\ntorchaudio = "2.10.0"\n'
     for cuda in CUDAS:
-        text += f'[cuda."{cuda}"]\nwheel_tag = "cu128"\n[torch.registries."{cuda}"]\n{pins}'
+        text += f'[cuda."{cuda}"]\nwheel_tag = "cu{"".join(cuda.split(".")[:2])}"\n[torch.registries."{cuda}"]\n{pins}'
     text += "[archs.registries]\n" + "".join(f'"{cuda}" = "8.0+PTX"\n' for cuda in CUDAS)
-    toolkits = "".join(f'[toolkit."{cuda}"]\nprovider = "wheels"\ncompiler = "13.1.115"\n' for cuda in CUDAS)
+    toolkits = "".join(
+        f'[toolkit."{cuda}"]\nprovider = "wheels"\ncompiler = "13.1.115"\nwheels = ["nvidia-cuda-nvcc==13.1.115"]\n'
+        for cuda in CUDAS
+    )
     sources = read_sources("registries", toolkits)
     return PlanInputs(
         matrix=matrix_with(text), sources_name="registries", sources=sources, locks=locks(), code=code()

@@ -62,7 +62,7 @@ def test_the_plan_tells_what_is_compiled_and_why() -> None:
         ),
         (
             ("cells", "--cuda=13.1.1", "--phase=1"),
-            "the selection is empty: no cell matches all filters; `dagger call cells` lists them",
+            "the selection is empty: no cell of --cuda 13.1.1 has --phase 1; `dagger call cells` lists them",
         ),
         (
             ("--sources=upstrem", "build", *CELL),
