@@ -25,6 +25,7 @@ from ci.plan.stage import Stage
 from ci.plan.stages.pyg import PygSpec
 from ci.plan.stages.ray import RaySpec
 from ci.plan.stages.toolkit import ToolkitSpec
+from ci.plan.stages.video import VideoSpec
 from ci.plan.stages.wheels import WheelsSpec
 from ci.session.session import Session
 from ci.stages.builder import ImageBuilder, StageCache
@@ -77,7 +78,11 @@ class Collection:
         for stage in plan.stages:
             for name, external in list_stage_inputs(stage, plan.cell).items():
                 if name == PACKAGES and not isinstance(stage.spec, ToolkitSpec):
-                    spec = stage.spec.install if isinstance(stage.spec, PygSpec | RaySpec) else stage.spec
+                    spec = (
+                        stage.spec.install
+                        if isinstance(stage.spec, PygSpec | RaySpec | VideoSpec)
+                        else stage.spec
+                    )
                     assert isinstance(spec, InstallSpec)
                     env = builder.container("conda")
                     files, pins = steps.collect_installed(self._context, env, spec, versions)

@@ -22,10 +22,10 @@ _STAGES = (
         "fetched",
         "pyg",
     ),
-    *("ray", "marimo", "pack", "packed", "image", "tools", "system", "scratch"),
+    *("video", "ray", "marimo", "pack", "packed", "image", "tools", "system", "scratch"),
 )
 _RESERVED = re.compile(
-    rf"(?:{'|'.join(_STAGES)}|packed-.*|.*-(?:files|added|rest)(?:-.*)?|default|phase-[0-9]+)"
+    rf"(?:{'|'.join(_STAGES)}|packed-.*|.*-(?:files|added|rest|names)(?:-.*)?|default|phase-[0-9]+)"
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")  # of the OCI distribution specification
 MAX_TAG = 128  # characters

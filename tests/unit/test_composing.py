@@ -214,7 +214,7 @@ async def sweep_two_images(**more: Any) -> str:
 
 async def test_a_check_counts_from_the_image_below_and_the_report_says_so() -> None:
     assert (
-        f"\n{CELL.id}: 26 of 30 checks passed in {CELL.pair_id}-runtime: imports, "
+        f"\n{CELL.id}: 28 of 35 checks passed in {CELL.pair_id}-runtime: standard_library, "
         in await sweep_two_images()
     )
 
@@ -225,7 +225,7 @@ async def test_every_check_runs_in_every_image_or_none_does(mode: str) -> None:
     text = await sweep_two_images(verify=mode)
     assert " passed in " not in text
     counts = Counter(title for title, _ in ENGINE.ended)
-    assert counts == ({CELL.id: 30, f"{CELL.pair_id}-runtime": 28} if mode == "all" else {})
+    assert counts == ({CELL.id: 35, f"{CELL.pair_id}-runtime": 33} if mode == "all" else {})
     assert text.count("! warning") == (0 if mode == "all" else 2)
     assert ("not verified" in text) is (mode == "none")
 
@@ -234,7 +234,7 @@ async def test_above_a_layer_that_changes_files_every_check_runs(monkeypatch: py
     monkeypatch.setattr(ENGINE, "changes", ["replaces bin/python"])
     monkeypatch.setattr(ENGINE, "ended", [])
     assert " passed in " not in await sweep_two_images()
-    assert len(ENGINE.ended) == 28 + 30
+    assert len(ENGINE.ended) == 33 + 35
 
 
 @pytest.mark.parametrize(
