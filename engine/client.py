@@ -80,7 +80,7 @@ def _run_filtered(
         env={**environment, "DAGGER_PROGRESS": "plain"},
         stderr=subprocess.PIPE,
         process_group=0,
-        preexec_fn=_die_with_parent,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # macOS has no prctl
     ) as process:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda received, _: process.send_signal(received))

@@ -16,6 +16,12 @@ ROOT = Path(__file__).parents[2]
 # What is no part of a checkout, or of no use here.
 LEFT_OUT = (".git", "__pycache__", ".*_cache", ".hypothesis", ".venv", "records", "out", "sdk")
 SPACES = "a folder's \u00fcber $HOME & *"
+ON_MACOS = """
+import ctypes, sys
+sys.platform, ctypes.CDLL = "darwin", lambda *_: object()
+from engine.cli import run
+sys.exit(run(["own", "call", "cells"]))
+"""
 GENERATED = """
 from tests.unit.generate.test_files import FILES, ROOT
 stale = [path for path, text in FILES.items() if (ROOT / path).read_bytes() != text.encode()]
@@ -149,6 +155,14 @@ def test_daggerw_runs_there_with_the_machines_own_dagger(checkout: Path, tmp_pat
     assert ran(checkout, "./daggerw", "call", "cells", PATH=path).split(" ")[-2:] == ["call", "cells\n"]
     told = ran(checkout, "./daggerw", "debug", "--jobs=2", "--", "--cuda=cpu", PATH=path).splitlines()[0]
     assert told == f"{here} call --jobs=2 debug --cuda=cpu export --path /var/tmp/cslr-images-failed.tar"
+
+
+def test_a_call_without_a_terminal_needs_nothing_that_macos_lacks(tmp_path: Path) -> None:
+    dagger = tmp_path / "dagger"
+    dagger.write_text("#!/bin/sh\necho ran $*\n", "utf-8")
+    dagger.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CSLR_IMAGES_CACHE": str(tmp_path / "cache")}
+    assert ran(ROOT, sys.executable, "-c", ON_MACOS, **path) == "ran call cells\n"
 
 
 def test_daggerw_runs_through_links_to_itself(origin: Path, tmp_path: Path) -> None:
