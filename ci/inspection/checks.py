@@ -113,6 +113,7 @@ _WITHOUT = "/run/bytecode.txt"
 class Check(FrozenModel):
     """One check: the program in `ci/programs/checks`, its arguments, and texts that it gets as files, by path.
 
+    With `reads_user` its program is also told the user that the image's configuration names (`--user`).
     `circumstance` is what is different from an image that starts by itself.
     """
 
@@ -120,6 +121,7 @@ class Check(FrozenModel):
     arguments: tuple[str, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
     circumstance: Circumstance = AS_IS
+    reads_user: bool = False
 
     @property
     def title(self) -> str:
@@ -142,7 +144,7 @@ def checks_for(plan: Plan) -> tuple[Check, ...]:
     checks = [Check(name="versions", arguments=("--expect", _EXPECTED), texts=((_EXPECTED, expect),))]
     checks += [Check(name=name) for name in _ALWAYS]
     if image.kind == "runtime":
-        checks.append(Check(name="no_root_needed"))
+        checks.append(Check(name="no_root_needed", reads_user=True))
     checks += [Check(name="cpp_extension_cpu"), Check(name="torch_compile_cpu")]
     if image.kind == "runtime":
         checks.append(Check(name="torch_compile_cpu", circumstance=AS_ANY_USER))

@@ -91,7 +91,8 @@ async def run_check(
     started = time.monotonic()
     with get_tracer().start_as_current_span(f"check {check.title}") as span:
         # A failed check is a result too, and Dagger may cache it: the same image fails again.
-        ran = check_step(image, check).after(ReturnType.ANY)
+        user = await image.user() if check.reads_user else ""
+        ran = check_step(image, check, user).after(ReturnType.ANY)
         code = await ran.exit_code()
         output = await (ran.stdout() if code == 0 else ran.stderr())
         lines = [line for line in output.splitlines() if line.strip()]
@@ -107,10 +108,15 @@ async def run_check(
     )
 
 
-def check_step(image: dagger.Container, check: Check) -> Step:
-    """Return the step that runs a check in the image."""
+def check_step(image: dagger.Container, check: Check, user: str = "") -> Step:
+    """Return the step that runs a check in the image; `user` is the one of its configuration, if the check reads it."""
     program = f"checks/{check.name}.py"
-    command = (f"{PREFIX}/bin/python", mounted_path(program), *check.arguments)
+    command = (
+        f"{PREFIX}/bin/python",
+        mounted_path(program),
+        *check.arguments,
+        *(("--user", user) if user else ()),
+    )
     place = check.circumstance
     container = (
         with_program(with_program(image, program), HOLD_PROGRAM)

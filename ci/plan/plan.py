@@ -63,6 +63,6 @@ def select_changed_plans(plans: Sequence[Plan], before: str, name: str) -> list[
     """
     try:
         known = {cell["cell"]: cell["plan"] for cell in parse_json(before, name)["cells"]}
-    except (LookupError, TypeError):
+    except (UserError, LookupError, TypeError):
         raise UserError(f"{name}: not plans as `plan --format json` prints them") from None
     return [plan for plan in plans if known.get(plan.id) != plan.digest]

@@ -104,11 +104,14 @@ def test_no_root_needed_wants_another_user_who_can_write(tmp_path: Path) -> None
     if not python.exists():
         pytest.skip("no system Python")
 
-    def as_nobody(*folders: Path) -> subprocess.CompletedProcess[str]:
-        command = [str(word) for word in (python, program, *folders)]
+    def as_nobody(*words: Path | str) -> subprocess.CompletedProcess[str]:
+        command = [str(word) for word in (python, program, *words)]
         return subprocess.run(command, user=NOBODY, cwd=home, capture_output=True, text=True, check=False)
 
-    assert facts(as_nobody(home))["uid"] == NOBODY
+    for user in ("1000", "1000:1000"):
+        assert facts(as_nobody(home, "--user", user))["uid"] == NOBODY
+    for user in ("cslr", "cslr:1000", "1000:cslr"):
+        assert f"the image's user is {user!r}: Kubernetes" in complaint(as_nobody(home, "--user", user))
     assert (
         complaint(as_nobody(home, closed))
         == f"no_root_needed: user {NOBODY} cannot write {closed}: Permission denied"

@@ -1,9 +1,13 @@
-"""Check that the image's user is not root, and can write to its folders."""
+"""Check that the image's user is not root but a number, and can write to its folders.
+
+Kubernetes' `runAsNonRoot` refuses an image whose user is a name, because it cannot tell whether that is root's.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -19,8 +23,15 @@ def check() -> Facts:
         type=Path,
         help="default: the home folder, the working folder, the temporary one",
     )
-    folders = parser.parse_args().folders or [Path.home(), Path.cwd(), Path(tempfile.gettempdir())]
+    parser.add_argument("--user", default="", help="the image's user, as its configuration has it")
+    options = parser.parse_args()
+    folders = options.folders or [Path.home(), Path.cwd(), Path(tempfile.gettempdir())]
     require(os.geteuid() != 0, "the image's user is root")
+    if options.user:
+        numbers = re.fullmatch(r"[0-9]+(:[0-9]+)?", options.user)
+        require(
+            bool(numbers), f"the image's user is {options.user!r}: Kubernetes' runAsNonRoot needs a number"
+        )
     for folder in folders:
         try:
             with tempfile.NamedTemporaryFile(dir=folder):
