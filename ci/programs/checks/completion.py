@@ -10,7 +10,6 @@ from check import CheckError, Facts, run_check
 # What is typed, and a name that must be offered; stubs know some names of compiled modules.
 TYPED = (
     ("import numpy as np\nnp.linsp", "linspace"),
-    ("import numpy as np\nnp.zeros(3).resh", "reshape"),
     ("import torch\ntorch.zero", "zeros"),
     ("import torch\ntorch.nn.Lin", "Linear"),
     ("import torch\ntorch.zeros(3).matm", "matmul"),

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 NAMES = ("test", "tests")
@@ -44,8 +44,9 @@ def find_own_tests(root: Path) -> tuple[set[str], set[str]]:
     for packages in sorted(root.glob(PACKAGES)):
         folders, importers = _read_packages(packages)
         own = {folder for folder, looks in folders.items() if looks}
+        imports = _find_imports(folders, importers)
         # What is no folder of tests stays, and what it imports stays too.
-        while kept := {folder for folder in own if _is_imported(folder, importers, own)}:
+        while kept := {folder for folder in own if imports[folder] - own}:
             own -= kept
         at = packages.relative_to(root)
         tests |= {f"{at}/{folder}" for folder in own}
@@ -80,16 +81,22 @@ def _read_packages(packages: Path) -> tuple[dict[str, bool], list[Importer]]:
     return folders, importers
 
 
-def _is_imported(folder: str, importers: list[Importer], tests: set[str]) -> bool:
-    """Return whether anything that is not a test names the folder's module or one in it."""
-    module = folder.replace("/", ".")
-    package = f"{module.partition('.')[0]}.*"
-    return any(
-        name in (module, package) or name.startswith(f"{module}.")
-        for importer in importers
-        if importer.folder != folder and importer.folder not in tests
-        for name in importer.names
-    )
+def _find_imports(folders: Iterable[str], importers: Iterable[Importer]) -> dict[str, set[str]]:
+    """Return for each folder in which folders it, or a module in it, is imported; empty is outside of all."""
+    modules = {folder.replace("/", "."): folder for folder in folders}
+    found: dict[str, set[str]] = {folder: set() for folder in modules.values()}
+    for importer in importers:
+        named: set[str] = set()
+        for name in importer.names:
+            package, star, _ = name.partition(".*")
+            if star:
+                named |= {folder for module, folder in modules.items() if module.startswith(f"{package}.")}
+            parts = name.split(".")
+            above = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+            named |= {modules[module] for module in above if module in modules}
+        for folder in named - {importer.folder}:
+            found[folder].add(importer.folder)
+    return found
 
 
 def _list_names(data: bytes, path: PurePosixPath) -> Iterator[str]:
