@@ -52,7 +52,7 @@ NOT_TRACED = (
 )  # fmt: skip
 # Seconds that a mutant's tests take at most when they run by themselves; and how much longer they may take with it.
 MOST_SECONDS = 40.0
-STARTS = 30.0
+STARTS = 120.0  # a busy machine must not make a mutant look noticed
 PATIENCE = 4.0
 
 
