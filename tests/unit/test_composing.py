@@ -214,7 +214,7 @@ async def sweep_two_images(**more: Any) -> str:
 
 async def test_a_check_counts_from_the_image_below_and_the_report_says_so() -> None:
     assert (
-        f"\n{CELL.id}: 13 of 16 checks passed in {CELL.pair_id}-runtime: imports, "
+        f"\n{CELL.id}: 14 of 17 checks passed in {CELL.pair_id}-runtime: imports, "
         in await sweep_two_images()
     )
 
@@ -225,7 +225,7 @@ async def test_every_check_runs_in_every_image_or_none_does(mode: str) -> None:
     text = await sweep_two_images(verify=mode)
     assert " passed in " not in text
     counts = Counter(title for title, _ in ENGINE.ended)
-    assert counts == ({CELL.id: 16, f"{CELL.pair_id}-runtime": 15} if mode == "all" else {})
+    assert counts == ({CELL.id: 17, f"{CELL.pair_id}-runtime": 16} if mode == "all" else {})
     assert text.count("! warning") == (0 if mode == "all" else 2)
 
 
@@ -233,7 +233,7 @@ async def test_above_a_layer_that_changes_files_every_check_runs(monkeypatch: py
     monkeypatch.setattr(ENGINE, "changes", ["replaces bin/python"])
     monkeypatch.setattr(ENGINE, "ended", [])
     assert " passed in " not in await sweep_two_images()
-    assert len(ENGINE.ended) == 15 + 16
+    assert len(ENGINE.ended) == 16 + 17
 
 
 @pytest.mark.parametrize(
