@@ -171,7 +171,7 @@ def test_a_page_that_cannot_be_read_is_compiled_by_a_build_and_unknown_to_latest
 def test_an_extension_to_compile_without_a_source_is_an_obstacle() -> None:
     indexes = with_sources("")
     indexes.fail(name="torch-scatter", status=404)
-    context = UpdateContext(inputs(), IndexCache())
+    context = UpdateContext(inputs(changes="video.enabled = false"), IndexCache())
     found = settle(context, indexes, lambda read: read.check_pair("12.8.1", "3.13"))
     assert found.extensions["torch-scatter"] == "unknown"
     assert [one.why for one in found.obstacles[""]] == [
