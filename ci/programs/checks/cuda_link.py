@@ -35,7 +35,7 @@ def link(compiler: str, folder: Path, functions: dict[str, str], env: dict[str, 
         CheckError: the linker does not find something.
     """
     source, program = folder / "main.c", folder / "main"
-    declared = "".join(f"extern char {name}[];\n" for name in functions.values())
+    declared = "".join(f"extern int {name}();\n" for name in functions.values())
     uses = " + ".join(f"(long){name}" for name in functions.values())
     source.write_text(
         f"{declared}int main(void) {{ volatile long all = {uses}; return all == 0; }}\n", "utf-8"
