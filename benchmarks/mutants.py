@@ -86,7 +86,8 @@ def operator_named(name: str) -> Operator:
 
 def find_mutants(path: str, source: str) -> Iterator[Mutant]:
     """Yield every mutant of a file that may be drawn."""
-    tree, lines = parso.parse(source), source.splitlines()
+    tree = parso.parse(source)  # type: ignore[no-untyped-call]
+    lines = source.splitlines()
     nodes = list(ast_nodes(tree))
     for name in OPERATORS:
         operator = operator_named(name)
