@@ -5,7 +5,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 
 from ci.plan.caches import Cache
 from ci.plan.programs import mounted_names, mounted_path
@@ -29,9 +28,16 @@ def quote_word(word: str) -> str:
     """
     if not _ARGUMENT.search(word):
         return shlex.quote(word)
-    literals = (re.sub(r'(["\\`$])', r"\\\1", text) for text in _ARGUMENT.split(word)[::2])
-    forms = (found[0] for found in _ARGUMENT.finditer(word))
-    return '"' + "".join(text + form for text, form in zip_longest(literals, forms, fillvalue="")) + '"'
+    text, at = "", 0
+    for found in _ARGUMENT.finditer(word):
+        text += _escape(word[at : found.start()]) + found[0]
+        at = found.end()
+    return f'"{text}{_escape(word[at:])}"'
+
+
+def _escape(text: str) -> str:
+    """Escape what a shell would read in double quotes."""
+    return re.sub(r'(["\\`$])', r"\\\1", text)
 
 
 def join_words(words: Sequence[str]) -> str:
