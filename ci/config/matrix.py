@@ -6,7 +6,7 @@ from functools import cached_property
 from importlib import resources
 from typing import Annotated, ClassVar, Self, get_args
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ci.config.fields import (
     AbsolutePath,
@@ -18,15 +18,14 @@ from ci.config.fields import (
     Kind,
     Layer,
     PythonVersion,
-    Requirement,
-    Version,
     Word,
 )
 from ci.config.names import MAX_TAG, HubName, Line, Reason, TargetName, VariantName
+from ci.config.pins import CudaVersionPins, Environment, Marimo, Pyg, Ray, TorchPins, Video
 from ci.config.schedule import Schedule
 from ci.config.size_limits import SizeLimits
 from ci.config.variants import PathPattern, Rule, Variant
-from ci.util.model import FirstSchema, FrozenModel, accepts, load_model, parse_toml
+from ci.util.model import FirstSchema, FrozenModel, load_model, parse_toml
 
 _MIN_GB, _MAX_GB = 0.001, 1e6
 Gigabytes = Annotated[float, Field(ge=_MIN_GB, le=_MAX_GB)]
@@ -100,73 +99,6 @@ class Target(FrozenModel):
         if self.layers not in ((), ("ray",), ("ray", "marimo")):
             raise ValueError("layers are [], ['ray'] or ['ray', 'marimo']")
         return self
-
-
-class CudaVersionPins(FrozenModel):
-    """Pins of one CUDA version: the tag of PyTorch's wheels for it, such as `cu128`."""
-
-    wheel_tag: Annotated[
-        str, StringConstraints(pattern=accepts(r"^(cpu|cu[0-9]{3})$", "cpu, or a tag such as cu128"))
-    ]
-    note: Line = ""
-
-
-class TorchPins(FrozenModel):
-    """Versions of torch, of the two packages that are released with it, and of the torchcodec that goes with it.
-
-    `torchcodec_cuda` says that this torchcodec is a build for CUDA, which also decodes on the GPU.
-    """
-
-    torch: Version
-    torchvision: Version
-    torchaudio: Version
-    torchcodec: Version | None = None
-    torchcodec_cuda: bool = Field(default=False, alias="torchcodec-cuda")
-    note: Line = ""
-
-
-class ExtensionPin(FrozenModel):
-    """The version of a PyG extension; `sdist` says whether the package index has its source."""
-
-    version: Version
-    sdist: bool
-
-
-class Pyg(FrozenModel):
-    """Versions of PyTorch Geometric and its compiled extensions."""
-
-    torch_geometric: Version = Field(alias="torch-geometric")
-    extensions: dict[Word, ExtensionPin]
-
-
-class Video(FrozenModel):
-    """Packages that decode video and sound; the version of torchcodec is beside that of torch."""
-
-    enabled: bool = True
-    opencv: bool = False
-    av: Version
-    opencv_python_headless: Version = Field(alias="opencv-python-headless")
-
-
-class Ray(FrozenModel):
-    """A stable release of Ray with its extras, and the version number of the nightly wheels."""
-
-    version: Version
-    extras: tuple[Word, ...]
-    nightly: Version
-
-
-class Marimo(FrozenModel):
-    """The version of marimo, and the port that its server listens on."""
-
-    version: Version
-    port: Annotated[int, Field(ge=1, lt=65536)]
-
-
-class Environment(FrozenModel):
-    """Packages of the environment that the pinned ones do not depend on."""
-
-    packages: tuple[Requirement, ...]
 
 
 class Apt(FrozenModel):

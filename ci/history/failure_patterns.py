@@ -247,7 +247,7 @@ def find_literal(pattern: str) -> str:
     Groups, classes of characters and what may be left out count as unknown; there is no `|` outside of groups.
 
     >>> find_literal(r"connection (?:refused|reset)"), find_literal(r"\\bENOSPC\\b"), find_literal("https?: x")
-    ('connection ', 'enospc', ': x')
+    ('connection ', 'enospc', 'http')
     """
     text, depth = "", 0
     for part in _PARTS.finditer(pattern):

@@ -5,7 +5,7 @@ Planning and `updates` both decide here, so that a build does what `latest` anno
 
 from dataclasses import dataclass
 
-from ci.config.matrix import ExtensionPin
+from ci.config.pins import ExtensionPin
 from ci.config.sources import Sources, fill_placeholders
 from ci.index.wheels import Page, Wheel, find_wheel
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ci.config.matrix import Cell, TorchPins
+from ci.config.matrix import Cell
+from ci.config.pins import TorchPins
 from ci.config.sources import fill_placeholders
 from ci.plan import requirements
 from ci.plan.caches import Cache

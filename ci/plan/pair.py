@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ci.config.matrix import Cell, ExtensionPin, Matrix, TorchPins
+from ci.config.matrix import Cell, Matrix
+from ci.config.pins import ExtensionPin, TorchPins
 from ci.config.sources import Toolkit
 from ci.index.wheels import Page, Pages, Wheel
 from ci.plan.extensions import Compile, Missing, pyg_page_address, resolve_extension

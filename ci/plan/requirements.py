@@ -7,7 +7,8 @@ from types import MappingProxyType
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ci.config.matrix import Matrix, TorchPins
+from ci.config.matrix import Matrix
+from ci.config.pins import TorchPins
 
 STAGES = ("torch", "pyg", "video", "ray", "marimo")
 

@@ -128,7 +128,7 @@ class DaggerExecutor:
             except dagger.QueryError as error:
                 span.set_status(Status(StatusCode.ERROR, name))
                 # Not in the event loop: a step may have printed megabytes, and the other cells go on.
-                failure = await anyio.to_thread.run_sync(classify_error, name, error)
+                failure = await classify_in_thread(name, error)
                 raise StageError(failure) from None
 
     async def _verify(self, plan: Plan, attempts: Attempts, result: ImageResult) -> ImageResult:
@@ -198,6 +198,11 @@ async def count_objects(builder: ImageBuilder) -> CompiledObjects:
     wheels = builder.directory("wheels")
     assert wheels is not None
     return CompiledObjects.model_validate(json.loads(await wheels.file(REPORT).contents())["objects"])
+
+
+async def classify_in_thread(stage: str, error: dagger.QueryError) -> Failure:
+    """Classify an error of Dagger beside the event loop."""
+    return await anyio.to_thread.run_sync(lambda: classify_error(stage, error))
 
 
 def classify_error(stage: str, error: dagger.QueryError) -> Failure:

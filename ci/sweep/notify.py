@@ -96,6 +96,6 @@ class Webhook:
                 await self.service.start()
                 address = address.replace(f"//{MIRROR}", f"//{await self.service.hostname()}", 1)
             error = await post(address, news)
-        except dagger.QueryError as failure:
-            error = type(failure).__name__
+        except dagger.QueryError:
+            error = "the engine gave no address or service"
         return f"webhook: not told ({error})" if error else "webhook: told"

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from packaging.version import Version
 
-from ci.config.matrix import ExtensionPin, Matrix, Target, TorchPins
+from ci.config.matrix import Matrix, Target
+from ci.config.pins import ExtensionPin, TorchPins
 from ci.config.sources import fill_placeholders
 from ci.index.lookup import IndexCache
 from ci.index.projects import File, Project, WheelMetadata

@@ -157,6 +157,8 @@ class StandInEngine:
                 return PurePosixPath(str(of[-1].given.get("path", "VARIABLE"))).name
             case "value" | "workdir" | "hostname":
                 return f"a {last.name}"
+            case "user":
+                return next((one.given["name"] for one in reversed(of) if one.name == "withUser"), "")
             case "port":
                 return 8080
             case "plaintext":

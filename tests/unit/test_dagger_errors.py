@@ -19,7 +19,14 @@ TRACE = "[traceparent:0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331]"
 ERRORS = ("QueryError", "ExecError", "DaggerError", "ClientError", "TransportError")
 # Allowed uses of such an error: these attributes have no trace id, and these functions remove it.
 PARTS = ("command", "exit_code", "stderr", "stdout")
-READERS = ("error_message", "describe_exec_error", "classify_error", "isinstance", "summarize_error")
+READERS = (
+    "error_message",
+    "describe_exec_error",
+    "classify_error",
+    "classify_in_thread",
+    "isinstance",
+    "summarize_error",
+)
 
 
 def query_error(message: str, **extensions: object) -> dagger.QueryError:

@@ -22,6 +22,7 @@ ALLOWED = {
     *(
         "base64",
         "collections",
+        "contextlib",
         "dataclasses",
         "datetime",
         "difflib",
@@ -31,6 +32,7 @@ ALLOWED = {
         "hashlib",
         "inspect",
         "io",
+        "itertools",
     ),
     *("json", "operator", "re", "shlex", "tomllib", "types", "typing"),
     *("packaging", "pydantic", "rich", "tomlkit"),

@@ -1,8 +1,9 @@
-"""Check that the environment's modules are compiled, so that no start compiles them again: --without GLOB… or @FILE
+"""Check that the environment's modules are compiled, so that no start compiles them again.
 
 Each has bytecode of the kind that Python takes without a look at the source (PEP 552), made of that source; those
 directly in site-packages have the kind that Python compares with the source by a hash. Left out are what a pattern
-names, by its path below the environment, what is behind a link, and what is no valid module.
+names (`--without GLOB…`, or `--without @FILE`) by its path below the environment, what is behind a link, and what is no
+valid module.
 """
 
 from __future__ import annotations

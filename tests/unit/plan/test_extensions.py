@@ -2,7 +2,7 @@
 
 import pytest
 
-from ci.config.matrix import ExtensionPin
+from ci.config.pins import ExtensionPin
 from ci.config.sources import read_sources
 from ci.index.wheels import Page, Wheel
 from ci.plan.extensions import (

@@ -21,7 +21,7 @@ def test_without_records_times_are_guessed_and_only_the_compile_gets_faster_by_c
     wheels = read_table().stages["wheels"].seconds
     assert round(two.seconds - sixteen.seconds) == round(wheels * 7 / 8)
     lines = describe_estimate(two, cores=2, free_gb=100)
-    assert lines[0] == "1 image, 11 stages:"
+    assert lines[0] == "1 image, 12 stages:"
     assert f"  wheels: about {format_duration(wheels)}" in lines
     assert "a guess" in lines[-2]
     assert lines[-1] == "about 28 GB of disk, of 100 GB that are free"

@@ -39,6 +39,7 @@ def test_a_plan_is_printed_as_a_table_of_stages_with_reasons_and_notes() -> None
         "  pyg           …  pyg-lib 0.8.0: wheel; torch-scatter 2.1.2: wheel;"
         f" torch-sparse 0.6.18: compile ({missing}); torch-cluster 1.6.3: compile ({missing});"
         f" torch-spline-conv 1.2.2: compile ({missing})\n"
+        "  video         …  torchcodec 0.16.0 (decodes on CPU and GPU); PyAV 18.1.0 with FFmpeg's libraries\n"
         "  ray           …  Ray 2.60.0 from the package index\n"
         "  runtime-base  …  compilers for JIT on nvidia/cuda:13.1.1-base-ubuntu24.04;"
         " torch's wheels bring CUDA's libraries\n"
