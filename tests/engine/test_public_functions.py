@@ -80,7 +80,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
     # containers
     "build": ((*CELL, *run(f"{PYTHON} -VV")), r"^Python 3\.13"),
     "devel": ((*CPU, *run("conda-pack --version")), r"^conda-pack 0\.9\.2"),
-    "runtime": ((*CPU, "user"), r"^cslr"),
+    "runtime": ((*CPU, "user"), r"^1000:1000"),
     "ray_devel": ((*CPU, *run(f"{PYTHON} -VV")), r"^Python 3\.13"),
     "ray_runtime": ((*CPU, "label", "--name=io.cslr-images.ray"), r"^0\.1\.0"),
     "marimo_devel": ((*CPU, "entrypoint"), r""),
