@@ -168,7 +168,7 @@ def test_without_conda_the_base_and_cudas_libraries_are_the_same_layers(
     usual, bare = found
     differ = [place for place, (one, other) in enumerate(zip(bare, usual, strict=True)) if one != other]
     last = len(usual) - 1
-    assert differ == [last - 2, last], "login shells' variables, for CONDA_PREFIX, and the environment"
+    assert differ == [last - 3, last], "login shells' variables, for CONDA_PREFIX, and the environment"
 
 
 def test_without_conda_there_is_nothing_for_conda_pack(small: SmallStack, matrix: Path) -> None:
