@@ -102,7 +102,7 @@ CALLS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "debug": (
         (*CPU, "--target=devel", "file", "--path=/run/cslr-images/failed.txt", "contents"),
-        r"check imports failed",
+        r"check train_step failed",
     ),
 }
 # The locks are of the module's own matrix.
