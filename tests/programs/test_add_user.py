@@ -6,12 +6,12 @@ from tests.programs.image_system import needs_root, run_apart
 
 pytestmark = needs_root
 
-ADD = "sh /run/programs/add_user.sh learner 4321 /home/work"
+ADD = "sh /run/programs/add_user.sh learner 4321 /home/desk"
 
 
 def test_the_user_and_group_0_can_write_home_and_working_folder(tmp_path: Path) -> None:
-    look = "stat -c '%u:%g %a %n' /home/learner /home/work /home/learner/.bashrc"
-    write = "touch /home/learner/$u /home/work/$u"
+    look = "stat -c '%u:%g %a %n' /home/learner /home/desk /home/learner/.bashrc"
+    write = "touch /home/learner/$u /home/desk/$u"
     users = "4321:4321 12345:0"
     script = f"""{ADD}; {look}
     for u in {users}; do setpriv --reuid ${{u%:*}} --regid ${{u#*:}} --clear-groups sh -c "u=$u; {write}"; done
@@ -20,7 +20,7 @@ def test_the_user_and_group_0_can_write_home_and_working_folder(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "4321:0 775 /home/learner",
-        "4321:0 775 /home/work",
+        "4321:0 775 /home/desk",
         "4321:0 664 /home/learner/.bashrc",
         "learner:x:4321:4321::/home/learner:/bin/bash",
     ]

@@ -18,7 +18,7 @@ SET = "env " + " ".join(f"{name}={value}" for name, value in IMAGE.items())
 PROFILE = f"{SET} sh /run/programs/write_profile.sh {' '.join(IMAGE)}"
 PREPARE = """
 mount -t tmpfs -o mode=755 tmpfs /opt; mkdir -p /opt/env/bin; ln -s /usr/bin/python3 /opt/env/bin/python
-sh /run/programs/add_user.sh learner 4321 /home/work"""
+sh /run/programs/add_user.sh learner 4321 /home/desk"""
 EXPECT = f"echo '{json.dumps(IMAGE)}' >/run/expect.json"
 AS_ANY_USER = "setpriv --reuid 12345 --regid 0 --clear-groups"
 
@@ -58,7 +58,7 @@ def test_a_shell_that_lacks_one_is_named(lost: str, missed: str, tmp_path: Path)
     assert missed in complaint(done)
 
 
-PLACES = "/home/learner /home/work"
+PLACES = "/home/learner /home/desk"
 START = """
 site=/run/base/lib/$(python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])')/site-packages
 mkdir -p $site; cp /run/programs/cslr_images_start.* $site"""
@@ -90,9 +90,9 @@ def test_without_the_file_for_pythons_start_a_user_has_neither(tmp_path: Path) -
 
 
 def test_a_folder_that_group_0_cannot_write_is_named(tmp_path: Path) -> None:
-    closed = f"{START}; chmod g-w /home/work"
+    closed = f"{START}; chmod g-w /home/desk"
     done = run_check(tmp_path, "user_places", PLACES, closed, f"{STARTED} HOME=/home/learner {AS_ANY_USER}")
-    assert "user 12345:0 cannot write for /home/work (/home/work: Permission denied)" in complaint(done)
+    assert "user 12345:0 cannot write for /home/desk (/home/desk: Permission denied)" in complaint(done)
 
 
 @pytest.mark.parametrize(("folder", "closed"), [("/", "/usr"), ("/home/learner", "/home/learner")])

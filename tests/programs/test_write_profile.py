@@ -16,7 +16,7 @@ IMAGE = {
 }
 SET = "env " + " ".join(f"'{name}={value}'" for name, value in IMAGE.items())
 WRITE = f"{SET} sh /run/programs/write_profile.sh {' '.join(IMAGE)}"
-ADD = "sh /run/programs/add_user.sh learner 4321 /home/work"
+ADD = "sh /run/programs/add_user.sh learner 4321 /home/desk"
 LOGINS = {
     "bash of root": "env -i HOME=/root bash -lc env",
     "sh of root": "env -i HOME=/root sh -lc env",
