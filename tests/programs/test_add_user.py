@@ -34,4 +34,4 @@ def test_somebody_else_cannot_write(tmp_path: Path) -> None:
 def test_a_user_with_that_number_makes_room(tmp_path: Path) -> None:
     script = f"useradd --uid 4321 --create-home before; {ADD}; getent passwd 4321; ls /home"
     done = run_apart(tmp_path, script)
-    assert done.stdout.splitlines() == ["learner:x:4321:4321::/home/learner:/bin/bash", "learner", "work"]
+    assert done.stdout.splitlines() == ["learner:x:4321:4321::/home/learner:/bin/bash", "desk", "learner"]
