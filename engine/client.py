@@ -39,8 +39,11 @@ def run_dagger(command: Sequence[str], environment: Mapping[str, str], paths: Pa
     log = open_log(paths)
     programs = {path.stem for path in (PROJECT / "ci/programs").glob("*.py")}
     info(f"all that dagger says goes to {log.name}")
+    chosen = ProgressFilter(programs, time.monotonic)
     with log:
-        status = _run_filtered(command, environment, log, ProgressFilter(programs, time.monotonic))
+        status = _run_filtered(command, environment, log, chosen)
+    if status and chosen.damaged:
+        warn("files of the engine's cache are missing: `./daggerw clean` gives it an empty one")
     if status:
         warn(f"dagger ended with exit status {status}; see {log.name}")
     return status

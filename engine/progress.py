@@ -24,6 +24,8 @@ _PROGRAM = re.compile(r"([a-z_]+): ")
 # A call of Dagger's API as its progress shows it: `withExec sh …`, `Container.withFile(…`. A call of the module's own
 # functions looks like one too.
 _CALL = re.compile(r"with[A-Z]\w*\b|[A-Z]\w*\.\w+|user \S+$|expose \S+$")
+# Seen where the folder of the engine's state was removed in part.
+_DAMAGED = re.compile(r'failed to create snapshot: missing parent ".*" bucket: not found')
 # What dagger does itself before the user's first step: shown only if it fails.
 _QUIET = re.compile(r"connect$|parsing command line arguments$|cslrImages\b")
 
@@ -40,12 +42,14 @@ class ProgressFilter:
         self._names: dict[str, str] = {}  # steps by the number that dagger gives them
         self._held: dict[str, deque[str]] = {}  # their last lines that were not shown
         self._errors: set[str] = set()
+        self.damaged = False  # whether dagger has said that files of the engine's cache are missing
         self._root = ""  # the last step of the user's own
         self._root_started = self._shown = clock()
 
     def feed(self, line: str) -> list[str]:
         """Return the lines to show for a line of the progress."""
         text = _CONTROLS.sub("", COLORS.sub("", line.rstrip("\r\n"))).rstrip()
+        self.damaged = self.damaged or bool(_DAMAGED.search(text))
         step = _STEP.fullmatch(text)
         if step is None:
             return self._show_whole(text) if text else []

@@ -71,7 +71,7 @@ def _below(memory_gb: float, seconds: float, cores: int = 1) -> CheckNeeds:
 CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
     {
         "versions": CheckNeeds(memory_gb=0.8, seconds=5),  # of all packages
-        "imports": CheckNeeds(memory_gb=3.0, seconds=30),  # of all packages
+        "imports": CheckNeeds(memory_gb=3.0, seconds=17),  # of all packages
         "standard_library": _below(0.1, 1),
         "pip_check": CheckNeeds(memory_gb=0.1, seconds=2),  # of all packages
         "train_step": _below(1.2, 10),
@@ -89,20 +89,20 @@ CHECK_NEEDS: Mapping[CheckName, CheckNeeds] = MappingProxyType(
         "variables": _below(0.1, 2),
         "user_places": _below(0.8, 5),
         "user_site": _below(0.3, 4),
-        "certificates": _below(0.2, 8),
+        "certificates": _below(0.2, 12),
         "apt_install": _below(0.2, 3),
         "driver_mount": _below(0.1, 1),
-        "video": _below(1.2, 10),
+        "video": _below(1.2, 8),
         # Ray gives itself 30 seconds to start, which no setting changes.
         "ray_task": CheckNeeds(memory_gb=2.5, alone=True, seconds=20, independent_of=("marimo",)),
         "marimo_page": CheckNeeds(memory_gb=0.5, seconds=6),
         "bytecode": CheckNeeds(memory_gb=0.2, seconds=10),  # of all packages
-        "replace_packages": _below(0.3, 12),
-        "completion": CheckNeeds(memory_gb=1.0, seconds=20),
+        "replace_packages": _below(0.3, 10),
+        "completion": CheckNeeds(memory_gb=1.0, seconds=26),
         "cuda_link": _below(0.5, 4),
-        "cmake_torch": _below(1.0, 30),
+        "cmake_torch": _below(1.0, 3),
         "copied_packages": CheckNeeds(memory_gb=0.2, seconds=5),  # of all packages
-        "conda_tools": _below(0.3, 10),
+        "conda_tools": _below(0.3, 36),
     }
 )
 _EXPECTED = "/run/expected.json"

@@ -1,6 +1,5 @@
 """Debug a failing cell: build the container as it was before the failing command, and put the command in it."""
 
-import shlex
 from dataclasses import dataclass
 
 import dagger
@@ -9,7 +8,7 @@ from dagger.telemetry import get_tracer
 
 from ci.config.matrix import Cell
 from ci.inspection.checks import checks_for
-from ci.inspection.verify import check_step, run_check
+from ci.inspection.verify import check_step, read_user, run_check
 from ci.plan.attempt import FIRST_ATTEMPT
 from ci.plan.caches import Cache
 from ci.plan.paths import PROGRAMS_FOLDER
@@ -21,6 +20,7 @@ from ci.stages.builder import ImageBuilder
 from ci.stages.step import Step
 from ci.stages.texts import make_text_file
 from ci.util.errors import UserError, summarize_error
+from ci.util.escape import escape_shell
 
 SCRIPT_FILE = f"{PROGRAMS_FOLDER}/failed.sh"
 MESSAGE_FILE = f"{PROGRAMS_FOLDER}/failed.txt"
@@ -74,7 +74,8 @@ async def _find_failed_check(builder: ImageBuilder) -> FailedStep | None:
     for check in checks_for(builder.plan):
         result = await run_check(image, check)
         if not result.passed:
-            return FailedStep(check_step(image, check), f"check {check.title} failed: {result.last_line}")
+            step = check_step(image, check, await read_user(image, check))
+            return FailedStep(step, f"check {check.title} failed: {result.last_line}")
     return None
 
 
@@ -98,14 +99,14 @@ async def _container_before(plan: Plan, failed: FailedStep) -> dagger.Container:
 async def _write_script(plan: Plan, step: Step) -> str:
     """Return the step's command as a shell script that sets the step's variables and folder itself."""
     variables = [(await one.name(), await one.value()) for one in await step.before.env_variables()]
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables]
-    folder = shlex.quote(await step.before.workdir() or "/")
+    exports = [f"export {name}={escape_shell([value])}" for name, value in variables]
+    folder = escape_shell([await step.before.workdir() or "/"])
     lines = [
         "#!/bin/sh",
         f"# {plan.id}, {step.stage}",
         *exports,
         f"cd {folder} || exit",
-        f"exec {shlex.join(step.command)}",
+        f"exec {escape_shell(step.command)}",
     ]
     return "\n".join(lines) + "\n"
 

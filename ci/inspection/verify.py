@@ -91,8 +91,7 @@ async def run_check(
     started = time.monotonic()
     with get_tracer().start_as_current_span(f"check {check.title}") as span:
         # A failed check is a result too, and Dagger may cache it: the same image fails again.
-        user = await image.user() if check.reads_user else ""
-        ran = check_step(image, check, user).after(ReturnType.ANY)
+        ran = check_step(image, check, await read_user(image, check)).after(ReturnType.ANY)
         code = await ran.exit_code()
         output = await (ran.stdout() if code == 0 else ran.stderr())
         lines = [line for line in output.splitlines() if line.strip()]
@@ -106,6 +105,11 @@ async def run_check(
         last_line=last_line[:300],
         facts=json.loads(last_line) if code == 0 and last_line.startswith("{") else {},
     )
+
+
+async def read_user(image: dagger.Container, check: Check) -> str:
+    """Return the user of the image's configuration if the check is told it, else an empty text."""
+    return await image.user() if check.reads_user else ""
 
 
 def check_step(image: dagger.Container, check: Check, user: str = "") -> Step:

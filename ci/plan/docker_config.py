@@ -5,14 +5,14 @@ can run that. An entry that cannot be used is a mistake only if its registry is 
 """
 
 import base64
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ci.plan.tags import find_registry
-from ci.util.errors import UserError, one_line, quote_value
+from ci.util.errors import UserError, quote_value
+from ci.util.json_text import parse_json
 
 FILE = "--docker-config"
 WAY_OUT = "give --registry-user and --registry-password, or a configuration with an `auth` for it"
@@ -60,13 +60,7 @@ def read_docker_config(text: str) -> DockerConfig:
     Raises:
         UserError: it is no such document, or has neither logins nor helpers.
     """
-    try:
-        document = json.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        why = f": {one_line(str(error))}" if isinstance(error, json.JSONDecodeError) else ""
-        raise UserError(f"{FILE}: not valid JSON{why}; accepted: {FORM}") from None
-    if not isinstance(document, dict):
-        raise UserError(f"{FILE}: no object; accepted: {FORM}")
+    document = parse_json(text.removeprefix("\ufeff"), FILE)
     auths, helpers = _table(document, "auths"), _table(document, "credHelpers")
     store = document.get("credsStore") or ""
     if not isinstance(store, str):

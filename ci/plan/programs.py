@@ -20,10 +20,14 @@ _MAKE_CHANNEL = (
 _CHECK_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "bytecode": ("common/patterns.py",),
+        "certificates": ("common/small_wheels.py",),
         "conda_install": ("common/repodata.py",),
         "cuda_libraries": ("common/elf.py",),
         "extension_archs": ("common/elf.py", "common/fatbin.py"),
+        "pip_install": ("common/small_wheels.py",),
         "profiler_symbols": ("common/elf.py",),
+        "replace_packages": ("common/small_wheels.py",),
+        "user_site": ("common/small_wheels.py",),
     }
 )
 _EXTENSIONS = (  # modules of compile_wheels.py

@@ -30,10 +30,8 @@ def run_apart(
     folder: Path, script: str, *, variables: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a script by sh, as root, with the programs in /run/programs; `folder` is a place on a disk for the copy."""
-    (folder / "programs").mkdir(parents=True, exist_ok=True)
-    for program in (*PROGRAMS.glob("*.*"), *PROGRAMS.glob("checks/*.*")):
-        if program.is_file():
-            shutil.copy(program, folder / "programs")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PROGRAMS, folder / "programs", ignore=ignored, dirs_exist_ok=True)
     command = [
         "unshare",
         "--mount",

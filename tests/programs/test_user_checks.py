@@ -30,7 +30,7 @@ def run_check(
     if not Path("/usr/bin/python3").exists():
         pytest.skip("no system Python")
     variables = " ".join(f"{name}={value}" for name, value in IMAGE.items())
-    command = f"env HOME=/home/learner {variables} {prefix} {PYTHON} /run/programs/{name}.py {words}"
+    command = f"env HOME=/home/learner {variables} {prefix} {PYTHON} /run/programs/checks/{name}.py {words}"
     script = f"{PREPARE}\n{before}\nexec {command}"
     return run_apart(tmp_path, script)
 
@@ -97,7 +97,7 @@ def test_a_folder_that_group_0_cannot_write_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("folder", "closed"), [("/", "/usr"), ("/home/learner", "/home/learner")])
 def test_a_folder_is_read_only_for_one_command(folder: str, closed: str, tmp_path: Path) -> None:
-    hold = f"sh /run/programs/hold_read_only.sh 0:0 {folder}"
+    hold = f"sh /run/programs/checks/hold_read_only.sh 0:0 {folder}"
     inside = f"{hold} sh -c 'touch /tmp/one && touch {closed}/checked-read-only'"
     done = run_apart(tmp_path, f"{PREPARE}; {inside} || test ! -e {closed}/checked-read-only; id -u; ls /tmp")
     assert "Read-only file system" in done.stderr
@@ -106,7 +106,8 @@ def test_a_folder_is_read_only_for_one_command(folder: str, closed: str, tmp_pat
 
 def test_it_is_held_for_the_user(tmp_path: Path) -> None:
     done = run_apart(
-        tmp_path, f"{PREPARE}; sh /run/programs/hold_read_only.sh 12345:0 / sh -c 'id -u; id -g; id -G'"
+        tmp_path,
+        f"{PREPARE}; sh /run/programs/checks/hold_read_only.sh 12345:0 / sh -c 'id -u; id -g; id -G'",
     )
     assert done.stdout.split() == ["12345", "0", "0"]
 
@@ -195,12 +196,20 @@ def test_a_driver_is_found_where_it_is_mounted(tmp_path: Path) -> None:
     assert facts(run_check(tmp_path, "driver_mount", "--at /home/driver"))["mounted"] == "/home/driver"
 
 
+def test_a_driver_that_the_engines_machine_has_mounted_is_looked_for_as_it_is(tmp_path: Path) -> None:
+    library = 'cp "$(find /lib /usr/lib -name libm.so.6 | head -n 1)" /home/driver/lib64/libcuda.so.1'
+    before = f"{PROFILE}; mkdir -p /home/driver/lib64 /home/driver/bin; {library}"
+    missed = complaint(run_check(tmp_path, "driver_mount", "--at /home/driver", before))
+    assert "root does not find nvidia-smi in /home/driver: it is not on PATH" in missed
+    command = "touch /home/driver/bin/nvidia-smi; chmod +x /home/driver/bin/nvidia-smi"
+    assert facts(run_check(tmp_path, "driver_mount", "--at /home/driver", f"{before}; {command}"))
+
+
 @pytest.mark.parametrize(
     ("at", "before", "missed"),
     [
         ("/home/elsewhere", PROFILE, "root does not load libcuda.so.1 from /home/elsewhere"),
         ("/home/driver", "", "a login does not load libcuda.so.1"),
-        ("/home/driver", f"{PROFILE}; mkdir /home/driver", "is there before a driver is mounted"),
     ],
 )
 def test_a_driver_that_is_not_found_is_noticed(at: str, before: str, missed: str, tmp_path: Path) -> None:

@@ -270,6 +270,26 @@ def test_cleaning_removes_the_engine_but_no_other_files_beside_it(tmp_path: Path
     assert run_daggerw(tmp_path / "alone", "clean").stdout == "nothing to remove\n"
 
 
+def test_a_removal_that_was_cut_off_leaves_no_part_of_the_engines_cache(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    (cache / f"state-{VERSION}/worker").mkdir(parents=True)
+    broken = tmp_path / "bin/rm"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nexit 1\n", "utf-8")
+    broken.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{broken.parent}:{os.environ['PATH']}",
+        "CSLR_IMAGES_CACHE": str(cache),
+    }
+    command = [str(PROJECT / "daggerw"), "clean"]
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode
+    assert not (cache / f"state-{VERSION}").exists()
+    assert list(cache.rglob("worker"))
+    run_daggerw(cache, "clean")
+    assert not list(cache.rglob("worker"))
+
+
 def test_the_help_lists_every_command_of_daggerw(tmp_path: Path) -> None:
     text = run_daggerw(tmp_path, "help").stdout
     script = (PROJECT / "daggerw").read_text("utf-8")

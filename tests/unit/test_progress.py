@@ -168,6 +168,15 @@ def test_a_call_passes_output_and_status_on_and_keeps_the_whole_log(tmp_path: Pa
     assert log.read_text("utf-8") == said
 
 
+def test_a_call_that_misses_files_of_the_engines_cache_says_what_to_do(tmp_path: Path) -> None:
+    said = r"9   : ! failed to create snapshot: missing parent \"buildkit/10/sha256:80\" bucket: not found"
+    with start(tmp_path, f'echo "{said}" >&2; exit 1', "call", "cells") as process:
+        _, errors = process.communicate(timeout=60)
+    assert "daggerw: files of the engine's cache are missing: `./daggerw clean` gives" in errors
+    with start(tmp_path, 'echo "9   : ! not found" >&2; exit 1', "call", "cells") as process:
+        assert "clean" not in process.communicate(timeout=60)[1]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_dagger_once_and_its_status_is_the_calls(tmp_path: Path, number: int) -> None:
     script = f"trap 'echo got >&2; exit 7' {number}; echo ready >&2; for i in $(seq 600); do sleep 0.1; done"

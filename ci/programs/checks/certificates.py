@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import http.server
 import importlib.util
-import io
 import shlex
 import shutil
 import ssl
@@ -17,43 +16,30 @@ import subprocess
 import sys
 import tempfile
 import threading
-import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from check import CheckError, Facts, require, run_check
 
+from common.small_wheels import write_wheel
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMIT = "a" * 40
-WHEEL = "checked-1.0-py3-none-any.whl"
 
 
-def make_wheel() -> bytes:
-    """Return a wheel with nothing in it."""
-    info = "checked-1.0.dist-info"
-    files = {
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: checked\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: check\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/RECORD": "",
+def make_pages(folder: Path) -> dict[str, bytes]:
+    """Return what a git server without a program of its own answers, and an index of one package, by path."""
+    wheel = write_wheel(folder, "checked", "1.0", {})
+    return {
+        "/": b"hello",
+        "/repository/info/refs": f"{COMMIT}\trefs/heads/main\n".encode(),
+        "/repository/HEAD": b"ref: refs/heads/main\n",
+        "/simple/checked/": f'<html><body><a href="/{wheel.name}">{wheel.name}</a></body></html>'.encode(),
+        f"/{wheel.name}": wheel.read_bytes(),
     }
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return made.getvalue()
-
-
-# What a git server without a program of its own answers, and an index of one package.
-PAGES = {
-    "/": b"hello",
-    "/repository/info/refs": f"{COMMIT}\trefs/heads/main\n".encode(),
-    "/repository/HEAD": b"ref: refs/heads/main\n",
-    "/simple/checked/": f'<html><body><a href="/{WHEEL}">{WHEEL}</a></body></html>'.encode(),
-    f"/{WHEEL}": make_wheel(),
-}
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -106,7 +92,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one request."""
-        page = PAGES.get(self.path.partition("?")[0])
+        assert isinstance(self.server, Server)
+        page = self.server.pages.get(self.path.partition("?")[0])
         body = page or b""
         self.send_response(404 if page is None else 200)
         self.send_header("Content-Type", "text/html" if "simple" in self.path else "text/plain")
@@ -119,18 +106,23 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """A server that says nothing of clients that do not trust it."""
+    """A server of pages, which says nothing of clients that do not trust it."""
+
+    def __init__(self, pages: dict[str, bytes]) -> None:
+        """Listen on a free port of loopback; `pages` are by path."""
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.pages = pages
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def serve(certificate: Path) -> Iterator[str]:
+def serve(certificate: Path, pages: dict[str, bytes]) -> Iterator[str]:
     """Serve the pages, and give their address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    server = Server(("127.0.0.1", 0), Answer)
+    server = Server(pages)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -183,7 +175,7 @@ def check() -> Facts:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         authority, certificate = make_certificates(Path(name))
-        with serve(certificate) as address:
+        with serve(certificate, make_pages(Path(name))) as address:
             clients = list_clients(address, Path(name))
             early = [client for client, (command, wanted) in clients.items() if not ask(command, wanted)]
             require(not early, f"{', '.join(early)} trusts a CA that nobody has added")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from check import CheckError, Facts, require, run_check
+from check import Facts, require, run_check
 
 # What loads it, as a program that knows nothing of the folder does.
 LOAD = "import ctypes; ctypes.CDLL('libcuda.so.1'); print(open('/proc/self/maps').read())"
@@ -43,9 +43,8 @@ def check() -> Facts:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at", type=Path, default=Path("/usr/local/nvidia"), help="default: %(default)s")
     folder = parser.parse_args().at
-    if folder.exists():
-        raise CheckError(f"{folder} is there before a driver is mounted")
-    mount_driver(folder)
+    if not (folder / "lib64/libcuda.so.1").exists():  # else the engine's machine has mounted its own
+        mount_driver(folder)
     logins: dict[str, list[str]] = {
         "root": [],
         "any user": ANY_USER,
@@ -55,10 +54,12 @@ def check() -> Facts:
         loaded = subprocess.run([*prefix, sys.executable, "-c", LOAD], capture_output=True, text=True)
         found = loaded.returncode == 0 and str(folder / "lib64/libcuda.so.1") in loaded.stdout
         require(found, f"{name} does not load libcuda.so.1 from {folder}: {loaded.stderr.strip()[-200:]}")
-        ran = subprocess.run([*prefix, "sh", "-c", "nvidia-smi"], capture_output=True, text=True)
+        found_at = subprocess.run(
+            [*prefix, "sh", "-c", "command -v nvidia-smi"], capture_output=True, text=True
+        ).stdout.strip()
         require(
-            ran.stdout.strip() == "mounted",
-            f"{name} does not find nvidia-smi in {folder}: {ran.stderr.strip()}",
+            found_at == str(folder / "bin/nvidia-smi"),
+            f"{name} does not find nvidia-smi in {folder}: {found_at or 'it is not on PATH'}",
         )
     return {"mounted": str(folder), "logins": list(logins)}
 

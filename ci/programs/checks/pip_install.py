@@ -5,34 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 from check import CheckError, Facts, require, run_check
 
+from common.small_wheels import write_wheel
+
 NAME, ANSWER = "checked_package", "42"
-
-
-def wheel(folder: Path) -> Path:
-    """Write a wheel with one module."""
-    info = f"{NAME}-1.0.dist-info"
-    files = {
-        f"{NAME}.py": f"answer = {ANSWER}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: check\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/RECORD": "",
-    }
-    made = folder / f"{NAME}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(made, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return made
 
 
 def check() -> Facts:
     """Install a wheel and import its module."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        wheel = write_wheel(folder, NAME, "1.0", {f"{NAME}.py": f"answer = {ANSWER}\n"})
         command = [
             sys.executable,
             "-m",
@@ -42,7 +28,7 @@ def check() -> Facts:
             "--quiet",
             "--no-index",
         ]
-        command += ["--no-deps", "--no-cache-dir", "--target", str(folder / "site"), str(wheel(folder))]
+        command += ["--no-deps", "--no-cache-dir", "--target", str(folder / "site"), str(wheel)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise CheckError("; ".join(done.stderr.strip().splitlines()) or f"exit status {done.returncode}")

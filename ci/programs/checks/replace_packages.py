@@ -13,11 +13,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
 from check import CheckError, Facts, require, run_check
+
+from common.small_wheels import write_wheel
 
 NEWER = "9999"
 # A module, a package, and one in a folder without modules, each compiled as the image's are.
@@ -37,22 +38,6 @@ def choose() -> tuple[metadata.Distribution, list[str]]:
     if not found:
         raise CheckError(f"no package in {packages} has files that are links")
     return min(found, key=lambda item: item[:2])[2:]
-
-
-def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> Path:
-    """Write a wheel."""
-    info = f"{name.replace('-', '_')}-{version}.dist-info"
-    files |= {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: check\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = f"{info}/RECORD"
-    files[record] = "".join(f"{file},,\n" for file in (*files, record))
-    made = folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(made, "w") as archive:
-        for file, text in files.items():
-            archive.writestr(file, text)
-    return made
 
 
 def make_environment(folder: Path, one: metadata.Distribution, links: list[str]) -> Path:
@@ -92,13 +77,19 @@ def try_tool(tool: str, one: metadata.Distribution, links: list[str]) -> None:
         else:
             start, at, yes = [tool, "--no-cache", "--offline", "pip"], ["--python", python], []
         install = [*start, "install", *at, "--quiet", "--no-index", "--no-deps"]
-        run([*install, str(wheel(folder, NAMES[0], "1", dict.fromkeys(FILES, "answer = 1\n")))])
+        run([*install, str(write_wheel(folder, NAMES[0], "1", dict.fromkeys(FILES, "answer = 1\n")))])
         modes = py_compile.PycInvalidationMode
         for file in FILES:
             mode = modes.UNCHECKED_HASH if "/" in file else modes.CHECKED_HASH
             py_compile.compile(str(site / file), doraise=True, invalidation_mode=mode)
-        newer = wheel(folder, one.name, NEWER, {links[0]: NEWER})
-        run([*install, str(newer), str(wheel(folder, NAMES[0], "2", dict.fromkeys(FILES, "answer = 2\n")))])
+        newer = write_wheel(folder, one.name, NEWER, {links[0]: NEWER})
+        run(
+            [
+                *install,
+                str(newer),
+                str(write_wheel(folder, NAMES[0], "2", dict.fromkeys(FILES, "answer = 2\n"))),
+            ]
+        )
         found = site / links[0]
         require(not found.is_symlink() and found.read_text() == NEWER, f"{tool} did not replace {links[0]}")
         left = [name for name in links[1:] if (site / name).is_symlink()]

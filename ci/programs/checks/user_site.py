@@ -7,29 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 from check import CheckError, Facts, require, run_check
 
+from common.small_wheels import write_wheel
+
 MODULE, COMMAND, ANSWER = "checked_user_package", "checked-user-command", "42"
-
-
-def write_wheel(folder: Path) -> Path:
-    """Write a wheel with a module and a command."""
-    info = f"{MODULE}-1.0.dist-info"
-    files = {
-        f"{MODULE}.py": f"def main():\n    print({ANSWER})\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {MODULE}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: check\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": f"[console_scripts]\n{COMMAND} = {MODULE}:main\n",
-        f"{info}/RECORD": "",
-    }
-    made = folder / f"{MODULE}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(made, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return made
 
 
 def run(*command: str) -> str:
@@ -50,8 +34,10 @@ def check() -> Facts:
     inside = Path(there).is_relative_to(sys.prefix)
     require(inside, f"{package} is imported from {there}, which is not of the image")
     with tempfile.TemporaryDirectory() as folder:
+        files, commands = {f"{MODULE}.py": f"def main():\n    print({ANSWER})\n"}, {COMMAND: f"{MODULE}:main"}
+        wheel = write_wheel(Path(folder), MODULE, "1.0", files, commands)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        run(*pip, "--no-index", "--no-deps", "--no-cache-dir", str(write_wheel(Path(folder))))
+        run(*pip, "--no-index", "--no-deps", "--no-cache-dir", str(wheel))
     command = shutil.which(COMMAND)
     require(command is not None, "the command that pip installed is not on PATH")
     require(run(str(command)) == ANSWER, f"{command} does not run")

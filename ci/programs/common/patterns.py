@@ -17,10 +17,10 @@ def either(patterns: Iterable[str]) -> re.Pattern[str]:
 
 
 def expression(pattern: str) -> str:
-    """Translate a pattern into a regular expression.
+    """Translate a pattern into a regular expression; `**/**/` is the same as `**/`, and quicker to match.
 
     >>> bool(re.fullmatch(expression("lib/**/*.a"), "lib/libx.a")), bool(re.fullmatch(expression("*.a"), "lib/x.a"))
     (True, False)
     """
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", re.sub(r"(?:\*{2,}/)+", "**/", pattern))
     return "".join(WILD.get(part) or re.escape(part) for part in parts)

@@ -122,11 +122,12 @@ def test_an_empty_entry_without_a_helper_is_no_login_and_no_mistake() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "not valid JSON: Expecting value: line 1 column 1"),
-        ("{" * 100_000, "not valid JSON"),
-        ('{"a":' * 100_000, "not valid JSON"),
-        (f'{{"auths": {"9" * 5_000}}}', "not valid JSON"),
-        ("[]", "no object"),
+        ("", "not JSON: Expecting value (at line 1, column 1)"),
+        ("{" * 100_000, "not JSON"),
+        ('{"a":' * 100_000, "not JSON that is read here: nested too deep"),
+        (f'{{"auths": {"9" * 5_000}}}', "not JSON that is read here: a number has too many digits"),
+        ("[]", "not a JSON object"),
+        ('{"auths": {}, "auths": {}}', "key 'auths' is given twice"),
         ("{}", "it has no logins"),
         ('{"auths": {}}', "it has no logins"),
         ('{"auths": null, "credsStore": ""}', "it has no logins"),
