@@ -15,6 +15,26 @@ from tests.stand_ins import small_stack
 
 OLD = ("--cuda=12.8.1", "--python=3.13")
 PYTHON = "/opt/env/bin/python"
+CONTRACT = (
+    *(
+        "no_root_needed",
+        "variables",
+        "user_places",
+        "user_site",
+        "certificates",
+        "apt_install",
+        "driver_mount",
+    ),
+    *(
+        "bytecode",
+        "replace_packages",
+        "copied_packages",
+        "imports",
+        "standard_library",
+        "pip_check",
+        "pip_install",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +123,23 @@ def test_the_image_is_built_from_the_mirrors(upstream: Upstream) -> None:
     torch, ray, nvcc = json.loads(printed)
     assert (torch, ray) == ("0.1.0+cu128", "0.1.0")
     assert "12.4" in nvcc
+
+
+@pytest.mark.parametrize(
+    ("target", "more"), [("ray-runtime", []), ("devel", ["conda_install", "conda_tools"])]
+)
+def test_the_image_is_usable_where_people_use_it(
+    upstream: Upstream, tmp_path: Path, target: str, more: list[str]
+) -> None:
+    """The checks of the contract (docs/using-images.md) that hold whatever the packages are."""
+    checks = [*CONTRACT, *more]
+    matrix = small_stack.matrix_with(
+        tmp_path / "matrix.toml", more=f"[verify]\nchecks = {json.dumps(checks)}\n"
+    )
+    words = upstream.stack.words("upstream", upstream.mirrors, matrix)
+    printed = succeed(*words, "verify", *OLD, f"--target={target}")
+    passed = {line.split()[0] for line in printed.splitlines() if line.startswith("  ")}
+    assert passed == set(checks) - ({"no_root_needed"} if target == "devel" else set())
 
 
 @pytest.mark.parametrize("python", ["3.13", "3.14"])

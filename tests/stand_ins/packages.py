@@ -19,6 +19,19 @@ EPOCH = (2024, 1, 1, 0, 0, 0)
 LIBRARY = "static int hidden(int x) { return x + 1; }\nint stand_in(int x) { return hidden(x); }\n"
 
 LIBRARIES = "nvidia-stand-in"
+CACHE_DIR_UTILS = '''
+"""Stands in for torch._inductor.runtime.cache_dir_utils: the folder that torch.compile chooses for its cache."""
+import getpass
+import os
+import tempfile
+
+
+def cache_dir():
+    own = os.path.join(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}")
+    folder = os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", own)
+    os.makedirs(folder, exist_ok=True)
+    return folder
+'''
 CPP_EXTENSION = '''
 """Stands in for torch.utils.cpp_extension: .cu files go to nvcc, the rest is setuptools."""
 import os
@@ -169,9 +182,6 @@ def torch(folder: Path, version: str, scratch: Path, build: str = "") -> Path:
 
     `build` (`cu128`) is told by torch alone, as the package index has it: the wheel's own version does not say it.
     """
-    source, library = scratch / "library.c", scratch / "libstand_in.so"
-    source.write_text(LIBRARY)
-    subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-o", library, source], check=True)
     public, _, local = version.partition("+")
     local = build or local
     told = f"{public}+{local}" if local else public
@@ -181,7 +191,8 @@ def torch(folder: Path, version: str, scratch: Path, build: str = "") -> Path:
         "torch/version.py": f"cuda = {cuda}\npublic = {public!r}\n",
         "torch/utils/__init__.py": "",
         "torch/utils/cpp_extension.py": CPP_EXTENSION,
-        "torch/lib/libstand_in.so": library.read_bytes(),
+        "torch/_inductor/runtime/cache_dir_utils.py": CACHE_DIR_UTILS,
+        "torch/lib/libstand_in.so": _compile_library(scratch),
     }
     return wheel(folder, "torch", version, files, tag="py3-none-linux_x86_64", requires=(LIBRARIES,))
 
@@ -230,9 +241,9 @@ def video(folder: Path, version: str, scratch: Path) -> None:
         wheel(place, name, version, files, tag="py3-none-manylinux_2_28_x86_64")
 
 
-def libraries(folder: Path, version: str) -> Path:
+def libraries(folder: Path, version: str, scratch: Path) -> Path:
     """Write the wheel that stands in for those of CUDA's libraries, which torch needs."""
-    files: dict[str, bytes | str] = {"nvidia/stand_in/lib/libstand_in.so.1": b"\0" * 10_000}
+    files: dict[str, bytes | str] = {"nvidia/stand_in/lib/libstand_in.so.1": _compile_library(scratch)}
     return wheel(folder, LIBRARIES, version, files, tag="py3-none-manylinux2014_x86_64")
 
 
@@ -255,6 +266,13 @@ def extension_sdist(folder: Path, name: str, version: str, *, hungry: bool = Fal
             entry.size = len(text.encode())
             archive.addfile(entry, io.BytesIO(text.encode()))
     return target
+
+
+def _compile_library(scratch: Path) -> bytes:
+    source, library = scratch / "library.c", scratch / "libstand_in.so"
+    source.write_text(LIBRARY)
+    subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library.read_bytes()
 
 
 def _bytes(data: bytes | str) -> bytes:

@@ -36,7 +36,8 @@ def make(folder: Path) -> Path:
         for name in ("torchvision", "torchaudio"):
             packages.wheel(_project(folder, name), name, version)
     packages.torch(_project(folder, "torch"), OLDER, scratch, "cu128")
-    packages.libraries(_project(folder, packages.LIBRARIES), VERSION)
+    packages.libraries(_project(folder, packages.LIBRARIES), VERSION, scratch)
+    packages.wheel(_project(folder, "numpy"), "numpy", VERSION)
     packages.wheel(_project(folder, "torch-geometric"), "torch-geometric", VERSION)
     for name in ("torch-scatter", "torch-spline-conv"):
         packages.extension_sdist(_project(folder, name), name, VERSION)
