@@ -154,7 +154,7 @@ def test_bump_writes_the_matrix_and_keeps_its_comments(lookout: Lookout, tmp_pat
     target = tmp_path / "matrix.toml"
     succeed(*lookout.words(), "bump", "--format=toml", f"--output={target}")
     before, after = MATRIX.read_text("utf-8"), target.read_text("utf-8")
-    row = '"13.1.1" = { torch = "0.1.0", torchvision = "0.1.0", torchaudio = "0.1.0" }'
+    row = '"13.1.1" = { torch = "0.1.0", torchvision = "0.1.0", torchaudio = "0.1.0", torchcodec'
     assert row in before
     wanted = before.replace(row, row.replace("0.1.0", "0.2.0"), 1)
     wanted = wanted.replace('torch-scatter = { version = "0.1.0"', 'torch-scatter = { version = "0.1.1"')
