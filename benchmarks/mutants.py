@@ -100,7 +100,7 @@ def find_mutants(path: str, source: str) -> Iterator[Mutant]:
 
 
 def changes_meaning(mutant: Mutant, source: str) -> bool:
-    """Return whether a mutant is Python, and differs from the source in more than annotations and docstrings."""
+    """Return whether a mutant is Python, and differs from the source in what it does when it runs."""
     try:
         return meaning(mutant.code(source)) != meaning(source)
     except (SyntaxError, AssertionError, AttributeError):  # what an operator cannot do, such as `except a.B`
@@ -108,11 +108,13 @@ def changes_meaning(mutant: Mutant, source: str) -> bool:
 
 
 def meaning(source: str) -> str:
-    """Return a dump of code without its annotations and docstrings."""
+    """Return a dump of code without its annotations, decorators and docstrings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            node.decorator_list = []
         elif isinstance(node, ast.arg):
             node.annotation = None
         elif isinstance(node, ast.AnnAssign):

@@ -69,17 +69,6 @@ def test_devel_and_runtime_images_share_the_layers_of_the_environment(
     assert not set(devel[1:-3]) & set(runtime[1:-3]), "above Debian's, the bases are their own"
 
 
-def test_names_of_cudas_libraries_are_a_layer_between_those_that_are_shared(
-    small: SmallStack, registry: int
-) -> None:
-    pair = ("--cuda=12.8.1", "--python=3.13")
-    runtime = published(small, registry, "ray-runtime", "names-runtime", pair=pair)
-    devel = published(small, registry, "ray-devel", "names-devel", pair=pair)
-    assert devel[-4] == runtime[-4], "the libraries"
-    assert devel[-3] != runtime[-3], "their names, by what the base has"
-    assert devel[-2:] == runtime[-2:], "the environment, and Ray"
-
-
 def test_both_pythons_of_a_line_share_the_layer_of_cudas_libraries(small: SmallStack, registry: int) -> None:
     line = ("--cuda=12.8.1",)
     one, two = (

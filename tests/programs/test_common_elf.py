@@ -101,6 +101,7 @@ def test_more_sections_than_the_header_can_count(tmp_path: Path) -> None:
 
 def damaged(data: bytes) -> Iterator[bytes]:
     yield data[:63]
+    yield data[:50]
     yield data[: len(data) // 2]
     yield b"\x7fELF\x01\x01" + data[6:]  # 32 bit
     yield b"\x7fELF\x02\x02" + data[6:]  # big-endian

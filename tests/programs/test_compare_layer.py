@@ -32,6 +32,7 @@ ADDED = (
     f"{SITE}/cloudpickle.py",
     f"{SITE}/__pycache__/cloudpickle.cpython-313.pyc",
     f"{SITE}/google/protobuf/__pycache__/__init__.cpython-313.pyc",
+    f"{SITE}/google/auth/__pycache__/of_no_source.cpython-313.pyc",
     f"{SITE}/ray-2.60.0.dist-info/RECORD",
 )
 

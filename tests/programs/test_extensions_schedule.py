@@ -87,3 +87,13 @@ def test_what_runs_already_counts_with_the_time_that_it_still_takes() -> None:
     running = {job("r", "cu"): 5.0}
     placed = plan_jobs([job("l", "link", ["r", "done before"])], Room(1, 24 * GB), running)
     assert length(placed) == pytest.approx(5.0 + SECONDS["link"])
+
+
+def test_what_runs_already_has_processors_of_its_own() -> None:
+    running = {job("r", "cu"): 5.0, job("s", "cpp"): 2.0}
+    placed = plan_jobs([job("t", "cpp")], Room(2, 24 * GB), running)
+    assert [(one.job.name, one.core, one.begin) for one in placed] == [
+        ("r", 0, 0.0),
+        ("s", 1, 0.0),
+        ("t", 1, 2.0),
+    ]

@@ -18,7 +18,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ci.history.failures import classify_failure
-from ci.programs.read_tag import HUB, Registry, Reply, UnreadError, challenges, digest_of, is_loopback, split
+from ci.programs.read_tag import (
+    HUB,
+    Registry,
+    Reply,
+    UnreadError,
+    challenges,
+    digest_of,
+    is_loopback,
+    origin,
+    split,
+)
 from tests.stand_ins import servers
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -477,3 +487,9 @@ def test_a_digest_is_taken_from_the_header_or_made_of_the_whole() -> None:
     assert digest_of(Reply("", 200, headers, b""), "HEAD") == ""
     headers["Docker-Content-Digest"] = f" {'sha512:' + '0' * 128} "
     assert digest_of(Reply("", 200, headers, INDEX), "GET") == "sha512:" + "0" * 128
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://[x]/v2/"])
+def test_an_address_that_is_none_leads_nowhere(url: str) -> None:
+    with pytest.raises(UnreadError, match="leads to no address"):
+        origin(url)

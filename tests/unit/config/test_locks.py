@@ -11,6 +11,7 @@ from ci.config.locks import Locks, read_locks
 from ci.config.matrix import default_matrix
 from ci.config.sources import read_sources
 from ci.plan.requirements import STAGES, satisfies, select_pins
+from ci.util.errors import UserError
 from tests.unit.plans import PAIRS, locks
 
 LOCKED = (*PAIRS, "cpu-py3.13")
@@ -140,3 +141,13 @@ def test_a_lock_is_told_by_profile_pair_and_stage() -> None:
 
 def test_locks_are_the_same_each_time_they_are_read() -> None:
     assert vars(read_locks()) == vars(locks())
+
+
+@pytest.mark.parametrize(
+    "rows", ["{}", '"python"', "[1]", "[[]]", '[{"name": "python"}]', '[{"version": "3"}, {}]']
+)
+def test_a_recipe_without_what_is_needed_of_each_package_is_a_mistake(rows: str) -> None:
+    recipe = f'{{"python": {rows}, "debs": [], "wheels": []}}'
+    with pytest.raises(UserError) as caught:
+        Locks({"channel.json": recipe}).pythons()
+    assert str(caught.value) == "ci/locks/channel.json: key 'python': not a list of packages"

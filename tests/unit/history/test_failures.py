@@ -149,3 +149,13 @@ def test_only_transient_failures_are_retried() -> None:
     assert {kind for kind, policy in POLICIES.items() if policy.halves_jobs} == {"out-of-memory"}
     assert {kind for kind, policy in POLICIES.items() if policy.pause} == {"network"}
     assert min(policy.tries for policy in POLICIES.values()) == 1
+
+
+def test_a_part_of_a_chain_is_cut_where_it_is_too_long() -> None:
+    def message(length: int) -> str:
+        return classify_failure(
+            "torch", f"  \u00d7 {'x' * (length - 2)}\n  ╰─▶ no route to host\n", exit_code=1
+        ).message
+
+    assert message(140) == f"\u00d7 {'x' * 138}: no route to host"
+    assert message(141) == f"\u00d7 {'x' * 138}…: no route to host"

@@ -366,3 +366,15 @@ def test_the_work_is_linear_in_the_number_of_records() -> None:
 
     # Quadratic would be 64 times as much.
     assert calls(800) < 10 * calls(100)
+
+
+def test_two_records_in_one_line_are_both_read() -> None:
+    one, two = record(cell="a"), record(cell="b")
+    assert read_history(one.line().rstrip("\n") + two.line()).records == (one, two)
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 40])
+def test_records_that_are_nearly_the_same_are_each_kept_once(count: int) -> None:
+    written = [record(seconds=float(number)) for number in range(count)]
+    merged = merge_histories(History((*written, *written)), History(tuple(written)))
+    assert sorted(found.line() for found in merged.records) == sorted(found.line() for found in written)

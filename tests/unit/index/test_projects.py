@@ -225,3 +225,12 @@ def test_any_metadata_is_read_or_refused(text: str) -> None:
     except ValueError:  # text that is no text: half a character
         return
     assert found.requirements_on("torch", "3.13") == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "usable"), [("9" * 40, True), ("9" * 41, False), ("1!2.0", False), ("2.0", True)]
+)
+def test_versions_that_no_matrix_can_name_are_left_out(version: str, usable: bool) -> None:
+    found = project(f"ray-{version}-py3-none-any.whl")
+    assert versions(found) == ([version] if usable else [])
+    assert Version(version) in found.files

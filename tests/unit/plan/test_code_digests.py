@@ -21,6 +21,7 @@ AROUND = {
     "copy_changes.py",  # in Dockerfiles only
     "__init__.py",
     "make_bundle.py",
+    "small_wheels.py",  # of checks only
     "builder.py",
     "cache_volumes.py",
     "collect_debs.sh",

@@ -171,3 +171,7 @@ values = st.recursive(
 @given(st.dictionaries(st.sampled_from(["auths", "credHelpers", "credsStore"]), values) | values)
 def test_any_document_is_a_configuration_or_a_mistake(document: object) -> None:
     answer(lambda: read_docker_config(json.dumps(document)).require_usable(["ghcr.io", "docker.io"]))
+
+
+def test_a_key_that_is_no_registry_costs_no_other_login() -> None:
+    assert config(auths={"!": GOOD, "ghcr.io": GOOD}).logins == {"ghcr.io": ME}

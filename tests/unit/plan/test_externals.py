@@ -114,6 +114,10 @@ def test_what_a_bundle_lacks_is_named_with_the_cell() -> None:
     with pytest.raises(UserError) as caught:
         require_in_bundle(holding(rest), "registries", {CPU: externals})
     assert str(caught.value) == f"the bundle lacks {lacking.bundle_path} for {CPU}; it was made for: {CPU}"
+    with pytest.raises(UserError) as caught:
+        require_in_bundle(holding(()), "registries", {CPU: externals})
+    first, more = externals[0].bundle_path, len(externals) - 1
+    assert str(caught.value).startswith(f"the bundle lacks {first} and {more} more for {CPU}; ")
 
 
 def test_a_bundle_of_other_sources_is_refused() -> None:

@@ -1,6 +1,8 @@
 """What is said before a build: which stages run, how long they may take, and the disk that they need."""
 
-from ci.report.estimate import describe_estimate, estimate_build, read_table
+from dataclasses import replace
+
+from ci.report.estimate import BuildEstimate, describe_estimate, estimate_build, read_table
 from ci.util.units import format_duration
 from tests.unit.plans import digests, plan
 
@@ -52,3 +54,9 @@ def test_a_shared_stage_counts_once_and_what_is_left_gets_less() -> None:
     assert f"  torch of {RUNTIME.id}: about {torch}, shared by 2 images" in describe_estimate(
         estimate, cores=2, free_gb=1
     )
+
+
+def test_a_stage_of_unknown_time_adds_nothing() -> None:
+    stage = estimate_build([RAY], {}, 2, finishes=False).stages[0]
+    unknown = replace(stage, seconds=None, built=False)
+    assert BuildEstimate(stages=(unknown,), cells=("a", "b"), finish=3.0, disk_gb=0.0).seconds == 6.0

@@ -119,3 +119,9 @@ def test_all_marks_stay_inside(values: list[float | None]) -> None:
     for x, y in re.findall(r'cx="([\d.-]+)" cy="([\d.-]+)"', markup):
         assert 0 <= float(x) <= 200
         assert 0 <= float(y) <= 44
+
+
+def test_a_try_without_a_value_that_did_not_fail_is_no_mark() -> None:
+    markup = svg.sparkline([*samples(1), Sample(None, "not measured", False), *samples(3)], "size")
+    assert markup.count("<circle") == 2
+    assert "cross" not in markup
