@@ -47,7 +47,7 @@ PROGRAMS = (
     "trim_env.py",
 )
 # Tests of programs whose parts have none, or few, of their own; some compile for minutes.
-WHOLE_PROGRAMS = {"test_compile_wheels.py"}
+WHOLE_PROGRAMS = {"test_compile_wheels.py", "test_examples.py"}
 # Unit tests that execute nothing of these, or only what others execute more quickly.
 NOT_TRACED = (
     "test_complete", "test_composing", "test_daggerw", "test_engine", "test_engine_go_builds", "test_engine_sdk",

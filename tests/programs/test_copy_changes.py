@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from copy_changes import main
+from tests.programs.conftest import Run
 
 
 def trees(folder: Path) -> tuple[Path, Path]:
@@ -53,3 +54,10 @@ def test_of_two_equal_trees_nothing_is_left(tmp_path: Path) -> None:
     shutil.copytree(below, tmp_path / "again", symlinks=True)
     main(below, tmp_path / "again", tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_program_takes_the_trees_and_the_folder(run: Run, tmp_path: Path) -> None:
+    below, above = trees(tmp_path)
+    run("copy_changes.py", below, above, tmp_path / "out")
+    assert (tmp_path / "out/lib/changed").read_text() == "new"
+    assert not (tmp_path / "out/lib/same").exists()

@@ -253,3 +253,10 @@ def test_no_key_of_a_matrix_takes_it_either(evil: str) -> None:
 @given(texts)
 def test_any_text_is_a_matrix_or_a_mistake(text: str) -> None:
     answer(lambda: read_matrix(text))
+
+
+def test_one_number_is_the_memory_of_all_kinds_of_jobs() -> None:
+    found = changed("limits", "job_gb", value=2.5).limits.job_gb
+    assert set(found.model_dump().values()) == {2.5}
+    for bad in (0, True, "2.5"):
+        assert "job_gb" in mistake(partial(changed, "limits", "job_gb", value=bad))

@@ -8,7 +8,7 @@ import pytest
 
 from ci.config.selection import select_pair
 from ci.generate.dockerfile import dockerfile
-from ci.plan.dockerfile_writer import INDEX_ARGUMENTS
+from ci.plan.dockerfile_writer import INDEX_ARGUMENTS, DockerfileWriter
 from ci.plan.inputs import Options
 from ci.plan.installs import InstallSpec
 from ci.plan.pair import list_extension_pages
@@ -208,3 +208,11 @@ def test_no_instruction_repeats_what_a_stage_inherits(sources_name: str, cuda: s
         inherited = known.get(parent, set())
         assert not inherited & set(own), name
         known[name] = inherited | set(own)
+
+
+def test_programs_of_one_folder_are_mounted_as_one() -> None:
+    mounts = DockerfileWriter.programs("trim_env.py")
+    sources = [mount.partition("source=")[2].partition(",")[0] for mount in mounts]
+    assert sources == ["ci/programs/trim_env.py", "ci/programs/common"]
+    assert len(DockerfileWriter.programs("bazelisk")) == 1
+    assert len(DockerfileWriter.programs("compile_env.py", "trim_env.py")) == 3

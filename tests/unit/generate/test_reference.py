@@ -116,3 +116,9 @@ def test_every_type_of_an_argument_has_a_description() -> None:
     assert not [
         kind for kind in kinds if not any(getattr(known, "__name__", "") in kind for known in ARGUMENT_TYPES)
     ]
+
+
+def test_the_options_of_every_call_are_listed_with_their_defaults() -> None:
+    part = PAGE.partition("## Options of every call")[2].partition("\n## ")[0]
+    for option in ("--sources", "--matrix-file", "--variant", "--archs"):
+        assert f"`{option}`" in part

@@ -189,3 +189,8 @@ def test_a_wheels_name_has_tags_and_a_source_archives_none() -> None:
 )
 def test_what_is_no_safe_filename_is_none(filename: str) -> None:
     assert parse_filename(filename) is None
+
+
+def test_a_file_is_not_yanked_and_has_no_metadata_unless_its_page_says_so() -> None:
+    found = ListedFile("x-1-py3-none-any.whl", "https://example.org/x-1-py3-none-any.whl")
+    assert (found.requires_python, found.yanked, found.metadata) == ("", False, False)

@@ -1060,3 +1060,10 @@ def test_without_a_gpu_the_libraries_are_a_layer_where_torch_brings_them(
 ) -> None:
     libraries = plan("cpu-py3.13-runtime", sources_name).spec("pack", PackSpec).libraries
     assert libraries is None if pins is None else libraries and libraries.startswith(pins)
+
+
+def test_a_nightly_ray_takes_no_lock_of_a_release() -> None:
+    nightly = "[wheels]\nray_nightly = 'https://example.org/{wheel}'\n"
+    made = plan("cu12.8.1-py3.13-ray-runtime", "registries", mirrors=nightly, options=ray("nightly"))
+    assert not made.spec("ray", RaySpec).install.hashed
+    assert plan("cu12.8.1-py3.13-ray-runtime", "registries").spec("ray", RaySpec).install.hashed
