@@ -331,3 +331,16 @@ def test_the_page_tells_what_an_image_is_made_of() -> None:
     page = render_html(sample())
     for words in ("Kinds of files", "Parts of ELF files", "GPU code", "sm_80"):
         assert words in page
+
+
+def test_the_column_of_times_sorts_by_the_seconds() -> None:
+    found = {
+        attributes["data-sort"] for attributes, _ in PAGE.all("td") if attributes.get("data-label") == "time"
+    }
+    rows = sample().rows
+    assert found == {str(row.seconds or 0) for row in rows}
+    assert len(found) > 2
+
+
+def test_the_end_of_an_output_can_be_scrolled_with_the_keyboard() -> None:
+    assert {attributes["tabindex"] for attributes, _ in PAGE.all("pre")} == {"0"}
