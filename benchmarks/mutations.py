@@ -210,47 +210,42 @@ class Trier:
         self._process.wait()
 
 
-def tests_for(mutant: Mutant, traced: Traced) -> list[str]:
-    """Return the tests that may notice a mutant of this tree."""
-    return traced.tests_for(mutant, (ROOT / mutant.path).read_text("utf-8"))
-
-
 def try_all(trees: Sequence[Path], mutants: Sequence[Mutant], traced: Traced) -> dict[Mutant, str]:
     """Try each mutant, one at once in each copy of the tree."""
+    sources = {mutant.path: (ROOT / mutant.path).read_text("utf-8") for mutant in mutants}
     free: SimpleQueue[Trier] = SimpleQueue()
     triers = [Trier(tree) for tree in trees]
     for trier in triers:
         free.put(trier)
 
-    def run_unchanged(path: str, tests: Sequence[str], limit: float) -> bool:
+    def attempt(path: str, code: str, tests: Sequence[str]) -> str:
         trier = free.get()
-        outcome = trier.attempt(path, (ROOT / path).read_text("utf-8"), tests, limit)
+        limit = STARTS + PATIENCE * sum(traced.seconds[test] for test in tests)
+        outcome = trier.attempt(path, code, tests, limit)
         free.put(trier)
-        return outcome == "survived"
+        return outcome
 
     def find_failing(tests: list[str]) -> list[str]:
         """Return those of a file's tests that fail where mutants are tried, though nothing is changed."""
-        path, limit = mutants[0].path, STARTS + PATIENCE * sum(traced.seconds[test] for test in tests)
-        if run_unchanged(path, tests, limit):
+        path, source = next(iter(sources.items()))
+        if attempt(path, source, tests) == "survived":
             return []
-        return [test for test in tests if not run_unchanged(path, [test], limit)]
+        return [test for test in tests if attempt(path, source, [test]) != "survived"]
 
     def try_one(numbered: tuple[int, Mutant]) -> tuple[Mutant, str]:
         number, mutant = numbered
-        source = (ROOT / mutant.path).read_text("utf-8")
-        tests = tests_for(mutant, traced)
-        limit = STARTS + PATIENCE * sum(traced.seconds[test] for test in tests)
-        trier = free.get()
-        outcome = trier.attempt(mutant.path, mutant.code(source), tests, limit) if tests else "no test"
-        free.put(trier)
-        if outcome == "did not end" and not run_unchanged(mutant.path, tests, limit):
+        source = sources[mutant.path]
+        tests = traced.tests_for(mutant, source)
+        outcome = attempt(mutant.path, mutant.code(source), tests) if tests else "no test"
+        if outcome == "did not end" and attempt(mutant.path, source, tests) != "survived":
             outcome = "did not end, nor without it"
         print(f"{number}/{len(mutants)} {mutant.path}:{mutant.line} {mutant.operator}: {outcome}", flush=True)
         return mutant, outcome
 
     with ThreadPoolExecutor(len(trees)) as pool:
         files: dict[str, list[str]] = {}
-        for test in sorted({test for mutant in mutants for test in tests_for(mutant, traced)}):
+        chosen = {test for mutant in mutants for test in traced.tests_for(mutant, sources[mutant.path])}
+        for test in sorted(chosen):
             files.setdefault(test.partition("::")[0], []).append(test)
         for failing in pool.map(find_failing, files.values()):
             for test in failing:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,7 +43,6 @@ all that dagger says. `--progress plain` shows that instead.
 LOW_GB = 15
 STATUS_SECONDS = 20
 LOG_LINES = 50
-REMOVED = "removed-"  # begins the names of folders that are being removed
 
 
 def run(arguments: list[str]) -> int:
@@ -169,13 +167,11 @@ def _clean(paths: Paths, *, everything: bool) -> None:
     before = shutil.disk_usage(paths.cache).free
     with setup.exclusive_lock(paths):
         server.stop_engine(paths)
-        removed = Path(tempfile.mkdtemp(prefix=REMOVED, dir=paths.cache))
-        # Renamed first: an engine cannot work with what a removal that was cut off has left.
-        for folder in (paths.state, paths.registry, *((paths.parts, paths.run) if everything else ())):
-            if folder.exists():
-                folder.rename(removed / folder.name)
-        folders = paths.cache.glob(f"{REMOVED}*")  # of an earlier one, too
-        subprocess.run(["rm", "--recursive", "--force", "--one-file-system", *map(str, folders)], check=True)
+        own = [paths.state, paths.registry, *([paths.parts, paths.run] if everything else [])]
+        # An engine cannot work with what a removal that was cut off has left.
+        setup.set_aside(filter(Path.exists, own), paths.cache)
+        removed = paths.cache.glob(f"{setup.REMOVED}*")  # of an earlier call, too
+        subprocess.run(["rm", "--recursive", "--force", "--one-file-system", *map(str, removed)], check=True)
     freed = shutil.disk_usage(_find_existing(paths.cache)).free - before
     if everything:
         paths.lock.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from engine.progress import format_seconds
 
 # Tools, roots and images need 3 GB, and Go's builds another 3 GB.
 NEEDED_GB = 8
+REMOVED = "removed-"  # begins the names of folders that are being removed
 STEPS = {
     "tools": "downloads and builds dagger and its engine, two to five minutes",
     "roots": "makes the file systems of Debian images",
@@ -122,12 +123,17 @@ def _make_part(part: Path, commands: Commands, build: Callable[[Path], None]) ->
 
 def remove_other_parts(current: set[Path], parts: Path) -> None:
     """Start to remove the parts of earlier set-ups; nothing waits for it, as it takes a minute on a slow disk."""
-    others = set(parts.iterdir()) - current
-    removed = Path(tempfile.mkdtemp(prefix="removed-", dir=parts))
-    for part in others:
-        part.rename(removed / part.name)
+    removed = set_aside(set(parts.iterdir()) - current, parts)
     in_background = 'rm --recursive --force --one-file-system "$1" >/dev/null 2>&1 &'
     subprocess.run(["sh", "-c", in_background, "sh", removed], check=True, stdin=subprocess.DEVNULL)
+
+
+def set_aside(folders: Iterable[Path], place: Path) -> Path:
+    """Move folders into a new one in `place`, which is to be removed: each is found whole or not at all."""
+    removed = Path(tempfile.mkdtemp(prefix=REMOVED, dir=place))
+    for folder in folders:
+        folder.rename(removed / folder.name)
+    return removed
 
 
 def _remove_folder(folder: Path, commands: Commands) -> None:

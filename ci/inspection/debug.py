@@ -8,7 +8,7 @@ from dagger.telemetry import get_tracer
 
 from ci.config.matrix import Cell
 from ci.inspection.checks import checks_for
-from ci.inspection.verify import check_step, read_user, run_check
+from ci.inspection.verify import check_step, run_check
 from ci.plan.attempt import FIRST_ATTEMPT
 from ci.plan.caches import Cache
 from ci.plan.paths import PROGRAMS_FOLDER
@@ -74,7 +74,7 @@ async def _find_failed_check(builder: ImageBuilder) -> FailedStep | None:
     for check in checks_for(builder.plan):
         result = await run_check(image, check)
         if not result.passed:
-            step = check_step(image, check, await read_user(image, check))
+            step = await check_step(image, check)
             return FailedStep(step, f"check {check.title} failed: {result.last_line}")
     return None
 

@@ -91,7 +91,7 @@ async def run_check(
     started = time.monotonic()
     with get_tracer().start_as_current_span(f"check {check.title}") as span:
         # A failed check is a result too, and Dagger may cache it: the same image fails again.
-        ran = check_step(image, check, await read_user(image, check)).after(ReturnType.ANY)
+        ran = (await check_step(image, check)).after(ReturnType.ANY)
         code = await ran.exit_code()
         output = await (ran.stdout() if code == 0 else ran.stderr())
         lines = [line for line in output.splitlines() if line.strip()]
@@ -107,13 +107,9 @@ async def run_check(
     )
 
 
-async def read_user(image: dagger.Container, check: Check) -> str:
-    """Return the user of the image's configuration if the check is told it, else an empty text."""
-    return await image.user() if check.reads_user else ""
-
-
-def check_step(image: dagger.Container, check: Check, user: str = "") -> Step:
-    """Return the step that runs a check in the image; `user` is the one of its configuration, if the check reads it."""
+async def check_step(image: dagger.Container, check: Check) -> Step:
+    """Return the step that runs a check in the image."""
+    user = await image.user() if check.reads_user else ""
     program = f"checks/{check.name}.py"
     command = (
         f"{PREFIX}/bin/python",

@@ -77,19 +77,15 @@ def try_tool(tool: str, one: metadata.Distribution, links: list[str]) -> None:
         else:
             start, at, yes = [tool, "--no-cache", "--offline", "pip"], ["--python", python], []
         install = [*start, "install", *at, "--quiet", "--no-index", "--no-deps"]
-        run([*install, str(write_wheel(folder, NAMES[0], "1", dict.fromkeys(FILES, "answer = 1\n")))])
+        first = write_wheel(folder, NAMES[0], "1", dict.fromkeys(FILES, "answer = 1\n"))
+        run([*install, str(first)])
         modes = py_compile.PycInvalidationMode
         for file in FILES:
             mode = modes.UNCHECKED_HASH if "/" in file else modes.CHECKED_HASH
             py_compile.compile(str(site / file), doraise=True, invalidation_mode=mode)
         newer = write_wheel(folder, one.name, NEWER, {links[0]: NEWER})
-        run(
-            [
-                *install,
-                str(newer),
-                str(write_wheel(folder, NAMES[0], "2", dict.fromkeys(FILES, "answer = 2\n"))),
-            ]
-        )
+        second = write_wheel(folder, NAMES[0], "2", dict.fromkeys(FILES, "answer = 2\n"))
+        run([*install, str(newer), str(second)])
         found = site / links[0]
         require(not found.is_symlink() and found.read_text() == NEWER, f"{tool} did not replace {links[0]}")
         left = [name for name in links[1:] if (site / name).is_symlink()]
