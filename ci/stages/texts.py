@@ -8,7 +8,6 @@ from pathlib import Path
 import dagger
 from dagger import dag
 
-from ci.config.locks import read_locks
 from ci.sdk.ids import remember_id
 
 _SHORT = 200  # characters that may be an argument
@@ -18,13 +17,11 @@ _FOLDER = Path("texts")  # below the folder in which Dagger runs the module
 def make_text_file(name: str, text: str) -> dagger.File:
     """Return a file of a text. Its place does not matter to a step, only its name and its content do.
 
-    A lock file is taken from the module's source. Any other long text is written to the module's own folder, below a
-    digest of it, and Dagger reads it there.
+    A long text is written to the module's own folder, below a digest of it, and Dagger reads it there.
     """
     if len(text) <= _SHORT:
         return dag.directory().with_new_file(name, text).file(name)
-    lock = _lock_paths().get(text)
-    return _source_file(lock) if lock else _written_file(name, text)
+    return _written_file(name, text)
 
 
 def make_text_directory(files: Mapping[str, str]) -> dagger.Directory:
@@ -39,19 +36,9 @@ def make_text_directory(files: Mapping[str, str]) -> dagger.Directory:
 
 
 @cache
-def _source_file(path: str) -> dagger.File:
-    return remember_id(dag.current_module().source().file(path))
-
-
-@cache
 def _written_file(name: str, text: str) -> dagger.File:
     # The path has a digest of the content, because Dagger reads a path once in a call.
     path = _FOLDER / hashlib.sha256(text.encode()).hexdigest()[:32] / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
     return remember_id(dag.current_module().workdir_file(str(path)))
-
-
-@cache
-def _lock_paths() -> Mapping[str, str]:
-    return read_locks().paths_by_text()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,12 +9,10 @@ import pytest
 
 from ci.generate.files import RECORD
 from ci.history.history import read_history
-from tests.engine.conftest import ROOT, SmallStack, succeed
+from tests.engine.conftest import SmallStack, succeed
+from tests.stand_ins.checkouts import commit, copy_checkout
 from tests.stand_ins.ci_steps import script
 from tests.unit.sample_histories import DEVEL, RUNTIME, record
-
-# What no step of CI reads.
-UNREAD = (".git", ".*_cache", "__pycache__", "tests", "dockerfiles", "docs", "records")
 
 
 def test_the_command_writes_everything_and_remembers_the_wheels_of_pages(
@@ -49,11 +46,8 @@ def test_the_command_writes_everything_and_remembers_the_wheels_of_pages(
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a checkout of a pull request that moves Ray's pin; its history is one of its own in the engine."""
     folder = tmp_path_factory.mktemp("ci") / "checkout"
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*UNREAD), symlinks=True)
-    matrix = folder / "ci/matrix.toml"
+    matrix = copy_checkout(folder) / "ci/matrix.toml"
     text = matrix.read_text("utf-8")
-    git(folder, "init", "--quiet")
-    commit(folder, "base")
     for old, new in (
         ('[ray]\nversion = "', '[ray]\nversion = "9.'),
         ("[image]\nname", '[image]\nname = "ci/steps" #'),
@@ -63,18 +57,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     matrix.write_text(text, "utf-8")
     commit(folder, "head")
     return folder
-
-
-def git(folder: Path, *words: str) -> None:
-    """Run git in a folder."""
-    subprocess.run(["git", *words], cwd=folder, check=True)
-
-
-def commit(folder: Path, message: str) -> None:
-    """Commit everything."""
-    git(folder, "add", "--all", "--force")
-    who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-    git(folder, *who, "commit", "--quiet", f"--message={message}")
 
 
 def ran(checkout: Path, text: str, **env: str) -> None:
