@@ -30,7 +30,10 @@ def test_a_network_fault_is_tried_again(small: SmallStack, tmp_path: Path) -> No
 
 
 def test_a_compile_that_is_killed_is_tried_with_fewer_jobs(small: SmallStack, tmp_path: Path) -> None:
-    hungry = '[pyg.extensions.torch-cluster]\nversion = "0.1.0"\nsdist = true\n'
+    # A version that no earlier run compiled.
+    version = f"0.1.{1_000 + secrets.randbelow(1_000_000)}"
+    packages.extension_sdist(small.folder / "simple/torch-cluster", "torch-cluster", version, hungry=True)
+    hungry = f'[pyg.extensions.torch-cluster]\nversion = "{version}"\nsdist = true\n'
     matrix = small_stack.matrix_with(tmp_path / "matrix.toml", more=PROMISES + hungry)
     options = SmallStack(port=small.port, matrix=matrix, folder=small.folder, mirrors=small.mirrors)
     words = [*options.words(), "matrix", *CPU, "--target=runtime"]

@@ -85,8 +85,9 @@ from torch.utils.cpp_extension import BuildExtension
 WRAPPER = Path("/tmp/hungry.sh")
 WRAPPER.write_text('''
 case $1 in */cc1) ;; *) exec "$@" ;; esac
-mkdir /tmp/hungry || kill -KILL $$
-sleep 10  # on a busy machine two that are started at once come here seconds apart
+mkdir /tmp/hungry || {{ touch /tmp/hungry-second; kill -KILL $$; }}
+# On a busy machine two that are started at once come here many seconds apart.
+for second in $(seq 30); do [ -e /tmp/hungry-second ] || sleep 1; done
 "$@" && rmdir /tmp/hungry
 ''')
 
@@ -251,7 +252,9 @@ def extension_sdist(folder: Path, name: str, version: str, *, hungry: bool = Fal
     """Write the source archive of an extension: a C module and a CUDA kernel, or two modules for one at a time."""
     module = name.replace("-", "_")
     top = f"{module}-{version}"
-    sources = {"csrc/one.c": MODULE, "csrc/two.c": MODULE} if hungry else {"csrc/module.c": MODULE}
+    # ccache has no object of another version: these are compiled.
+    own = f'{MODULE}static const char version[] __attribute__((used)) = "{version}";\n'
+    sources = {"csrc/one.c": own, "csrc/two.c": own} if hungry else {"csrc/module.c": MODULE}
     files = {
         "setup.py": (HUNGRY if hungry else SETUP).format(version=version, name=module),
         f"{module}/__init__.py": f'__version__ = "{version}"\n',
@@ -271,7 +274,18 @@ def extension_sdist(folder: Path, name: str, version: str, *, hungry: bool = Fal
 def _compile_library(scratch: Path) -> bytes:
     source, library = scratch / "library.c", scratch / "libstand_in.so"
     source.write_text(LIBRARY)
-    subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-o", library, source], check=True)
+    # With a path of this run in its debug information, each run's would be another one.
+    command = [
+        "gcc",
+        "-g",
+        f"-ffile-prefix-map={scratch}=.",
+        "-shared",
+        "-fPIC",
+        "-o",
+        library.name,
+        source.name,
+    ]
+    subprocess.run(command, cwd=scratch, check=True)
     return library.read_bytes()
 
 
