@@ -57,6 +57,7 @@ def _programs() -> dagger.Directory:
     its own host: where two checkouts of the same content are used at once, the second fails when the first one's call
     ends ("failed to get content hash … no such file or directory").
     """
+    # With a digest in it, a path has the same files in each call that an engine serves at once.
     folder = _COPY / _hash_folder(_PROGRAMS)
     shutil.copytree(_PROGRAMS, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     return dag.current_module().workdir(str(folder))
